@@ -1,0 +1,1 @@
+"""coffea processors: events to columns and histograms."""
