@@ -1,0 +1,144 @@
+"""`darkhorse …`: parses, calls, prints; no physics."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from analysis import commands
+from analysis.errors import DarkhorseError
+
+STAGES = {
+    "run": "do everything that is not already done",
+    "process": "events to columns and histograms",
+    "train": "…and train the detectors",
+    "hunt": "…and select events and search the spectra for bumps",
+    "limit": "…and set upper limits",
+    "figures": "…and draw every figure",
+    "report": "…and write the HTML report",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 on success, 1 after an error, 2 for a command line that cannot be read."""
+    options = parser().parse_args(arguments)
+    _set_up_logging(verbose=options.verbose)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        print("\ndarkhorse: interrupted; what was finished is kept, run the same command to go on.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _report(error, debug=options.debug)
+    return 0
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """Print an error as one paragraph (with --debug the traceback too) and return the exit status."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # the reader of a pipe left: nothing more to say
+        return 1
+    print(f"darkhorse: {explain(error)}", file=sys.stderr)
+    return 1
+
+
+def explain(error: Exception) -> str:
+    """Return the paragraph for an error: its own words where they are meant for the user."""
+    expected = (DarkhorseError, *commands.library_errors())
+    if isinstance(error, expected):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{where}. Nothing half-written was left; free space or choose another folder."
+    return (
+        f"unexpected {type(error).__name__}: {error}. This is a fault of the program: run again with --debug and "
+        "report what it prints."
+    )
+
+
+def _set_up_logging(*, verbose: bool) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
+    for package in ("analysis", "processors", "ml", "stats"):
+        logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger().handlers[0].setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of `darkhorse`."""
+    top = argparse.ArgumentParser(prog="darkhorse", description="Search collider data for resonances nobody predicted.")
+    top.add_argument("--version", action="version", version=f"darkhorse {metadata.version('darkhorse')}")
+    subparsers = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, text in STAGES.items():
+        command = _command(subparsers, name, text, commands.stage)
+        command.set_defaults(stage=name)
+        _add_search_options(command)
+        if name == "process":
+            command.add_argument("--files", nargs="+", metavar="FILE", help="process these files instead of a search's")
+            command.add_argument("--format", default="darkhorse", help="format of --files (default: %(default)s)")
+            command.add_argument("--tree", help="tree in the ROOT files of --files")
+    _add_export(subparsers)
+    _add_catalogue_commands(subparsers)
+    check = _command(subparsers, "check", "validate a search and its data sets without running", commands.check)
+    _add_search_options(check)
+    return top
+
+
+def _command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    function: Callable[[argparse.Namespace], None],
+) -> argparse.ArgumentParser:
+    command = subparsers.add_parser(name, help=text, description=text)
+    command.set_defaults(command=function)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.add_argument("--verbose", "-v", action="store_true", help="log every step")
+    command.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("DARKHORSE_DATA", "data")), metavar="DIR",
+        help="folder of generated, downloaded and processed events (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    return command
+
+
+def _add_search_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("search", nargs="?", metavar="SEARCH.yaml", help="a search file, or the name of a ready one")
+    command.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: out/<search>)")
+    command.add_argument("--executor", choices=("iterative", "futures", "dask"), default="futures")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    command.add_argument("--scale", metavar="small|paper", help="one of the search's sizes")
+    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--skip-bad-files", action="store_true", help="go on without files that cannot be read")
+
+
+def _add_export(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = _command(subparsers, "export", "write results for other programs", commands.export)
+    export.add_argument("what", choices=("hepdata", "histograms", "workspaces"))
+    _add_search_options(export)
+
+
+def _add_catalogue_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    datasets = _command(subparsers, "datasets", "list the catalogue and what of it is on disk", commands.datasets)
+    generate = _command(subparsers, "generate", "generate built-in samples", commands.generate)
+    fetch = _command(subparsers, "fetch", "download data sets", commands.fetch)
+    for command in (datasets, generate, fetch):
+        command.add_argument("--catalogue", type=Path, metavar="FILE", help="another catalogue than datasets.yaml")
+    for command in (generate, fetch):
+        command.add_argument("names", nargs="+", metavar="NAME", help="data sets of the catalogue, or search files")
+    generate.add_argument("--events", type=int, metavar="N", help="another number of events than the recipe's")
+    generate.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's")
+    generate.add_argument("--as", dest="alias", metavar="NAME", help="name of the generated data set")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,180 @@
+"""What each command does: builds the run from the options, calls the stages, prints what a user wants to know."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from analysis.catalogue import Catalogue
+from analysis.config import Dataset, Search
+from analysis.context import RunOptions, SearchRun, datasets_of
+from analysis.errors import CatalogueError, ConfigurationError
+from analysis.executors import ExecutorChoice
+from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
+from analysis.store import exclusive
+from analysis.validation import validated
+
+
+def library_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of the three libraries whose messages are written for the user."""
+    from ml.errors import TrainingError
+    from processors.errors import InputError
+    from stats.errors import StatisticsError
+
+    return (InputError, TrainingError, StatisticsError)
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, *, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a callback (done, total) that draws a bar on the terminal, and nothing where there is none."""
+    with tqdm(desc=label, unit=unit, disable=None, unit_scale=True, leave=False, delay=2) as bar:
+
+        def update(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def build_run(options: argparse.Namespace) -> SearchRun:
+    """Return the run that the options of a search command describe; raise ConfigurationError or CatalogueError."""
+    if options.workers < 1:
+        raise ConfigurationError(f"--workers {options.workers} is not a number of workers: give 1 or more.")
+    if getattr(options, "files", None):
+        search, path = _search_of_files(options), None
+    elif options.search is None:
+        raise ConfigurationError("Name a search file, or a ready search such as `demo`.")
+    else:
+        search, path = load_search(options.search, overrides=options.overrides, scale=options.scale, seed=options.seed)
+    catalogue = load_search_catalogue(search, path, options.data)
+    for name in datasets_of(search):
+        catalogue.entry(name)
+    interactive = sys.stderr.isatty()
+    choice = ExecutorChoice(options.executor, options.workers, options.scheduler, progress=interactive)
+    out = options.out or Path("out") / search.name
+    return SearchRun(search, catalogue, RunOptions(out, choice, skip_bad_files=options.skip_bad_files))
+
+
+def load_search_catalogue(search: Search, path: Path | None, data: Path) -> Catalogue:
+    """Return the catalogue of a search, with the search's own `datasets` laid over it."""
+    file = find_catalogue(search, beside=path)
+    base = path.parent if path is not None and search.datasets else file.parent
+    return Catalogue(load_catalogue(file, search.datasets), data, base=base)
+
+
+def _search_of_files(options: argparse.Namespace) -> Search:
+    """Return a search that only processes the files named on the command line."""
+    entry: dict[str, Any] = {"files": [str(Path(file).resolve()) for file in options.files], "format": options.format}
+    if options.tree:
+        entry["tree"] = options.tree
+    content: dict[str, Any] = {"name": "files", "data": ["files"], "datasets": {"files": entry}}
+    for override in options.overrides:
+        set_key(content, override)
+    return validated(Search, content, source="the command line")
+
+
+def stage(options: argparse.Namespace) -> None:
+    """Run a search up to the stage that the command names."""
+    from analysis.pipeline import run_until
+
+    run = build_run(options)
+    with exclusive(run.out):
+        for line in run_until(run, options.stage):
+            print(line)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the results of a search for other programs."""
+    from analysis.exports import export_results
+
+    run = build_run(options)
+    with exclusive(run.out):
+        for path in export_results(run, options.what):
+            print(path)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Validate a search and say which of its data sets are on disk."""
+    from analysis.pipeline import check_detectors
+
+    run = build_run(options)
+    check_detectors(run.search)
+    print(f"{run.search.name}: valid; data sets:")
+    _print_status(run.catalogue, datasets_of(run.search))
+
+
+def datasets(options: argparse.Namespace) -> None:
+    """List the catalogue with what is on disk."""
+    catalogue = _catalogue(options)
+    _print_status(catalogue, list(catalogue.entries))
+
+
+def _catalogue(options: argparse.Namespace, overrides: dict[str, Any] | None = None) -> Catalogue:
+    file = options.catalogue or find_catalogue()
+    return Catalogue(load_catalogue(file, overrides), options.data, base=file.parent)
+
+
+def _print_status(catalogue: Catalogue, names: list[str]) -> None:
+    width = max((len(name) for name in names), default=0)
+    for name in names:
+        entry, status = catalogue.entry(name), catalogue.status(name)
+        if status.expected is None:
+            state = "remote"
+        elif status.complete:
+            state = f"on disk, {status.size / 1e6:.0f} MB"
+        else:
+            state = f"{status.present} of {status.expected} files" if status.present else "not on disk"
+        print(f"{name:<{width}}  {entry.role:<10}  {entry.format:<9}  {_origin(entry):<22}  {state}")
+        if entry.description:
+            print(f"{'':<{width}}  {entry.description}")
+
+
+def _origin(entry: Dataset) -> str:
+    if entry.recipe is not None:
+        return f"recipe, {entry.recipe.events:,} events"
+    return (entry.doi and f"doi:{entry.doi}") or f"{len(entry.files)} file pattern(s)"
+
+
+def generate(options: argparse.Namespace) -> None:
+    """Generate built-in samples, with the recipe's settings changed as the options say."""
+    for name in options.names:
+        catalogue = _recipe_catalogue(options, name)
+        target = options.alias or name
+        with progress_bar(f"generate {target}", unit="event") as progress:
+            files = catalogue.generate(target, workers=options.workers, progress=progress)
+        print(f"{target}: {len(files)} files in {catalogue.folder(target)}")
+
+
+def _recipe_catalogue(options: argparse.Namespace, name: str) -> Catalogue:
+    """Return a catalogue of one recipe: that of `name`, changed by --set, --events and --seed, named by --as."""
+    file = options.catalogue or find_catalogue()
+    content = read_yaml(file)
+    if name not in content:
+        _catalogue(options).entry(name)
+    entry = merged(content[name], {})
+    overrides = [f"recipe.{override.removeprefix('recipe.')}" for override in options.overrides]
+    if options.events is not None:
+        overrides.append(f"recipe.events={options.events}")
+    if options.seed is not None:
+        overrides.append(f"recipe.seed={options.seed}")
+    if overrides and not isinstance(entry.get("recipe"), dict):
+        raise CatalogueError(f"The data set {name!r} has no recipe: it is made of files, not generated.")
+    for override in overrides:
+        set_key(entry, override)
+    target = options.alias or name
+    return Catalogue({target: validated(Dataset, entry, source=file, prefix=target)}, options.data, base=file.parent)
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Download data sets."""
+    catalogue = _catalogue(options)
+    for name in options.names:
+        with progress_bar(f"fetch {name}", unit="B") as progress:
+            files = catalogue.fetch(name, progress=progress)
+        print(f"{name}: {len(files)} files in {catalogue.folder(name)}")

@@ -1,0 +1,246 @@
+"""What a search file and a catalogue may say.
+
+Every model refuses keys it does not know; `validation.py` turns pydantic's report into one paragraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from analysis.samples import Recipe
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Interval = tuple[float, float]
+
+
+class Model(BaseModel):
+    """Frozen, and closed: a mistyped key is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Dataset(Model):
+    """One entry of the catalogue: files that exist or can be fetched, or a recipe that makes them."""
+
+    description: str = ""
+    files: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    doi: str | None = None
+    size: str | None = None
+    format: Literal["darkhorse", "nanoaod", "pfnano", "delphes", "scouting", "lhco"] = "darkhorse"
+    tree: str | None = None
+    sqrt_s: float = Field(13.0, gt=0, description="TeV")
+    role: Literal["data", "simulation", "signal", "exposure"] = "data"
+    cross_section: float | None = Field(None, gt=0, description="pb")
+    luminosity: float | None = Field(None, gt=0, description="fb⁻¹")
+    checksum: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _files_or_recipe(self) -> Dataset:
+        if bool(self.files) == (self.recipe is not None):
+            raise ValueError("a data set has either `files` or a `recipe`")
+        if self.recipe is not None and (self.recipe.format == "lhco") != (self.format == "lhco"):
+            raise ValueError(f"`format: {self.format}` contradicts `recipe.format: {self.recipe.format}`")
+        return self
+
+
+class Axis(Model):
+    """A histogram axis: regular between `start` and `stop`, or by `edges`."""
+
+    bins: int | None = Field(None, gt=0)
+    start: float | None = None
+    stop: float | None = None
+    edges: tuple[float, ...] | None = None
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _regular_or_edges(self) -> Axis:
+        regular = (self.bins, self.start, self.stop)
+        if self.edges is None and None in regular:
+            raise ValueError("an axis needs `bins`, `start` and `stop`, or `edges`")
+        if self.edges is not None and any(value is not None for value in regular):
+            raise ValueError("an axis has `edges` or `bins`, `start` and `stop`, not both")
+        if self.edges is not None and list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("`edges` must increase")
+        if self.start is not None and self.stop is not None and self.start >= self.stop:
+            raise ValueError("`start` must lie below `stop`")
+        return self
+
+
+class Processing(Model):
+    """Settings of the dijet processor; momenta and masses in GeV."""
+
+    jets: Literal["PFCands", "FatJet"] = "PFCands"
+    puppi: bool = False
+    radius: float = Field(1.0, gt=0)
+    min_jet_pt: float = Field(200.0, ge=0)
+    min_leading_pt: float = Field(1200.0, ge=0)
+    max_abs_eta: float = Field(2.5, gt=0)
+    max_delta_eta: float | None = Field(None, gt=0)
+    min_mjj: float = Field(0.0, ge=0)
+    constituents: int = Field(0, ge=0)
+    variations: Mapping[Name, float] = {}
+    histograms: Mapping[str, Axis] = {}
+    chunksize: int = Field(5000, gt=0)
+
+
+class Mixture(Model):
+    """Pseudo-data: all of `background` and as many events of `signal` as give `fraction`.
+
+    `of: total` makes S/(S+B) of all selected events equal to `fraction`; `of: window` makes S/B in the search window.
+    """
+
+    background: Name
+    signal: Name | None = None
+    fraction: float = Field(0.0, ge=0, lt=1)
+    of: Literal["total", "window"] = "total"
+    seed: int = Field(0, ge=0)
+    max_background: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _signal_when_injected(self) -> Mixture:
+        if self.fraction > 0 and self.signal is None:
+            raise ValueError("a mixture with `fraction` above 0 needs a `signal`")
+        return self
+
+
+class WindowSettings(Model):
+    """The signal window and the bands beside it, in GeV of m_jj."""
+
+    signal: Interval
+    sidebands: tuple[Interval, ...] = ()
+    validation: tuple[Interval, ...] = ()
+
+    @field_validator("signal", "sidebands", "validation")
+    @classmethod
+    def _ordered(cls, value: Any) -> Any:
+        for low, high in [value] if value and isinstance(value[0], float) else value:
+            if not low < high:
+                raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
+        return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> WindowSettings:
+        for low, high in (*self.sidebands, *self.validation):
+            if low < self.signal[1] and high > self.signal[0]:
+                raise ValueError(f"the band [{low:g}, {high:g}] overlaps the signal window")
+        return self
+
+
+class DetectorSettings(Model):
+    """One detector of a search: `settings` go to the detector, which checks them itself."""
+
+    type: str
+    features: tuple[str, ...] = ("j1_m", "j1_tau21", "j2_m", "j2_tau21")
+    folds: int = Field(5, ge=2)
+    settings: Mapping[str, Any] = {}
+    samples: Mapping[str, Name] = {}
+
+
+class SpectrumSettings(Model):
+    """The resonance spectrum and the background family fitted to it."""
+
+    start: float = Field(gt=0)
+    stop: float = Field(gt=0)
+    width: float | None = Field(None, gt=0, description="bin width in GeV")
+    bins: int | None = Field(None, gt=0)
+    family: str = "dijet"
+    parameters: int = Field(3, ge=2, le=5)
+
+    @model_validator(mode="after")
+    def _one_binning(self) -> SpectrumSettings:
+        if (self.width is None) == (self.bins is None):
+            raise ValueError("give `width` or `bins`, one of the two")
+        if self.start >= self.stop:
+            raise ValueError("`start` must lie below `stop`")
+        return self
+
+
+class Masses(Model):
+    """Evenly spaced mass hypotheses from `start` to `stop` (both included where the step allows), in GeV."""
+
+    start: float = Field(gt=0)
+    stop: float = Field(gt=0)
+    step: float = Field(gt=0)
+
+    def values(self) -> list[float]:
+        """Return the masses in GeV."""
+        count = int((self.stop - self.start) / self.step + 1e-9) + 1
+        return [self.start + index * self.step for index in range(count)]
+
+
+class BumpHuntSettings(Model):
+    """Mass hypotheses, relative widths (Gaussian σ over mass) and pseudo-experiments of the bump hunt."""
+
+    masses: Masses
+    widths: tuple[float, ...] = (0.03,)
+    toys: int = Field(1000, ge=0)
+
+
+class LimitSettings(Model):
+    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty)."""
+
+    masses: tuple[float, ...] = ()
+    width: float = Field(0.03, gt=0)
+    selections: tuple[float, ...] = ()
+    level: float = Field(0.05, gt=0, lt=1)
+
+
+class Search(Model):
+    """A whole search, as written in a search file."""
+
+    name: Name
+    title: str = ""
+    seed: int = Field(1, ge=0)
+    catalogue: str | None = None
+    datasets: Mapping[Name, Any] = {}
+    scales: Mapping[str, Mapping[str, Any]] = {}
+    processing: Processing = Processing()
+    mixtures: Mapping[Name, Mixture] = {}
+    data: tuple[Name, ...] = Field(min_length=1)
+    simulation: Name | None = None
+    window: WindowSettings | None = None
+    detectors: Mapping[Name, DetectorSettings] = {}
+    efficiencies: tuple[float, ...] = (0.01,)
+    spectrum: SpectrumSettings | None = None
+    bump_hunt: BumpHuntSettings | None = None
+    limits: LimitSettings | None = None
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("efficiencies")
+    @classmethod
+    def _are_efficiencies(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for efficiency in value:
+            if not 0 < efficiency < 1:
+                raise ValueError(f"{efficiency:g} is not an efficiency between 0 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Search:
+        if self.detectors and self.window is None:
+            raise ValueError("`detectors` need a `window` with its sidebands")
+        if (self.bump_hunt or self.limits) and self.spectrum is None:
+            raise ValueError("`bump_hunt` and `limits` need a `spectrum`")
+        if self.spectrum is not None:
+            self._masses_inside(self.spectrum)
+        if any(mixture.of == "window" for mixture in self.mixtures.values()) and self.window is None:
+            raise ValueError("a mixture with `of: window` needs a `window`")
+        return self
+
+    def _masses_inside(self, spectrum: SpectrumSettings) -> None:
+        asked = [
+            *(self.bump_hunt.masses.values() if self.bump_hunt else []),
+            *(self.limits.masses if self.limits else []),
+        ]
+        outside = [mass for mass in asked if not spectrum.start < mass < spectrum.stop]
+        if outside:
+            raise ValueError(
+                f"the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to {spectrum.stop:g} GeV)"
+            )

@@ -1,0 +1,81 @@
+"""A search as it runs: its settings, its data sets, and the artefacts that its stages have made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from analysis.catalogue import Catalogue
+from analysis.config import Search
+from analysis.executors import ExecutorChoice
+from analysis.store import Store, content_key, library_versions
+
+ProgressFactory = Callable[[str, int | None], Any]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search runs and where it writes; nothing here changes a result."""
+
+    out: Path
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice)
+    skip_bad_files: bool = False
+    progress: ProgressFactory | None = None
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """One search with its catalogue, its options and the artefacts it has made."""
+
+    search: Search
+    catalogue: Catalogue
+    options: RunOptions
+    memory: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def out(self) -> Path:
+        """Return the output folder."""
+        return self.options.out
+
+    @cached_property
+    def results_store(self) -> Store:
+        """Artefacts of this search alone: models, scores, hunts, limits."""
+        return Store(self.out / "stages")
+
+    @cached_property
+    def events_store(self) -> Store:
+        """Processed events, shared by all searches that ask for the same."""
+        return Store(self.catalogue.directory / "processed")
+
+    @cached_property
+    def config_key(self) -> str:
+        """Return a key of everything that the search file and its options say."""
+        return content_key(self.search, library_versions())
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` gave the first time it was asked for under `name`."""
+        if name not in self.memory:
+            self.memory[name] = make()
+        return self.memory[name]
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file that a stage wrote."""
+    return json.loads(path.read_text())
+
+
+def datasets_of(search: Search) -> list[str]:
+    """Return the data sets that a search reads, in order, each once."""
+    names: list[str] = []
+    for name in (*search.data, *([search.simulation] if search.simulation else []), *_detector_samples(search)):
+        mixture = search.mixtures.get(name)
+        names += [name] if mixture is None else [mixture.background, *([mixture.signal] if mixture.signal else [])]
+    return list(dict.fromkeys(names))
+
+
+def _detector_samples(search: Search) -> list[str]:
+    return [name for detector in search.detectors.values() for name in detector.samples.values()]

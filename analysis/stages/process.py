@@ -1,0 +1,155 @@
+"""Events to columns and histograms: the processor run over every file of every data set of a search."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hist
+import uhi.io.json
+
+from analysis.config import Axis, Dataset, Processing
+from analysis.context import SearchRun, datasets_of, read_json
+from analysis.errors import StageError
+from analysis.events import Events, load_events
+from analysis.executors import executor
+from analysis.store import code_key, content_key, library_versions, write_json
+from processors import AxisSpec, DijetProcessor
+from processors.run import run_files
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Processed:
+    """The processed events of one data set: where its columns are, what was cut and what was skipped."""
+
+    name: str
+    entry: Dataset
+    directory: Path
+    key: str
+    summary: Mapping[str, Any]
+
+    @property
+    def n_events(self) -> int:
+        """Return the number of events read."""
+        return next(iter(self.cutflow()["nominal"].values()), {"events": 0})["events"]
+
+    @property
+    def n_selected(self) -> int:
+        """Return the number of events that pass every cut."""
+        return sum(part["events"] for part in self.summary["parts"].get("nominal", []))
+
+    def cutflow(self) -> dict[str, Any]:
+        """Return events and sums of weights by variation and cut."""
+        return dict(self.summary["cutflow"])
+
+    def events(self, names: list[str]) -> Events:
+        """Read columns of the nominal variation, weighted to σ·L where the catalogue gives both."""
+        return load_events(
+            self.directory / "columns", self.summary["parts"].get("nominal", []), names, scale=self._weight_scale()
+        )
+
+    def _weight_scale(self) -> float:
+        if self.entry.cross_section is None or self.entry.luminosity is None:
+            return 1.0
+        sum_of_weights = next(iter(self.cutflow()["nominal"].values()))["sum_of_weights"]
+        return 1000.0 * self.entry.cross_section * self.entry.luminosity / sum_of_weights  # pb to fb
+
+    def histograms(self) -> dict[str, hist.Hist]:
+        """Return the processor's histograms by name."""
+        content = json.loads((self.directory / "histograms.json").read_text(), object_hook=uhi.io.json.object_hook)
+        return {name: hist.Hist(item) for name, item in content.items()}
+
+
+def process(run: SearchRun) -> dict[str, Processed]:
+    """Process every data set of a search that is not processed already; raise StageError where nothing survives."""
+    return {name: processed(run, name) for name in datasets_of(run.search)}
+
+
+def processed(run: SearchRun, name: str) -> Processed:
+    """Return one data set's processed events."""
+    return run.once(f"processed {name}", lambda: _process(run, name))
+
+
+def _process(run: SearchRun, name: str) -> Processed:
+    entry = run.catalogue.entry(name)
+    files = run.catalogue.local_files(name)
+    settings = run.search.processing
+    key = content_key(
+        name, [_identity(file) for file in files], entry.format, entry.tree, settings.model_dump(exclude={"chunksize"}),
+        run.options.skip_bad_files, code_key("processors"), library_versions(),
+    )  # fmt: skip
+    directory = run.events_store.make(
+        f"{name}-{key}", key, lambda folder: _run_processor(run, name, entry, files, folder)
+    )
+    summary = read_json(directory / "summary.json")
+    for skipped in summary["skipped"]:
+        logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
+    result = Processed(name, entry, directory, key, summary)
+    if result.n_selected == 0:
+        raise StageError(
+            f"No event of {name!r} passes the selection: {_describe_cutflow(result)}. Loosen the cuts under "
+            "`processing:` or check that momenta are in GeV."
+        )
+    return result
+
+
+def _identity(file: str) -> list[Any]:
+    """Return what tells one input file from another without reading it."""
+    if "://" in file:
+        return [file]
+    path = Path(file)
+    stat = path.stat() if path.exists() else None
+    return ["/".join(path.parts[-2:]), stat.st_size if stat else None, stat.st_mtime_ns if stat else None]
+
+
+def _describe_cutflow(result: Processed) -> str:
+    steps = result.cutflow().get("nominal", {})
+    return ", ".join(f"{cut}: {numbers['events']}" for cut, numbers in steps.items()) or "no event was read"
+
+
+def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], folder: Path) -> None:
+    columns = folder / "columns"
+    processor = dijet_processor(run.search.processing, columns)
+    logger.info("processing %s: %d files", name, len(files))
+    with executor(run.options.executor) as chosen:
+        output = run_files(
+            {name: files}, processor, format=entry.format, treename=entry.tree, executor=chosen,
+            chunksize=run.search.processing.chunksize, skip_bad_files=run.options.skip_bad_files,
+        )  # fmt: skip
+    parts = output["parts"].get(name, {})
+    for part in (part for parts_of in parts.values() for part in parts_of):
+        part["path"] = str(Path(part["path"]).resolve().relative_to(columns.resolve()))
+    skipped = output["skipped"].get(name, [])
+    write_json(
+        folder / "summary.json", {"cutflow": output["cutflow"].get(name, {}), "parts": parts, "skipped": skipped}
+    )
+    histograms = json.dumps(output["histograms"], default=uhi.io.json.default)
+    (folder / "histograms.json").write_text(histograms)
+
+
+def dijet_processor(settings: Processing, columns: Path) -> DijetProcessor:
+    """Return the processor that a search's `processing:` asks for, writing its columns below `columns`."""
+    return DijetProcessor(
+        jets=settings.jets,
+        puppi=settings.puppi,
+        radius=settings.radius,
+        min_jet_pt=settings.min_jet_pt,
+        min_leading_pt=settings.min_leading_pt,
+        max_abs_eta=settings.max_abs_eta,
+        max_delta_eta=settings.max_delta_eta,
+        min_mjj=settings.min_mjj,
+        histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
+        variations=dict(settings.variations),
+        constituents=settings.constituents,
+        columns_directory=str(columns.resolve()),
+    )
+
+
+def _axis(axis: Axis) -> AxisSpec:
+    return AxisSpec(bins=axis.bins, start=axis.start, stop=axis.stop, edges=axis.edges, label=axis.label)
