@@ -1,0 +1,130 @@
+"""Receiver operating curves and significance improvement, where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, styled
+
+_GRID = np.linspace(0.005, 1.0, 200)
+_LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), ":")
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """One detector's efficiencies.
+
+    Attributes:
+        label: name in the legend.
+        signal_efficiency, background_efficiency: (m,) at falling thresholds.
+        n_signal, n_background: events of each kind that were scored.
+        members: the same curves (ε_S, ε_B) for each seed or ensemble member; they make the band.
+        uses_labels: trained with truth labels, hence a reference only.
+    """
+
+    label: str
+    signal_efficiency: np.ndarray
+    background_efficiency: np.ndarray
+    n_signal: int
+    n_background: int
+    members: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+    uses_labels: bool = False
+
+    @property
+    def name(self) -> str:
+        """Label as it stands in a legend."""
+        return plain(self.label) + (" (truth labels: reference)" if self.uses_labels else "")
+
+
+@styled
+def roc_figure(
+    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 25, label: Label | None = None
+) -> Figure:
+    """Draw background rejection 1/ε_B against signal efficiency.
+
+    Points with fewer than `minimum_background` background events left are cut off, and the figure says so. The band is
+    the standard deviation over members where there are any, else the statistical error of ε_B.
+    """
+    figure, axes, highest = _efficiency_figure(curves, minimum_background, power=1.0, label=label)
+    axes.plot(_GRID, 1 / _GRID, color=DATA, ls=":", lw=1.2, label="Random")
+    axes.set_yscale("log")
+    axes.set_ylim(0.8, max(highest, 10.0) * 8)
+    axes.set_ylabel(r"Background rejection $1/\varepsilon_B$")
+    axes.legend(loc="upper right")
+    return figure
+
+
+@styled
+def sic_figure(
+    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 25, label: Label | None = None
+) -> Figure:
+    """Draw the significance improvement ε_S/√ε_B against signal efficiency.
+
+    Without a regulator the ratio diverges where few background events are left, so points with fewer than
+    `minimum_background` are cut off, and the figure says so. Bands as in `roc_figure`.
+    """
+    figure, axes, highest = _efficiency_figure(curves, minimum_background, power=0.5, label=label)
+    axes.plot(_GRID, np.sqrt(_GRID), color=DATA, ls=":", lw=1.2, label="Random")
+    n_lines = len(axes.get_legend_handles_labels()[0]) + 1
+    axes.set_ylim(0, max(highest, 1.0) * (1.1 + 0.07 * n_lines))
+    axes.set_ylabel(r"Significance improvement $\varepsilon_S$/√$\varepsilon_B$")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def _efficiency_figure(
+    curves: RocCurve | Sequence[RocCurve], minimum: int, *, power: float, label: Label | None
+) -> tuple[Figure, Axes, float]:
+    curves = [curves] if isinstance(curves, RocCurve) else list(curves)
+    if not curves:
+        raise ValueError("this figure needs at least one curve")
+    figure = new_figure(7.2, 5.6)
+    axes = figure.add_subplot()
+    highest = 0.0
+    for index, curve in enumerate(curves):
+        highest = max(highest, _draw_curve(axes, curve, minimum, power=power, index=index))
+    bands = {"member spread" if curve.members else "statistical" for curve in curves}
+    text = rf"$N_B \geq {minimum}$; bands: {', '.join(sorted(bands))} $\pm 1\sigma$"
+    axes.text(0.02, 0.02, text, transform=axes.transAxes, size=10)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
+    add_label(axes, label or Label())
+    return figure, axes, highest
+
+
+def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:
+    """Draw one curve and its band; return the highest point of what was drawn."""
+    background = _on_grid(curve.signal_efficiency, curve.background_efficiency)
+    shown = background * curve.n_background >= max(minimum, 1)
+    signal, background = _GRID[shown], background[shown]
+    value = _improvement(signal, background, power)
+    style = _LINES[index % len(_LINES)]
+    axes.plot(signal, value, color=colour(index), ls=style, label=curve.name)
+    if not len(value):
+        return 0.0
+    if curve.members:
+        floor = 0.5 / curve.n_background  # a member may have no background left where the average has some
+        each = [_improvement(signal, np.maximum(_on_grid(*member)[shown], floor), power) for member in curve.members]
+        spread = np.std(each, axis=0, ddof=1 if len(each) > 1 else 0)
+    else:
+        spread = value * power * np.sqrt((1 - background) / (background * curve.n_background))
+    axes.fill_between(signal, np.maximum(value - spread, 1e-3), value + spread, color=colour(index), alpha=0.22, lw=0)
+    return float(np.max(value + spread))
+
+
+def _on_grid(signal: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Background efficiency on the common grid of signal efficiencies: the lowest threshold that reaches each."""
+    order = np.lexsort((background, signal))
+    signal, background = np.asarray(signal)[order], np.asarray(background)[order]
+    values: np.ndarray = np.interp(_GRID, signal, background) if len(signal) else np.zeros_like(_GRID)
+    return values
+
+
+def _improvement(signal: np.ndarray, background: np.ndarray, power: float) -> np.ndarray:
+    """1/ε_B for power 1, ε_S/√ε_B for power ½."""
+    return 1 / background if power == 1.0 else signal / np.sqrt(background)
