@@ -1,0 +1,83 @@
+"""Four-momenta of particles, with the checks that keep bad input out of FastJet."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.errors import InputError
+from processors.nsubjettiness import compiled
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def four_momenta(
+    pt: npt.NDArray[Any],
+    eta: npt.NDArray[Any],
+    phi: npt.NDArray[Any],
+    mass: npt.NDArray[Any],
+    *,
+    offsets: npt.NDArray[np.int64],
+    first_event: int = 0,
+) -> FloatArray:
+    """px, py, pz, E in double precision.
+
+    Args:
+        pt, eta, phi, mass: (n_particles,) in GeV, pseudorapidity and radians; E² = p² + m|m|.
+        offsets: (n_events + 1,) event boundaries, for the message.
+        first_event: number of the first event in its file, for the message.
+
+    Returns:
+        (4, n_particles) in GeV.
+
+    Raises:
+        InputError: a pT is negative, or a value is not finite, or too large for a momentum.
+    """
+    momenta = np.empty((4, len(pt)))
+    columns = [np.ascontiguousarray(values, dtype=np.float64) for values in (pt, eta, phi, mass)]
+    if not _fill(*columns, momenta):
+        _complain(dict(zip(("pt", "eta", "phi", "mass"), columns, strict=True)), momenta, offsets, first_event)
+    return momenta
+
+
+@compiled
+def _fill(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: FloatArray, out: FloatArray) -> bool:
+    """Fill the momenta; False if any particle is unusable.
+
+    A compiled loop rather than NumPy functions, whose rounding may depend on an array's length and alignment.
+    """
+    good = True
+    for i in range(len(pt)):
+        grown = math.exp(eta[i])
+        p = 0.5 * pt[i] * (grown + 1.0 / grown) if grown > 0.0 else math.inf
+        out[0, i] = pt[i] * math.cos(phi[i])
+        out[1, i] = pt[i] * math.sin(phi[i])
+        out[2, i] = pt[i] * math.sinh(eta[i])
+        out[3, i] = math.sqrt(max(0.0, p * p + mass[i] * abs(mass[i]))) if mass[i] != 0.0 else p
+        good &= pt[i] >= 0.0 and math.isfinite(out[0, i] + out[1, i] + out[2, i] + out[3, i])
+    return good
+
+
+def _complain(
+    columns: dict[str, FloatArray], momenta: FloatArray, offsets: npt.NDArray[np.int64], first_event: int
+) -> None:
+    """Say which field of which event is unusable."""
+    problems = {"pt": ("negative or not finite", ~(np.isfinite(columns["pt"]) & (columns["pt"] >= 0)))}
+    for name in ("eta", "phi", "mass"):
+        problems[name] = ("not finite", ~np.isfinite(columns[name]))
+    overflow = ~np.isfinite(momenta.sum(axis=0))
+    problems["eta"] = (problems["eta"][0], problems["eta"][1])
+    for name, (what, bad) in {**problems, "pt, eta": ("too large for a momentum", overflow)}.items():
+        if bad.any():
+            first = int(np.argmax(bad))
+            event = int(np.searchsorted(offsets, first, side="right")) - 1
+            events = len(np.unique(np.searchsorted(offsets, np.flatnonzero(bad), side="right")))
+            raise InputError(
+                f"The particles' {name} is {what} in {int(bad.sum())} particle(s) of {events} event(s), first in event "
+                f"{first_event + event} (particle {first - offsets[event]}, value {columns[name.split(',')[0]][first]:g}). "
+                "Repair the file or leave these events out before processing."
+            )
+    raise AssertionError("no unusable particle found")  # pragma: no cover
