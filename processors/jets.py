@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.errors import InputError
-from processors.momenta import four_momenta
+from processors.momenta import coordinates, four_momenta
 from processors.nsubjettiness import n_subjettiness as _n_subjettiness
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,20 +31,6 @@ _BATCH_PARTICLES = 100_000
 
 
 @dataclass(frozen=True)
-class Constituents:
-    """Constituents of jets, flat: hardest pT first within a jet, jets in the order (event, jet).
-
-    Jet (event e, position j) owns the entries ``offsets[e * count + j]`` to ``offsets[e * count + j + 1]``.
-    """
-
-    offsets: IntArray  # (n_events * count + 1,)
-    pt: FloatArray  # (offsets[-1],) GeV
-    eta: FloatArray
-    phi: FloatArray
-    mass: FloatArray  # GeV
-
-
-@dataclass(frozen=True)
 class Jets:
     """The ``count`` hardest jets of each event, hardest pT first; NaN and 0 where an event has fewer."""
 
@@ -55,7 +41,7 @@ class Jets:
     tau: FloatArray  # (n_events, count, N): τ_1 … τ_N, no unit
     n_constituents: npt.NDArray[np.int32]  # (n_events, count)
     n_jets: IntArray  # (n_events,): all jets above min_pt
-    constituents: Constituents | None = None
+    constituents: ak.Array | None = None  # (n_events, count, var) pt, eta, phi, mass; hardest first, empty where no jet
 
 
 @dataclass(frozen=True)
@@ -117,8 +103,7 @@ def cluster_jets(
             kept.append(_hardest_first(found.constituents + offsets[start], found.offsets, fields[0]))
     if keep_constituents:
         order = np.concatenate([np.empty(0, np.int64), *kept])
-        ends = np.concatenate([[0], np.cumsum(jets["n_constituents"], dtype=np.int64)])
-        return Jets(**jets, constituents=Constituents(ends, *(np.asarray(f[order], np.float64) for f in fields)))
+        return Jets(**jets, constituents=_ragged(fields, order, jets["n_constituents"]))
     return Jets(**jets)
 
 
@@ -198,14 +183,10 @@ def _empty(events: int, count: int, n_subjettiness: int) -> dict[str, npt.NDArra
 
 def _fill(jets: dict[str, npt.NDArray[Any]], start: int, stop: int, *, found: _Found, taus: FloatArray) -> None:
     """Write what was found in events start to stop."""
-    px, py, pz, energy = found.momenta
     where = (found.event + start, found.position)
-    pt2 = px * px + py * py
     jets["n_jets"][start:stop] = found.n_jets
-    jets["pt"][where] = np.sqrt(pt2)
-    jets["eta"][where] = np.arcsinh(pz / np.sqrt(pt2))
-    jets["phi"][where] = np.arctan2(py, px)
-    jets["mass"][where] = np.sqrt(np.maximum((energy + pz) * (energy - pz) - pt2, 0.0))
+    for name, values in zip(("pt", "eta", "phi", "mass"), coordinates(found.momenta), strict=True):
+        jets[name][where] = values
     jets["n_constituents"][where] = np.diff(found.offsets)
     jets["tau"][where] = taus
 
@@ -214,3 +195,12 @@ def _hardest_first(constituents: IntArray, offsets: IntArray, pt: npt.NDArray[An
     """Particle numbers of the constituents, hardest first within each jet."""
     jet = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     return constituents[np.lexsort((-pt[constituents], jet))]
+
+
+def _ragged(fields: list[npt.NDArray[Any]], order: IntArray, sizes: npt.NDArray[np.int32]) -> ak.Array:
+    """The particles in ``order`` as (n_events, count, var) lists of the given sizes."""
+    events, count = sizes.shape
+    columns = [ak.contents.NumpyArray(np.asarray(values[order], np.float64)) for values in fields]
+    ends = ak.index.Index64(np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]))
+    lists = ak.contents.ListOffsetArray(ends, ak.contents.RecordArray(columns, ["pt", "eta", "phi", "mass"]))
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(np.arange(events + 1) * count), lists))

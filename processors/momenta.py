@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.errors import InputError
-from processors.nsubjettiness import compiled
+from processors.nsubjettiness import compiled, pseudorapidity
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,6 +61,24 @@ def _fill(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: FloatArray, ou
     return good
 
 
+def coordinates(momenta: FloatArray) -> FloatArray:
+    """(4, n) px, py, pz, E to (4, n) pt, eta, phi in [-π, π], mass. A negative mass² by rounding counts as 0."""
+    out = np.empty_like(momenta)
+    _fill_coordinates(momenta, out)
+    return out
+
+
+@compiled
+def _fill_coordinates(momenta: FloatArray, out: FloatArray) -> None:
+    for i in range(momenta.shape[1]):
+        px, py, pz, energy = momenta[0, i], momenta[1, i], momenta[2, i], momenta[3, i]
+        pt2 = px * px + py * py
+        out[0, i] = math.sqrt(pt2)
+        out[1, i] = pseudorapidity(px, py, pz)
+        out[2, i] = math.atan2(py, px)
+        out[3, i] = math.sqrt(max(0.0, (energy + pz) * (energy - pz) - pt2))
+
+
 def _complain(
     columns: dict[str, FloatArray], momenta: FloatArray, offsets: npt.NDArray[np.int64], first_event: int
 ) -> None:
@@ -69,7 +87,6 @@ def _complain(
     for name in ("eta", "phi", "mass"):
         problems[name] = ("not finite", ~np.isfinite(columns[name]))
     overflow = ~np.isfinite(momenta.sum(axis=0))
-    problems["eta"] = (problems["eta"][0], problems["eta"][1])
     for name, (what, bad) in {**problems, "pt, eta": ("too large for a momentum", overflow)}.items():
         if bad.any():
             first = int(np.argmax(bad))
