@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -243,9 +244,9 @@ def _explained(url: str, part: Path | None, timeout: float) -> Iterator[None]:
         raise disk_error(part or Path(), error) from error
 
 
-def _connection_error(url: str, part: Path | None, error: BaseException) -> FetchError:
+def _connection_error(url: str, part: Path | None, error: requests.RequestException) -> FetchError:
     """Return what a broken or impossible connection means to the user."""
-    host = urlsplit(url).netloc or url
+    host = urlsplit(str(error.request.url) if error.request else url).netloc  # a DOI is asked for at doi.org
     causes = list(_chain(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return FetchError(f"{url}: the host {host} is not found. Check the address and the network connection.")
@@ -267,7 +268,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def disk_error(path: Path, error: OSError) -> FetchError:
     """Return what a failed write to `path` means to the user."""
-    return FetchError(
-        f"Cannot write {path}: {error.strerror or error}. Free some space, or choose a folder that you may write to; "
-        "what was already downloaded is kept."
-    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "Free some space and run the same command again: what arrived is kept" if full else "Choose another folder"
+    return FetchError(f"Cannot write {path}: {error.strerror or error}. {advice}.")

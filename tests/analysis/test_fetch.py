@@ -353,15 +353,21 @@ def test_refused_connection(remote: Remote, target: Path) -> None:
     assert left(target) == set()
 
 
-def test_unknown_host(remote: Remote, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://data.invalid/events.h5", "data.invalid"), ("doi:10.5281/zenodo.42/events.h5", "doi.org")],
+)
+def test_unknown_host(target: Path, url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def unresolved(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(FetchError, match=r"the host data\.invalid is not found"):
-        fetch_file("http://data.invalid/events.h5", target)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with pytest.raises(FetchError, match=f"the host {re.escape(host)} is not found"):
+        fetch_file(url, target)
+    assert left(target) == set()
 
 
 def test_silent_server(remote: Remote, target: Path) -> None:
