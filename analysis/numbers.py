@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 NONE = "–"
 NARROW_SPACE = "\u202f"
@@ -87,6 +89,17 @@ def format_p_interval(p: float | None, low: float | None, high: float | None) ->
         return format_p_value(p)
     lower = "0" if low == 0 else format_p_value(low)
     return f"{format_p_value(p)} [{lower}, {format_p_value(high)}]"
+
+
+def is_bound(global_p: Mapping[str, Any] | None) -> bool:
+    """Tell whether a global p-value from toys is only a bound: no toy was as extreme as the data.
+
+    With (S + 1)/(N + 1) as the estimate that is S = 0.
+    """
+    if not global_p or global_p.get("value") is None or global_p.get("method", "toys") != "toys":
+        return False
+    toys = int(global_p.get("toys") or 0)
+    return toys > 0 and bool(global_p["value"] * (toys + 1) < 1.5)
 
 
 def format_z(z: float | None) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.intervals import garwood_errors
-from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, colour, new_figure, plain, styled
+from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, colour, new_figure, plain, styled, touching
 
-Role = Literal["data", "simulation", "background", "signal", "selection"]
+Role = Literal["data", "simulation", "background", "signal", "inclusive", "selection"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Histogram:
         values: (n,) events or sums of weights per bin.
         variances: (n,) sums of squared weights; None for plain counts, which get Garwood errors.
         role: "data" (points), "simulation" (filled), "background" and "signal" (known from the truth, and marked so
-            in the legend), "selection" (a subset of the reference, coloured points).
+            in the legend), "inclusive" (outline) and "selection" (a subset of the reference, coloured points).
     """
 
     label: str
@@ -114,9 +115,7 @@ def comparison_figure(
     ratio = any(comparison.reference is not None for comparison in comparisons)
     size = (7.2, 6.2 if ratio else 5.4) if len(comparisons) == 1 else (4.7, 4.6 if ratio else 3.9)
     figure = new_figure(size[0] * columns, size[1] * rows + 0.2)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(h_pad=0.04, hspace=0.0)  # type: ignore[call-arg]
+    touching(figure)
     outer = GridSpec(rows, columns, figure=figure)
     for index, comparison in enumerate(comparisons):
         main = _draw(figure, outer[index // columns, index % columns], comparison, log=log, normalise=normalise)
@@ -130,6 +129,7 @@ def _draw(figure: Figure, cell: Any, comparison: Comparison, *, log: bool, norma
     has_ratio = comparison.reference is not None
     grid = cell.subgridspec(2 if has_ratio else 1, 1, height_ratios=[3, 1] if has_ratio else [1], hspace=0.0)
     main = figure.add_subplot(grid[0])
+    main.set_title(" ", fontsize="x-large")  # keeps the rows of a grid apart, and all panels equally high
     if comparison.window is not None:
         main.axvspan(*comparison.window, color="#e9e9e9", zorder=-10, lw=0)
     for index, histogram in enumerate(comparison.histograms):
@@ -151,19 +151,21 @@ def _draw_histogram(axes: Axes, comparison: Comparison, index: int, *, scale: fl
     values, errors, edges = histogram.values * scale, histogram.errors * scale, comparison.edges
     shade = _shade(histogram, index)
     if histogram.role in ("data", "selection"):
+        values = np.where(histogram.values > 0, values, np.nan)
         mplhep.histplot(
             values, edges, yerr=errors, histtype="errorbar", ax=axes, color=shade, label=histogram.name, ms=4, zorder=5
         )  # fmt: skip
         return
     style = "--" if histogram.role == "signal" else "-"
     mplhep.histplot(values, edges, yerr=False, histtype="step", ax=axes, color=shade, label=histogram.name, ls=style)
+    values = np.where(histogram.values != 0, values, np.nan)  # an empty bin's band would hide everything else
     axes.stairs(values + errors[1], edges, baseline=values - errors[0], fill=True, color=shade, alpha=0.25, lw=0)
     if histogram.role == "simulation":
         axes.stairs(values, edges, fill=True, color=shade, alpha=0.15, lw=0)
 
 
 def _shade(histogram: Histogram, index: int) -> str:
-    roles = {"data": DATA, "simulation": FIT, "background": FIT, "signal": SIGNAL}
+    roles = {"data": DATA, "simulation": FIT, "background": FIT, "signal": SIGNAL, "inclusive": DATA}
     return roles.get(histogram.role, colour(index - 1 if index else 0))
 
 
@@ -196,6 +198,7 @@ def _draw_ratios(axes: Axes, comparison: Comparison, *, normalise: bool) -> None
         extent.extend(np.abs(ratio[shown] - 1))
     half = min(max(1.3 * float(np.quantile(extent, 0.97)), 0.15), 1.0)
     axes.set_ylim(1 - half, 1 + half * (1 if half < 1 else 1.5))
+    axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.set_ylabel(f"Ratio to\n{_short(reference)}", loc="center", size="small")
 
 
@@ -211,6 +214,6 @@ def _scale(axes: Axes, comparison: Comparison, *, log: bool, normalise: bool) ->
     if log and positive:
         low = 0.5 * min(positive)
         axes.set_yscale("log")
-        axes.set_ylim(low, top * (top / low) ** (room - 1))
+        axes.set_ylim(low, top * (top / low) ** (0.08 + 0.09 * len(comparison.histograms)))
     else:
         axes.set_ylim(0, top * room if top > 0 else 1)

@@ -84,7 +84,7 @@ def shape_comparison(
     window: tuple[float, float] | None = None,
 ) -> Comparison:
     """Compare the shape of selected spectra (label, (n,) counts) with the inclusive one they are subsets of."""
-    histograms = [Histogram("Inclusive", np.asarray(inclusive, dtype=float), role="data")]
+    histograms = [Histogram("Inclusive", np.asarray(inclusive, dtype=float), role="inclusive")]
     histograms += [Histogram(name, np.asarray(counts, dtype=float), role="selection") for name, counts in selected]
     return Comparison(x_label, edges, histograms, 0 if selected else None, window)
 

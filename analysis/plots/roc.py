@@ -53,9 +53,9 @@ def roc_figure(
     figure, axes, highest = _efficiency_figure(curves, minimum_background, power=1.0, label=label)
     axes.plot(_GRID, 1 / _GRID, color=DATA, ls=":", lw=1.2, label="Random")
     axes.set_yscale("log")
-    axes.set_ylim(0.8, max(highest, 10.0) * 8)
+    axes.set_ylim(0.8, max(highest, 10.0) * 12)
     axes.set_ylabel(r"Background rejection $1/\varepsilon_B$")
-    axes.legend(loc="upper right")
+    _add_legend(axes, curves, minimum_background)
     return figure
 
 
@@ -71,9 +71,9 @@ def sic_figure(
     figure, axes, highest = _efficiency_figure(curves, minimum_background, power=0.5, label=label)
     axes.plot(_GRID, np.sqrt(_GRID), color=DATA, ls=":", lw=1.2, label="Random")
     n_lines = len(axes.get_legend_handles_labels()[0]) + 1
-    axes.set_ylim(0, max(highest, 1.0) * (1.1 + 0.07 * n_lines))
+    axes.set_ylim(0, max(highest, 1.0) * (1.22 + 0.07 * n_lines))
     axes.set_ylabel(r"Significance improvement $\varepsilon_S$/√$\varepsilon_B$")
-    axes.legend(loc="upper right")
+    _add_legend(axes, curves, minimum_background)
     return figure
 
 
@@ -88,13 +88,17 @@ def _efficiency_figure(
     highest = 0.0
     for index, curve in enumerate(curves):
         highest = max(highest, _draw_curve(axes, curve, minimum, power=power, index=index))
-    bands = {"member spread" if curve.members else "statistical" for curve in curves}
-    text = rf"$N_B \geq {minimum}$; bands: {', '.join(sorted(bands))} $\pm 1\sigma$"
-    axes.text(0.02, 0.02, text, transform=axes.transAxes, size=10)
     axes.set_xlim(0, 1)
     axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
     add_label(axes, label or Label())
     return figure, axes, highest
+
+
+def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int) -> None:
+    curves = [curves] if isinstance(curves, RocCurve) else curves
+    bands = sorted({"member spread" if curve.members else "statistical" for curve in curves})
+    title = rf"At least {minimum} background events" + "\n" + rf"Bands: {', '.join(bands)} $\pm 1\sigma$"
+    axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
 
 
 def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:

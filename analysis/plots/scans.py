@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.numbers import format_mass, mathtext_p
+from analysis.numbers import format_mass, is_bound, mathtext_p
 from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, shade_window, styled
 
 # what still fits an axis: smaller p-values are drawn here
@@ -84,17 +84,6 @@ def p0_figure(
     axes.legend(loc="lower left", fontsize=10, frameon=True, framealpha=0.9, edgecolor="none")
     add_label(axes, label or Label())
     return figure
-
-
-def is_bound(global_p: Mapping[str, Any] | None) -> bool:
-    """Tell whether a global p-value from toys is only a bound: no toy was as extreme as the data.
-
-    With (S + 1)/(N + 1) as the estimate that is S = 0.
-    """
-    if not global_p or global_p.get("value") is None or global_p.get("method", "toys") != "toys":
-        return False
-    toys = int(global_p.get("toys") or 0)
-    return toys > 0 and bool(global_p["value"] * (toys + 1) < 1.5)
 
 
 def _draw_scan(axes: Axes, scan: MassScan, *, shade: str, marker: str) -> None:

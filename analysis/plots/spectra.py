@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from analysis.numbers import mathtext_p
 from analysis.plots.intervals import garwood_errors, garwood_pulls
@@ -30,6 +31,9 @@ from analysis.plots.style import (
     stacked_axes,
     styled,
 )
+
+# lower end of the axis of counts: one event and most of its error bar stay visible
+_BOTTOM = 0.3
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def _draw_spectrum(axes: Axes, spectrum: FittedSpectrum, *, data: str, line: str
     full = counts > 0
     style: dict[str, Any] = {"color": data, "fmt": "none", "elinewidth": 1.1, "zorder": 4}
     axes.errorbar(centres[full], counts[full], [low[full], high[full]], **{**style, "fmt": "o", "ms": 4})
-    axes.errorbar(centres[~full], counts[~full], [low[~full], high[~full]], **style)
+    empty = ~full & _worth_showing(spectrum)
+    axes.errorbar(centres[empty], counts[empty], [low[empty], high[empty]], **style)
     if spectrum.fit is None:
         return
     axes.stairs(spectrum.fit, edges, baseline=None, color=line, lw=1.6, zorder=3)
@@ -128,6 +133,12 @@ def _draw_spectrum(axes: Axes, spectrum: FittedSpectrum, *, data: str, line: str
     if spectrum.signal is not None:
         total = spectrum.fit + spectrum.signal
         axes.stairs(total, edges, baseline=None, color=SIGNAL if data == DATA else line, ls=(0, (3, 1.2)), zorder=3)
+
+
+def _worth_showing(spectrum: FittedSpectrum) -> np.ndarray:
+    """Bins up to the last filled one, or to where the fit leaves the axes: beyond, empty bins say nothing."""
+    inside = np.cumsum(spectrum.counts[::-1])[::-1] > 0
+    return inside if spectrum.fit is None else inside | (np.nan_to_num(spectrum.fit) >= _BOTTOM)
 
 
 def _draw_pulls(axes: Axes, spectrum: FittedSpectrum, *, fill: str, named: bool) -> None:
@@ -148,6 +159,7 @@ def _draw_pulls(axes: Axes, spectrum: FittedSpectrum, *, fill: str, named: bool)
     for level in (-2, 2):
         axes.axhline(level, color=DATA, lw=0.6, ls=":")
     axes.set_ylim(-limit, limit)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, prune="both"))
     axes.set_ylabel(r"$\frac{\mathrm{data}-\mathrm{fit}}{\sigma}$", loc="center")
     if named:
         axes.text(0.985, 0.93, plain(spectrum.label), transform=axes.transAxes, ha="right", va="top", size=10)
@@ -157,7 +169,7 @@ def _log_scale(axes: Axes, spectra: Sequence[FittedSpectrum]) -> None:
     axes.set_yscale("log")
     top = max(float(np.max(s.counts, initial=1)) for s in spectra)
     lines = 2 + len(spectra) * 2
-    axes.set_ylim(0.3, top * 10 ** (0.25 + 0.12 * lines * (np.log10(top / 0.3) / 5)))
+    axes.set_ylim(_BOTTOM, top * 10 ** (0.25 + 0.12 * lines * (np.log10(top / _BOTTOM) / 5)))
 
 
 def _legend(spectra: Sequence[FittedSpectrum], *, single: bool) -> list[Any]:

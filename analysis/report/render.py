@@ -1,0 +1,149 @@
+"""results.json and figures to one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.report import data_tables, result_tables
+from analysis.report.figures import ReportFigure
+from analysis.report.summary import summary, warnings
+from analysis.report.table import Table
+
+_FOLDER = Path(__file__).parent
+Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page: its anchor, title, tables and figures with their data URIs."""
+
+    anchor: str
+    title: str
+    tables: Sequence[Table]
+    figures: Sequence[tuple[ReportFigure, str]]
+
+
+_TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | None], ...]]] = {
+    "data": (
+        "Data",
+        (data_tables.datasets_table, data_tables.cutflow_tables, data_tables.mixtures_table),
+    ),
+    "detectors": ("Detectors", (data_tables.detectors_table,)),
+    "selections": (
+        "Selections and bump hunt",
+        (
+            result_tables.hunt_table,
+            result_tables.background_table,
+            result_tables.selections_table,
+            result_tables.abcd_table,
+        ),
+    ),
+    "limits": ("Limits", (result_tables.limits_table,)),
+    "figures_of_merit": ("Figures of merit", (result_tables.merit_table,)),
+}
+
+
+def render_report(
+    results: Results,
+    figures: Sequence[ReportFigure],
+    *,
+    directory: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    versions: Mapping[str, Any] | None = None,
+    log: str | Sequence[str] = (),
+    log_lines: int = 60,
+) -> Path:
+    """Write `<directory>/report/index.html`: self-contained, without scripts, the same for the same input.
+
+    Args:
+        results: the contents of results.json; parts that are missing leave their section out.
+        figures: what is shown, in order within each section; one whose PNG is missing becomes a warning.
+        directory: output folder of the search.
+        settings: the resolved search, shown as YAML.
+        versions: versions of the packages used.
+        log: the log as text or lines; its last `log_lines` are shown.
+
+    Returns:
+        Path of the page, which appears whole or not at all.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    shown = [(figure, uri) for figure in figures if (uri := figure.data_uri()) is not None]
+    missing = [figure.name for figure in figures if figure.data_uri() is None]
+    lines = log.splitlines() if isinstance(log, str) else [str(line).rstrip("\n") for line in log]
+    page = _template().render(
+        title=str(results.get("search", "search")),
+        version=results.get("version"),
+        config_key=results.get("config_key"),
+        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
+        summary=summary(results),
+        warnings=warnings(results, missing_figures=missing),
+        sections=_sections(results, shown),
+        settings=yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True) if settings else "",
+        versions=versions or {},
+        log="\n".join(lines[-log_lines:]),
+    )
+    return _write(Path(directory) / "report" / "index.html", page)
+
+
+def _sections(results: Results, figures: Sequence[tuple[ReportFigure, str]]) -> list[Section]:
+    sections = []
+    for anchor, (title, builders) in _TABLES.items():
+        tables: list[Table] = []
+        for builder in builders:
+            built = builder(results)
+            tables += built if isinstance(built, list) else [built] if built is not None else []
+        sections.append(Section(anchor, title, tables, [f for f in figures if f[0].section == anchor]))
+    other = [figure for figure in figures if figure[0].section not in _TABLES]
+    sections.append(Section("further", "Further figures", (), other))
+    return [section for section in sections if section.tables or section.figures]
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["unbroken"] = unbroken
+    return environment.get_template("template.html")
+
+
+def unbroken(text: str) -> str:
+    """Keep numbers together with their units and powers when lines break."""
+    for glue in (" × ", " ± ", " TeV", " GeV", " = "):
+        text = text.replace(glue, glue.replace(" ", "\u00a0"))
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Settings as what YAML can write: mappings, lists, numbers and text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value)
+
+
+def _write(path: Path, page: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,171 @@
+"""The report's first paragraph, and what in it a reader must not trust blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from analysis.numbers import (
+    NONE,
+    format_count,
+    format_mass,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_z,
+    is_bound,
+)
+from analysis.report.data_tables import skipped_files
+from analysis.report.quantities import (
+    Quantity,
+    entries,
+    global_p_text,
+    global_z_text,
+    limits,
+    number,
+    part,
+    uses_labels,
+)
+
+# below this a background fit does not describe the spectrum
+POOR_FIT = 0.01
+
+Entry = Mapping[str, Any]
+
+
+def most_significant(results: Entry) -> tuple[str, Entry] | None:
+    """Name and entry of the selection with the smallest local p0, None without any bump hunt.
+
+    Selections by detectors that were trained with truth labels count only where there is no other.
+    """
+    found = [
+        (uses_labels(results, entry), p0, -(number(part(entry, "bump_hunt").get("local_z")) or 0.0), name)
+        for name, entry in entries(results, "selections")
+        if (p0 := number(part(entry, "bump_hunt").get("local_p0"))) is not None
+    ]
+    if not found:
+        return None
+    name = min(found)[3]
+    return name, part(results, "selections", name)
+
+
+def summary(results: Entry) -> list[str]:
+    """Sentences in plain words: what was searched, the most significant selection, its significance and limit."""
+    sentences = [_searched(results)]
+    best = most_significant(results)
+    if best is None:
+        sentences.append("No bump hunt has been made yet.")
+    else:
+        sentences += [*_signal_strength(results, best[1]), *_significance(results, *best), *_limit(results, *best)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str]:
+    """What is doubtful: poor or failed fits, skipped files, p-values that are only bounds, lost figures."""
+    found = [f"Skipped file, its events are missing: {entry}." for entry in skipped_files(results)]
+    for name, entry in entries(results, "selections"):
+        found += _doubts(name, part(entry, "bump_hunt"))
+    best = most_significant(results)
+    if best is not None and uses_labels(results, best[1]):
+        found.append("Every selection here was made with truth labels: these are references, not a search.")
+    for limit in limits(results):
+        place = f"{limit.get('selection', NONE)} at {format_mass(number(limit.get('mass')))}"
+        if number(limit.get("failed_fits")):
+            found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
+        if number(limit.get("observed")) is None:
+            found.append(f"Limit of {place}: no observed limit was found.")
+    found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
+    return found
+
+
+def _doubts(name: str, hunt: Entry) -> Iterator[str]:
+    p = number(part(hunt, "background").get("p"))
+    if p is not None and p < POOR_FIT:
+        yield f"Selection {name}: the background fit is poor (p = {format_p_value(p)}), its significances are doubtful."
+    global_p = part(hunt, "global_p")
+    if is_bound(global_p):
+        toys = format_count(number(global_p.get("toys")))
+        yield (
+            f"Selection {name}: none of {toys} toys was as extreme as the data, so the global p-value is only an upper "
+            "bound."
+        )
+    for where, entry in (("the scan", hunt), ("the toys", global_p), ("the background fit", part(hunt, "background"))):
+        failed = number(entry.get("failed_fits", entry.get("failed")))
+        if failed:
+            yield f"Selection {name}: {format_count(failed)} fits of {where} failed."
+
+
+def _searched(results: Entry) -> str:
+    datasets = list(entries(results, "datasets"))
+    selections = list(entries(results, "selections"))
+    events = [number(entry.get("selected")) for _, entry in datasets]
+    text = f"The search {results.get('search', '')}".strip() + " looked for a resonance in the dijet mass"
+    if datasets:
+        count = format_count(sum(value for value in events if value is not None))
+        text += f" in {len(datasets)} data set{'s' * (len(datasets) != 1)} ({count} events after cuts)"
+    if selections:
+        names = dict.fromkeys(str(entry.get("detector")) for _, entry in selections if entry.get("detector"))
+        with_what = f" of {', '.join(names)}" if names else ""
+        text += f", with {len(selections)} selection{'s' * (len(selections) != 1)}{with_what}"
+    return text + "."
+
+
+def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
+    hunt = part(entry, "bump_hunt")
+    efficiency, count = number(entry.get("efficiency")), number(entry.get("n_selected"))
+    details = [
+        f"efficiency {format_percent(efficiency)}" if efficiency is not None else "",
+        f"{format_count(count)} events" if count is not None else "",
+        "made with truth labels, a reference only" if uses_labels(results, entry) else "",
+    ]
+    inside = ", ".join(detail for detail in details if detail)
+    mass, p0, z = (number(hunt.get(key)) for key in ("mass", "local_p0", "local_z"))
+    yield (
+        f"The most significant selection is {name}{f' ({inside})' if inside else ''}: best mass {format_mass(mass)}, "
+        f"local p₀ = {format_p_value(p0)} ({format_z(z)})."
+    )
+    p = part(hunt, "global_p")
+    if number(p.get("value")) is not None:
+        sign = "" if is_bound(p) else "= "
+        source = (
+            "Gross–Vitells" if p.get("method") == "gross-vitells" else f"{format_count(number(p.get('toys')))} toys"
+        )
+        yield (
+            f"Over the whole mass scan that is a global p {sign}{global_p_text(hunt)} "
+            f"({global_z_text(hunt)}, {source})."
+        )
+
+
+def _limit(results: Entry, name: str, entry: Entry) -> Iterator[str]:
+    mass = number(part(entry, "bump_hunt").get("mass"))
+    found = [e for e in limits(results) if str(e.get("selection")) == name and number(e.get("mass")) is not None]
+    if not found or mass is None:
+        return
+    limit = min(found, key=lambda e: abs(e["mass"] - mass))
+    expected = [number(value) for value in limit.get("expected") or ()]
+    observed = format_number(number(limit.get("observed")))
+    text = f"There, the 95% CL upper limit at {format_mass(limit['mass'])} is {observed}"
+    unit = str(limit.get("unit", ""))
+    if len(expected) == 5 and expected[2] is not None:
+        text += f" {unit}, where {format_number(expected[2])}"
+        if expected[1] is not None and expected[3] is not None:
+            text += f" (±1σ: {format_number(expected[1])} to {format_number(expected[3])})"
+        yield f"{text} was expected without a signal."
+    else:
+        yield f"{text} {unit}."
+
+
+def _signal_strength(results: Entry, entry: Entry) -> Iterator[str]:
+    name = entry.get("mixture")
+    mixture = part(results, "mixtures", str(name))
+    if not mixture:
+        return
+    if not number(mixture.get("n_signal")):
+        yield f"Its data ({name}) hold no injected signal."
+        return
+    yield (
+        f"Its data ({name}) hold {format_count(number(mixture['n_signal']))} injected signal events: "
+        f"{format_percent(number(mixture.get('fraction')))} of all, in the window S/B = "
+        f"{Quantity.read(mixture.get('s_over_b_window'))} and S/√B = "
+        f"{Quantity.read(mixture.get('s_over_sqrt_b_window'))}."
+    )
