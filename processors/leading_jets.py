@@ -1,0 +1,111 @@
+"""The two hardest jets of each event, clustered or as the file gives them, and what is computed from the pair."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from processors.jets import cluster_jets
+from processors.nsubjettiness import compiled
+
+FloatArray = npt.NDArray[np.float64]
+UNKNOWN = -1  # τ, ratio of τ or number of constituents that the file does not give
+
+
+@dataclass(frozen=True)
+class LeadingJets:
+    """The two hardest jets of n events, (n, 2) each, hardest first; pt is NaN where an event has no such jet.
+
+    pt and mass in GeV; ``tau`` is (n, 2, 3); ``constituents`` is ragged, (n, 2, var), hardest particle first, or None.
+    """
+
+    pt: FloatArray
+    eta: FloatArray
+    phi: FloatArray
+    mass: FloatArray
+    tau: FloatArray
+    n_constituents: npt.NDArray[np.int32]
+    constituents: ak.Array | None = None
+
+    def scaled(self, factor: float) -> LeadingJets:
+        """The same jets with four-momenta times ``factor``; directions, τ and constituents stay."""
+        return self if factor == 1 else replace(self, pt=self.pt * factor, mass=self.mass * factor)
+
+    def dijet_mass(self) -> FloatArray:
+        """Invariant mass of the two jets in GeV, (n,)."""
+        mass = np.empty(len(self.pt))
+        _fill_dijet_mass(self.pt, self.eta, self.phi, self.mass, mass)
+        return mass
+
+    def delta_eta(self) -> FloatArray:
+        """|η1 − η2|, (n,)."""
+        return np.abs(self.eta[:, 0] - self.eta[:, 1])
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> LeadingJets:
+        """The events of a mask, jets ordered by mass: the more massive first, the harder where masses are equal."""
+        order = np.argsort(-self.mass[chosen], axis=1, kind="stable")
+        arrays = {
+            name: np.take_along_axis(getattr(self, name)[chosen], order, axis=1)
+            for name in ("pt", "eta", "phi", "mass", "n_constituents")
+        }
+        tau = np.take_along_axis(self.tau[chosen], order[..., np.newaxis], axis=1)
+        kept = None
+        if self.constituents is not None:
+            kept = self.constituents[chosen][ak.from_regular(ak.Array(order))]
+        return LeadingJets(tau=tau, constituents=kept, **arrays)
+
+
+@compiled
+def _fill_dijet_mass(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: FloatArray, out: FloatArray) -> None:
+    # a compiled loop, because the rounding of NumPy's functions may depend on the length of the array
+    for i in range(len(out)):
+        energy, px, py, pz = 0.0, 0.0, 0.0, 0.0
+        for j in range(2):
+            x, y, z = pt[i, j] * math.cos(phi[i, j]), pt[i, j] * math.sin(phi[i, j]), pt[i, j] * math.sinh(eta[i, j])
+            energy += math.sqrt(x * x + y * y + z * z + mass[i, j] * mass[i, j])
+            px, py, pz = px + x, py + y, pz + z
+        out[i] = math.sqrt(max(0.0, (energy + pz) * (energy - pz) - px * px - py * py))
+
+
+def cluster_leading(
+    particles: ak.Array, *, radius: float, min_pt: float, keep_constituents: bool = False
+) -> LeadingJets:
+    """The two hardest anti-kT jets above ``min_pt`` (GeV) of ragged particles (pt, eta, phi, mass)."""
+    jets = cluster_jets(
+        particles, radius=radius, min_pt=min_pt, count=2, n_subjettiness=3, keep_constituents=keep_constituents
+    )
+    return LeadingJets(
+        pt=jets.pt,
+        eta=jets.eta,
+        phi=jets.phi,
+        mass=jets.mass,
+        tau=jets.tau,
+        n_constituents=np.asarray(jets.n_constituents, dtype=np.int32),
+        constituents=jets.constituents,
+    )
+
+
+def given_leading(jets: ak.Array) -> LeadingJets:
+    """The two hardest of the jets a file gives (pt, eta, phi, mass and, where it has them, tau1 … tau3)."""
+    ordered = jets[ak.argsort(jets.pt, axis=1, ascending=False, stable=True)]
+    two = ak.pad_none(ordered, 2, axis=1, clip=True)
+
+    def column(name: str, missing: float) -> FloatArray:
+        if name not in jets.fields:
+            return np.full((len(jets), 2), float(UNKNOWN))
+        return np.asarray(ak.to_numpy(ak.fill_none(two[name], missing)), dtype=np.float64).reshape(-1, 2)
+
+    tau = np.stack([column(f"tau{order}", UNKNOWN) for order in (1, 2, 3)], axis=2)
+    momentum = {name: column(name, np.nan) for name in ("pt", "eta", "phi", "mass")}
+    return LeadingJets(tau=tau, n_constituents=column("n_constituents", UNKNOWN).astype(np.int32), **momentum)
+
+
+def tau_ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """τ_{N}/τ_{N-1}: 0 where the denominator is 0 (then the numerator is too), -1 where τ is not known."""
+    unknown = (numerator < 0) | (denominator < 0)
+    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return np.where(unknown, float(UNKNOWN), ratio)
