@@ -1,0 +1,174 @@
+"""A Pythia generator for a recipe, and events from it in batches."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import sys
+from dataclasses import dataclass
+
+import awkward as ak
+import fastjet
+import numpy as np
+import pythia8mc
+import vector
+from numpy.typing import NDArray
+
+from analysis.samples.errors import GenerationError
+from analysis.samples.events import BHadrons, b_hadrons, read_batch, stable_particles
+from analysis.samples.particles import Candidates
+from analysis.samples.processes import pythia_settings
+from analysis.samples.recipe import Recipe
+from analysis.samples.response import detect
+from analysis.samples.veto import LeadingJetVeto
+
+BATCH_EVENTS = 250
+# Attempts per event wanted, before Pythia is taken to be stuck.
+MAX_ATTEMPTS = 3.0
+
+
+@dataclass(frozen=True)
+class Events:
+    """A batch of kept events: candidates and B hadrons, and each event's generator weight (n_events,)."""
+
+    candidates: Candidates
+    b_hadrons: BHadrons
+    weight: NDArray[np.float64]
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return self.candidates.n_events
+
+    def select(self, keep: NDArray[np.bool_]) -> Events:
+        """Return the events where `keep` (n_events,) is true."""
+        return Events(self.candidates.select(keep), self.b_hadrons.select(keep), self.weight[keep])
+
+
+class Generator:
+    """Pythia, the detector and the filter of one recipe, one seed for Pythia and one for the detector.
+
+    Raises GenerationError for a setting that Pythia does not know or cannot start with.
+    """
+
+    def __init__(self, recipe: Recipe, *, seeds: np.random.SeedSequence) -> None:
+        pythia_seed, detector_seed = seeds.spawn(2)
+        self.pythia_seed = 1 + int(pythia_seed.generate_state(1, np.uint64)[0] % np.uint64(900_000_000))
+        self.recipe = recipe
+        self.passed = 0
+        self._random = np.random.default_rng(detector_seed)
+        self._pythia = make_pythia(recipe, seed=self.pythia_seed)
+        self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep it alive
+        silence_fastjet()
+        if not self._pythia.init():
+            raise GenerationError(
+                f"Pythia cannot start with the settings {list(recipe.settings)} of the process "
+                f"{recipe.process}: see its messages above and correct the recipe."
+            )
+
+    def next_events(self, attempts: int = BATCH_EVENTS) -> Events:
+        """Generate `attempts` events and return those that pass the filter.
+
+        Raises GenerationError when Pythia gives up.
+        """
+        try:
+            batch = self._pythia.nextBatch(attempts, MAX_ATTEMPTS)
+        except (RuntimeError, ValueError) as error:
+            raise GenerationError(
+                f"Pythia gave up generating {self.recipe.process}: {error} "
+                "Its settings, or the masses and decays of the resonances, leave it too few valid events."
+            ) from error
+        record = read_batch(batch)
+        max_eta = max(self.recipe.detector.electromagnetic.max_eta, self.recipe.detector.hadronic.max_eta)
+        stable = stable_particles(record, max_eta=max(max_eta, self.recipe.detector.tracker.max_eta))
+        candidates = detect(stable, self.recipe.detector, generator=self._random)
+        weights = ak.to_numpy(ak.firsts(batch.info.weights, axis=1)).astype(np.float64)
+        events = Events(candidates, b_hadrons(record), weights)
+        kept = events.select(passes_filter(candidates, self.recipe))
+        self.passed += kept.candidates.n_events
+        return kept
+
+    def counts(self) -> dict[str, float]:
+        """Return what has been generated so far.
+
+        `tried`: events of the process, `passed` the filter; `cross_section` and `cross_section_error`: of the
+        events kept, in pb.
+        """
+        info = self._pythia.infoPython()
+        accepted = max(int(info.nAccepted()), 1)
+        efficiency = self.passed / accepted
+        sigma = 1e9 * float(info.sigmaGen())
+        relative = float(info.sigmaErr()) / float(info.sigmaGen()) if sigma > 0 else 0.0
+        binomial = math.sqrt((1 - efficiency) / self.passed) if self.passed else 0.0
+        value = sigma * efficiency
+        return {
+            "tried": int(info.nSelected()),
+            "passed": self.passed,
+            "cross_section": value,
+            "cross_section_error": value * math.hypot(relative, binomial),
+        }
+
+
+def make_pythia(recipe: Recipe, *, seed: int) -> pythia8mc.Pythia:
+    """Return a Pythia with all settings of `recipe` read, before its `init`."""
+    pythia = pythia8mc.Pythia("", False)
+    for setting in pythia_settings(recipe, seed=seed):
+        if not pythia.readString(setting, False):
+            raise GenerationError(
+                f"Pythia does not understand the setting {setting!r}: correct it in the recipe's `settings` "
+                "(its manual lists all settings and their values)."
+            )
+    return pythia
+
+
+def add_veto(pythia: pythia8mc.Pythia, recipe: Recipe) -> LeadingJetVeto | None:
+    """Let Pythia give up hopeless events early, where the recipe has a filter; the caller keeps the hook alive."""
+    if recipe.min_leading_jet_pt is None:
+        return None
+    early = recipe.process == "qcd_dijet"
+    veto = LeadingJetVeto(recipe.min_leading_jet_pt, radius=recipe.jet_radius, early=early)
+    pythia.setUserHooksPtr(veto)
+    return veto
+
+
+@functools.cache
+def silence_fastjet() -> None:
+    """Let FastJet print its banner, once per process, where nobody reads it."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            particle = fastjet.PseudoJet(1.0, 0.0, 0.0, 1.0)
+            fastjet.ClusterSequence([particle], fastjet.JetDefinition(fastjet.antikt_algorithm, 1.0))
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:
+    """Return which events have a hardest jet above the recipe's threshold and within its |eta|."""
+    if recipe.min_leading_jet_pt is None:
+        return np.ones(candidates.n_events, bool)
+    jets = leading_jets(candidates, radius=recipe.jet_radius, min_pt=recipe.min_leading_jet_pt)
+    return np.abs(jets) < recipe.max_leading_jet_eta
+
+
+def leading_jets(candidates: Candidates, *, radius: float, min_pt: float) -> NDArray[np.float64]:
+    """Return the pseudorapidity of each event's hardest anti-kT jet above `min_pt` (GeV), inf where none is."""
+    vector.register_awkward()
+    momenta = ak.zip(
+        {
+            "px": candidates.pt * np.cos(candidates.phi),
+            "py": candidates.pt * np.sin(candidates.phi),
+            "pz": candidates.pt * np.sinh(candidates.eta),
+            "E": candidates.pt * np.cosh(candidates.eta),
+        },
+        with_name="Momentum4D",
+    )
+    events = ak.unflatten(momenta, candidates.counts())
+    definition = fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
+    jets = ak.with_name(fastjet.ClusterSequence(events, definition).inclusive_jets(min_pt), "Momentum4D")
+    hardest = ak.firsts(jets[ak.argmax(jets.pt, axis=1, keepdims=True)])
+    return ak.to_numpy(ak.fill_none(hardest.eta, np.inf))
