@@ -94,7 +94,9 @@ def cluster_jets(
     kept = []
     for start, stop in _batches(offsets):
         inside = slice(offsets[start], offsets[stop])
-        found = _cluster_batch(momenta[:, inside], offsets[start : stop + 1] - offsets[start], definition, min_pt, count)
+        found = _cluster_batch(
+            momenta[:, inside], offsets[start : stop + 1] - offsets[start], definition, min_pt, count
+        )
         taus = _n_subjettiness(
             momenta[:, inside], found.constituents, offsets=found.offsets, count=n_subjettiness, radius=radius
         )

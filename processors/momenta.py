@@ -57,7 +57,7 @@ def _fill(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: FloatArray, ou
         out[1, i] = pt[i] * math.sin(phi[i])
         out[2, i] = pt[i] * math.sinh(eta[i])
         out[3, i] = math.sqrt(max(0.0, p * p + mass[i] * abs(mass[i]))) if mass[i] != 0.0 else p
-        good &= pt[i] >= 0.0 and math.isfinite(out[0, i] + out[1, i] + out[2, i] + out[3, i])
+        good &= pt[i] >= 0.0 and math.isfinite(out[0, i] + out[1, i] + out[2, i] + out[3, i] + mass[i])
     return good
 
 
@@ -86,7 +86,7 @@ def _complain(
     problems = {"pt": ("negative or not finite", ~(np.isfinite(columns["pt"]) & (columns["pt"] >= 0)))}
     for name in ("eta", "phi", "mass"):
         problems[name] = ("not finite", ~np.isfinite(columns[name]))
-    overflow = ~np.isfinite(momenta.sum(axis=0))
+    overflow = ~np.isfinite(momenta).all(axis=0)
     for name, (what, bad) in {**problems, "pt, eta": ("too large for a momentum", overflow)}.items():
         if bad.any():
             first = int(np.argmax(bad))

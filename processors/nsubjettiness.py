@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 _PI = math.pi
 _TWO_PI = 2.0 * math.pi
+_BLOCK = 32  # loops run over whole blocks, so that no part of them is left unvectorised
+_NOWHERE = 1e100  # rapidity of an empty slot: never anyone's neighbour
 _LARGEST_RAPIDITY = 1e5  # FastJet's MaxRap: rapidity of something along the beam
 
 
@@ -55,9 +57,14 @@ def n_subjettiness(
     """
     taus = np.empty((len(offsets) - 1, count))
     if count and len(taus):
-        most = int(np.max(np.diff(offsets)))
+        most = _whole_blocks(int(np.max(np.diff(offsets))))
         _fill_taus(momenta, constituents, offsets, radius, np.empty((12, most)), np.empty(most, np.int64), taus)
     return taus
+
+
+@compiled
+def _whole_blocks(size):  # type: ignore[no-untyped-def]
+    return (size + _BLOCK - 1) // _BLOCK * _BLOCK
 
 
 @compiled
@@ -84,10 +91,10 @@ def pseudorapidity(px, py, pz):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _distances2(rapidity, phi, at, stop, out):  # type: ignore[no-untyped-def]
-    """ΔR² from (rapidity[at], phi[at]) to the first ``stop`` objects. A loop of its own, so that it vectorises."""
+def _distances2(rapidity, phi, at, active, out):  # type: ignore[no-untyped-def]
+    """ΔR² from one object to the active ones (large numbers beyond them)."""
     y, p = rapidity[at], phi[at]
-    for k in range(stop):
+    for k in range(_whole_blocks(active)):
         dphi = abs(phi[k] - p)
         dphi = min(dphi, _TWO_PI - dphi)
         dy = rapidity[k] - y
@@ -95,15 +102,32 @@ def _distances2(rapidity, phi, at, stop, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _find_neighbour(at, active, rapidity, phi, nearest, neighbour, r2, out):  # type: ignore[no-untyped-def]
+def _smallest(values, active):  # type: ignore[no-untyped-def]
+    """Position of the smallest of the first ``active`` values; none is negative, and larger ones fill their block.
+
+    The bit patterns of such numbers sort like the numbers, and a minimum of integers vectorises.
+    """
+    bits = values.view(np.int64)
+    least = bits[0]
+    for k in range(_whole_blocks(active)):
+        least = min(least, bits[k])
+    first = active
+    for k in range(_whole_blocks(active)):
+        first = min(first, k if bits[k] == least else active)
+    return first
+
+
+@compiled
+def _find_neighbour(at, active, r2, work, neighbour, out):  # type: ignore[no-untyped-def]
     """Nearest neighbour of one object within R among the active ones, −1 if there is none."""
-    _distances2(rapidity, phi, at, active, out)
+    nearest = work[7]
+    _distances2(work[5], work[6], at, active, out)
     out[at] = r2
-    best, index = r2, -1
-    for k in range(active):
-        if out[k] < best:
-            best, index = out[k], k
-    nearest[at], neighbour[at] = best, index
+    closest = _smallest(out, active)
+    if out[closest] < r2:
+        nearest[at], neighbour[at] = out[closest], closest
+    else:
+        nearest[at], neighbour[at] = r2, -1
 
 
 @compiled
@@ -114,17 +138,19 @@ def _kt_distance(at, kt2, nearest, neighbour):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _clear(slot, work):  # type: ignore[no-untyped-def]
+    """Make a slot empty."""
+    work[5, slot], work[6, slot], work[8, slot] = _NOWHERE, 0.0, math.inf
+
+
+@compiled
 def _start(active, r2, work, neighbour):  # type: ignore[no-untyped-def]
     """Nearest neighbours and kT distances of all objects."""
-    kt2, rapidity, phi, nearest, kt_distance, out = work[4], work[5], work[6], work[7], work[8], work[9]
+    kt2, nearest, kt_distance = work[4], work[7], work[8]
+    for k in range(active, work.shape[1]):
+        _clear(k, work)
     for i in range(active):
-        nearest[i], neighbour[i] = r2, -1
-        _distances2(rapidity, phi, i, i, out)
-        for j in range(i):
-            if out[j] < nearest[i]:
-                nearest[i], neighbour[i] = out[j], j
-            if out[j] < nearest[j]:
-                nearest[j], neighbour[j] = out[j], i
+        _find_neighbour(i, active, r2, work, neighbour, work[9])
     for i in range(active):
         kt_distance[i] = _kt_distance(i, kt2, nearest, neighbour)
 
@@ -136,10 +162,7 @@ def _merge_closest(active, work, neighbour):  # type: ignore[no-untyped-def]
     Returns (slot of the recombined object or −1, slot that was freed).
     """
     kt_distance = work[8]
-    first, smallest = 0, kt_distance[0]
-    for k in range(1, active):
-        if kt_distance[k] < smallest:
-            first, smallest = k, kt_distance[k]
+    first = _smallest(kt_distance, active)
     gone, merged = first, -1
     if neighbour[first] >= 0:
         merged, gone = min(first, neighbour[first]), max(first, neighbour[first])
@@ -152,22 +175,22 @@ def _merge_closest(active, work, neighbour):  # type: ignore[no-untyped-def]
     for c in range(9):
         work[c, gone] = work[c, active - 1]
     neighbour[gone] = neighbour[active - 1]
+    _clear(active - 1, work)
     return merged, gone
 
 
 @compiled
 def _update_neighbours(active, merged, gone, r2, work, neighbour):  # type: ignore[no-untyped-def]
     """Repair nearest neighbours and kT distances after a recombination that left ``active`` objects."""
-    kt2, rapidity, phi, nearest, kt_distance = work[4], work[5], work[6], work[7], work[8]
-    to_merged, scratch = work[9], work[10]
+    kt2, nearest, kt_distance, to_merged = work[4], work[7], work[8], work[9]
     if merged >= 0:
-        _distances2(rapidity, phi, merged, active, to_merged)
-        nearest[merged], neighbour[merged] = r2, -1
+        _find_neighbour(merged, active, r2, work, neighbour, to_merged)
+        kt_distance[merged] = _kt_distance(merged, kt2, nearest, neighbour)
     for k in range(active):
         if k == merged:
             continue
         if neighbour[k] >= 0 and (neighbour[k] == merged or neighbour[k] == gone):
-            _find_neighbour(k, active, rapidity, phi, nearest, neighbour, r2, scratch)
+            _find_neighbour(k, active, r2, work, neighbour, work[10])
             kt_distance[k] = _kt_distance(k, kt2, nearest, neighbour)
         else:
             if neighbour[k] == active:  # the object that moved into the gap
@@ -175,10 +198,6 @@ def _update_neighbours(active, merged, gone, r2, work, neighbour):  # type: igno
             if merged >= 0 and to_merged[k] < nearest[k]:
                 nearest[k], neighbour[k] = to_merged[k], merged
                 kt_distance[k] = _kt_distance(k, kt2, nearest, neighbour)
-        if merged >= 0 and to_merged[k] < nearest[merged]:
-            nearest[merged], neighbour[merged] = to_merged[k], k
-    if merged >= 0:
-        kt_distance[merged] = _kt_distance(merged, kt2, nearest, neighbour)
 
 
 @compiled
