@@ -122,7 +122,8 @@ def format_mass(mass: float | None, uncertainty: float | None = None) -> str:
     unit, scale = ("TeV", 1000.0) if abs(mass) >= 1000 else ("GeV", 1.0)
     if uncertainty is not None and uncertainty > 0:
         return f"({format_uncertain(mass / scale, uncertainty / scale)}) {unit}"
-    return f"{mass / scale:.3g} {unit}" if mass / scale < 10 else f"{mass / scale:.1f} {unit}"
+    decimals = 2 if unit == "TeV" else 1
+    return f"{mass / scale:.{decimals}f} {unit}"
 
 
 def format_window(window: tuple[float, float] | list[float] | None) -> str:

@@ -15,7 +15,19 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.intervals import garwood_errors
-from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, colour, new_figure, plain, styled, touching
+from analysis.plots.style import (
+    DATA,
+    FIT,
+    SIGNAL,
+    Label,
+    add_label,
+    colour,
+    new_figure,
+    plain,
+    shade_window,
+    styled,
+    touching,
+)
 
 Role = Literal["data", "simulation", "background", "signal", "inclusive", "selection"]
 
@@ -130,8 +142,7 @@ def _draw(figure: Figure, cell: Any, comparison: Comparison, *, log: bool, norma
     grid = cell.subgridspec(2 if has_ratio else 1, 1, height_ratios=[3, 1] if has_ratio else [1], hspace=0.0)
     main = figure.add_subplot(grid[0])
     main.set_title(" ", fontsize="x-large")  # keeps the rows of a grid apart, and all panels equally high
-    if comparison.window is not None:
-        main.axvspan(*comparison.window, color="#e9e9e9", zorder=-10, lw=0)
+    shade_window(main, comparison.window)
     for index, histogram in enumerate(comparison.histograms):
         _draw_histogram(main, comparison, index, scale=1 / histogram.total if normalise else 1.0)
     _scale(main, comparison, log=log, normalise=normalise)

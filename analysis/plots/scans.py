@@ -78,7 +78,7 @@ def p0_figure(
     for index, scan in enumerate(scans):
         _draw_scan(axes, scan, shade=colour(index), marker="osD^v"[index % 5])
     smallest = min([scan.best[1] for scan in scans if scan.best is not None], default=0.1)
-    _sigma_lines(axes, max(smallest, _FLOOR), room=0.09 * len(scans) + 0.06)
+    _sigma_lines(axes, float(np.clip(smallest, _FLOOR, 0.1)), room=0.09 * len(scans) + 0.06)
     axes.set_xlabel(x_label)
     axes.set_ylabel("Local $p_0$")
     axes.legend(loc="lower left", fontsize=10, frameon=True, framealpha=0.9, edgecolor="none")

@@ -42,7 +42,7 @@ def selections_table(results: Entry) -> Table | None:
             ("Selection", _name_of(results)),
             ("Detector", lambda _, e: scalar_text(e.get("detector"))),
             ("Mixture", lambda _, e: scalar_text(e.get("mixture"))),
-            ("Training window", lambda _, e: format_window(e.get("window"))),
+            ("Window", lambda _, e: format_window(e.get("window"))),
             ("Efficiency", lambda _, e: format_percent(number(e.get("efficiency")))),
             ("Selected events", lambda _, e: format_count(number(e.get("n_selected")))),
             ("Seed", lambda _, e: NONE if e.get("seed") is None else str(e["seed"])),
@@ -118,7 +118,7 @@ def limits_table(results: Entry) -> Table | None:
     """95% CL upper limits, one mass in each row."""
 
     def expected(index: int) -> Any:
-        return lambda _, e: format_number(number((e.get("expected") or [None] * 5)[index]))
+        return lambda _, e: format_number(number(dict(enumerate(e.get("expected") or ())).get(index)))
 
     return build(
         "95% CL upper limits (CLs)",

@@ -56,7 +56,7 @@ def summary(results: Entry) -> list[str]:
     if best is None:
         sentences.append("No bump hunt has been made yet.")
     else:
-        sentences += [*_signal_strength(results, best[1]), *_significance(results, *best), *_limit(results, *best)]
+        sentences += [*_significance(results, *best), *_limit(results, *best), *_signal_strength(results, best[1])]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -64,6 +64,8 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
     """What is doubtful: poor or failed fits, skipped files, p-values that are only bounds, lost figures."""
     found = [f"Skipped file, its events are missing: {entry}." for entry in skipped_files(results)]
     for name, entry in entries(results, "selections"):
+        if "bump_hunt" in entry and number(part(entry, "bump_hunt").get("local_p0")) is None:
+            found.append(f"Selection {name}: the bump hunt found no result.")
         found += _doubts(name, part(entry, "bump_hunt"))
     best = most_significant(results)
     if best is not None and uses_labels(results, best[1]):
@@ -99,13 +101,18 @@ def _searched(results: Entry) -> str:
     datasets = list(entries(results, "datasets"))
     selections = list(entries(results, "selections"))
     events = [number(entry.get("selected")) for _, entry in datasets]
-    text = f"The search {results.get('search', '')}".strip() + " looked for a resonance in the dijet mass"
+    name = f" “{results['search']}”" if results.get("search") else ""
+    text = f"The search{name} looked for a resonance in the dijet mass"
     if datasets:
         count = format_count(sum(value for value in events if value is not None))
         text += f" in {len(datasets)} data set{'s' * (len(datasets) != 1)} ({count} events after cuts)"
     if selections:
-        names = dict.fromkeys(str(entry.get("detector")) for _, entry in selections if entry.get("detector"))
-        with_what = f" of {', '.join(names)}" if names else ""
+        names = dict.fromkeys(
+            f"{entry['detector']}{' (truth labels, reference only)' if uses_labels(results, entry) else ''}"
+            for _, entry in selections
+            if entry.get("detector")
+        )
+        with_what = f" by {' and '.join(names)}" if names else ""
         text += f", with {len(selections)} selection{'s' * (len(selections) != 1)}{with_what}"
     return text + "."
 
@@ -161,11 +168,11 @@ def _signal_strength(results: Entry, entry: Entry) -> Iterator[str]:
     if not mixture:
         return
     if not number(mixture.get("n_signal")):
-        yield f"Its data ({name}) hold no injected signal."
+        yield f"The mixture it was made on, “{name}”, holds no injected signal."
         return
     yield (
-        f"Its data ({name}) hold {format_count(number(mixture['n_signal']))} injected signal events: "
-        f"{format_percent(number(mixture.get('fraction')))} of all, in the window S/B = "
+        f"The mixture it was made on, “{name}”, holds {format_count(number(mixture['n_signal']))} injected signal "
+        f"events: {format_percent(number(mixture.get('fraction')))} of all, in the window S/B = "
         f"{Quantity.read(mixture.get('s_over_b_window'))} and S/√B = "
         f"{Quantity.read(mixture.get('s_over_sqrt_b_window'))}."
     )
