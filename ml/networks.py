@@ -1,0 +1,141 @@
+"""Ensembles of dense networks: pure functions of parameters that carry a leading member axis."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class DenseNetwork:
+    """A multilayer perceptron.
+
+    Attributes:
+        inputs: number of features.
+        hidden: widths of the hidden layers.
+        outputs: width of the linear output layer.
+        activation: Keras name of the hidden activation.
+        dropout: share of hidden units left out in each training step.
+    """
+
+    inputs: int
+    hidden: tuple[int, ...] = (64, 64, 64)
+    outputs: int = 1
+    activation: str = "relu"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min((self.inputs, *self.hidden, self.outputs)) < 1:
+            raise TrainingError(f"every layer needs at least one unit: got {self}")
+        if not 0 <= self.dropout < 1:
+            raise TrainingError(f"dropout must be in [0, 1): got {self.dropout:g}")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Layer widths from input to output."""
+        return (self.inputs, *self.hidden, self.outputs)
+
+    def initial(self, seeds: Sequence[np.random.SeedSequence]) -> list[np.ndarray]:
+        """Starting weights, one member per seed: kernels (members, in, out) and biases (members, 1, out), alternating.
+
+        Kernels are Glorot-uniform, as Keras has them (for SELU: LeCun-normal); biases are 0.
+        """
+        members = [self._initial(np.random.default_rng(seed)) for seed in seeds]
+        return [np.stack(arrays) for arrays in zip(*members, strict=True)]
+
+    def _initial(self, random: np.random.Generator) -> list[np.ndarray]:
+        arrays = []
+        for fan_in, fan_out in zip(self.widths[:-1], self.widths[1:], strict=True):
+            if self.activation == "selu":
+                kernel = random.normal(0, np.sqrt(1 / fan_in), (fan_in, fan_out))
+            else:
+                limit = np.sqrt(6 / (fan_in + fan_out))
+                kernel = random.uniform(-limit, limit, (fan_in, fan_out))
+            arrays += [kernel.astype(np.float32), np.zeros((1, fan_out), np.float32)]
+        return arrays
+
+    def apply(self, parameters: Sequence[Any], x: Any, seed: Any = None) -> Any:
+        """Outputs (members, events, outputs) of inputs (members, events, inputs).
+
+        `seed` (members, 2) int32 draws the dropout; None leaves it out. Pure: no state is read or changed.
+        """
+        import keras
+        import tensorflow as tf
+
+        activate = keras.activations.get(self.activation)
+        layers = list(zip(parameters[::2], parameters[1::2], strict=True))
+        for i, (kernel, bias) in enumerate(layers[:-1]):
+            x = activate(tf.matmul(x, kernel) + bias)
+            if self.dropout and seed is not None:
+                x = x * _dropout_mask(tf, x.shape, seed + 7919 * (i + 1), self.dropout)
+        return tf.matmul(x, layers[-1][0]) + layers[-1][1]
+
+    def predict(self, parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
+        """Outputs (members, n_events, outputs) float32 of x (n_events, inputs), in compiled chunks of fixed size."""
+        chunk = 8192
+        outputs = np.empty((len(parameters[0]), len(x), self.outputs), np.float32)
+        for start in range(0, len(x), chunk):
+            part = np.asarray(x[start : start + chunk], np.float32)
+            padded = np.zeros((chunk, self.inputs), np.float32)
+            padded[: len(part)] = part
+            outputs[:, start : start + len(part)] = _compiled(self)(list(parameters), padded).numpy()[:, : len(part)]
+        return outputs
+
+    def to_keras(self, parameters: Sequence[np.ndarray], member: int, *, output_activation: str = "linear") -> Any:
+        """One member as an ordinary Keras model with the same outputs."""
+        import keras
+
+        layers: list[Any] = [keras.Input((self.inputs,))]
+        for width in self.hidden:
+            layers.append(keras.layers.Dense(width, activation=self.activation))
+            if self.dropout:
+                layers.append(keras.layers.Dropout(self.dropout))
+        layers.append(keras.layers.Dense(self.outputs, activation=output_activation))
+        model = keras.Sequential(layers)
+        arrays = [np.asarray(array)[member] for array in parameters]
+        model.set_weights([a if i % 2 == 0 else a[0] for i, a in enumerate(arrays)])
+        return model
+
+    def save(self, parameters: Sequence[np.ndarray], directory: Path, *, output_activation: str = "linear") -> None:
+        """Write every member as `member-NNN.keras`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for member in range(len(parameters[0])):
+            model = self.to_keras(parameters, member, output_activation=output_activation)
+            model.save(directory / f"member-{member:03d}.keras")
+
+    def load(self, directory: Path) -> list[np.ndarray]:
+        """Read the parameters that `save` wrote."""
+        import keras
+
+        files = sorted(Path(directory).glob("member-*.keras"))
+        if not files:
+            raise TrainingError(f"no member-*.keras in {directory}: not a saved ensemble")
+        members = []
+        for file in files:
+            weights = keras.models.load_model(file, compile=False).get_weights()
+            members.append([w if w.ndim == 2 else w[None] for w in weights])
+        return [np.stack(arrays) for arrays in zip(*members, strict=True)]
+
+
+@functools.cache
+def _compiled(network: DenseNetwork) -> Any:
+    import tensorflow as tf
+
+    def outputs(parameters: Sequence[Any], x: Any) -> Any:
+        shared = tf.broadcast_to(x, (parameters[0].shape[0], *x.shape))
+        return network.apply(parameters, shared)
+
+    return tf.function(outputs, jit_compile=True, autograph=False)
+
+
+def _dropout_mask(tf: Any, shape: Any, seed: Any, rate: float) -> Any:
+    """(members, events, units): 0 for units left out, 1/(1−rate) for others; each member draws from its own seed."""
+    draws = tf.stack([tf.random.stateless_uniform(shape[1:], seed[member]) for member in range(shape[0])])
+    return tf.cast(draws >= rate, tf.float32) / (1.0 - rate)

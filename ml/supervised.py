@@ -1,0 +1,82 @@
+"""The labelled upper bound: the same classifier, told the truth. A reference, never a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from ml.detector import Detector, History, Progress, Scores
+from ml.errors import TrainingError
+from ml.preprocessing import balanced_weights
+from ml.sample import Sample
+from ml.settings import settings_from_mapping
+from ml.tagger import Tagger, TaggerSettings
+from ml.window import Window
+
+
+@dataclass(frozen=True)
+class SupervisedSettings(TaggerSettings):
+    """Settings of the labelled reference: those of its classifier."""
+
+
+class Supervised(Detector):
+    """Signal against background by `Sample.category` (1 and 0; others do not train), the classes weighted equal."""
+
+    uses_labels: ClassVar[bool] = True
+    settings: SupervisedSettings
+
+    def __init__(self, settings: SupervisedSettings | None = None) -> None:
+        self.settings = settings or SupervisedSettings()
+        self._tagger = Tagger(self.settings)
+
+    def fit(
+        self,
+        samples: Mapping[str, Sample],
+        *,
+        window: Window | None,
+        seeds: np.random.SeedSequence,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train on the labelled events of role "data", of any mass; `window` only serves `decorrelation: slices`.
+
+        Raises:
+            TrainingError: no labels, or one class missing; a feature that is missing, constant or NaN.
+        """
+        sample = self.role(samples, "data")
+        if sample.category is None:
+            raise TrainingError("the supervised reference needs the category of each event (1 signal, 0 background)")
+        rows = np.isin(sample.category, (0, 1))
+        training = sample.select(rows)
+        labels = np.asarray(training.category, dtype=np.int64)
+        for label, name in ((1, "signal"), (0, "background")):
+            if not (labels == label).any():
+                raise TrainingError(f"no {name} events (category {label}) among {len(sample)}: both classes are needed")
+        return self._tagger.fit(
+            training,
+            labels,
+            balanced_weights(training.weight, labels, {0: 0.5, 1: 0.5}),
+            seeds=seeds,
+            reference=None if window is None else window.sideband_index(training.mass),
+            progress=progress,
+        )
+
+    def score(self, sample: Sample) -> Scores:
+        """Mean over members of the probability of signal."""
+        return self._tagger.score(sample)
+
+    def save(self, directory: Path) -> None:
+        """See `Detector.save`."""
+        self._tagger.save(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> Supervised:
+        """See `Detector.load`."""
+        file = Path(directory) / "settings.json"
+        detector = cls(settings_from_mapping(SupervisedSettings, json.loads(file.read_text()), where=str(file)))
+        detector._tagger.load(directory)
+        return detector

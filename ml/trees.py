@@ -1,0 +1,175 @@
+"""Gradient-boosted trees: trained by scikit-learn, kept and evaluated as plain arrays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from ml.classifiers import Classifier
+from ml.detector import History, Progress
+from ml.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class BDTSettings:
+    """Gradient-boosted trees (scikit-learn's HistGradientBoostingClassifier).
+
+    Attributes:
+        iterations: largest number of trees.
+        learning_rate: shrinkage.
+        max_leaf_nodes: leaves per tree.
+        min_samples_leaf: events per leaf.
+        l2_regularization: on leaf values.
+        patience: trees without improvement of the validation loss after which a member stops.
+        validation_fraction: share of events that decides it, a different one for each member.
+    """
+
+    iterations: int = 200
+    learning_rate: float = 0.1
+    max_leaf_nodes: int = 31
+    min_samples_leaf: int = 20
+    l2_regularization: float = 0.0
+    patience: int = 10
+    validation_fraction: float = 0.5
+
+
+@dataclass(frozen=True)
+class Forest:
+    """One boosted classifier as arrays.
+
+    Attributes:
+        baseline: log-odds before the first tree.
+        roots: (n_trees,) index of each tree's root node.
+        feature, threshold, left, right, value: (n_nodes,); a leaf is its own left and right.
+        depth: largest depth of any tree.
+    """
+
+    baseline: float
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+    depth: int
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Log-odds (n,) float64 of x (n, features) float64; the same bits as scikit-learn's own."""
+        total = np.full(len(x), self.baseline)
+        rows = np.arange(len(x))
+        for root in self.roots:
+            node = np.full(len(x), root)
+            for _ in range(self.depth):
+                left = x[rows, self.feature[node]] <= self.threshold[node]
+                node = np.where(left, self.left[node], self.right[node])
+            total += self.value[node]
+        return total
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Forest:
+        """Read the trees of a fitted binary HistGradientBoostingClassifier without categorical features."""
+        trees = [stage[0].nodes for stage in model._predictors]
+        roots = np.cumsum([0] + [len(t) for t in trees])[:-1]
+        if not trees:
+            empty = np.zeros(0)
+            index = empty.astype(np.int32)
+            return cls(float(model._baseline_prediction.item()), index, index, empty, index, index, empty, 0)
+        nodes = np.concatenate(trees)
+        offset = np.repeat(roots, [len(t) for t in trees])
+        leaf, own = nodes["is_leaf"].astype(bool), np.arange(len(nodes))
+        return cls(
+            baseline=float(model._baseline_prediction.item()),
+            roots=roots.astype(np.int32),
+            feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32),
+            threshold=np.where(leaf, 0.0, nodes["num_threshold"]),
+            left=np.where(leaf, own, nodes["left"] + offset).astype(np.int32),
+            right=np.where(leaf, own, nodes["right"] + offset).astype(np.int32),
+            value=np.where(leaf, nodes["value"], 0.0),
+            depth=int(nodes["depth"].max()),
+        )
+
+
+class BDTClassifier(Classifier):
+    """Boosted trees; members differ in the events that stop them."""
+
+    def __init__(self, settings: BDTSettings) -> None:
+        self.settings = settings
+        self._forests: list[Forest] = []
+
+    def fit(
+        self,
+        x: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        *,
+        seeds: Sequence[np.random.SeedSequence],
+        progress: Progress | None = None,
+    ) -> History:
+        """See `Classifier.fit`; an epoch of the history is a tree."""
+        started, self._forests, scores = time.perf_counter(), [], []
+        for i, seed in enumerate(seeds):
+            model = self._model(int(np.random.default_rng(seed).integers(2**31)))
+            model.fit(x.astype(np.float64), labels.astype(np.int64), sample_weight=weights)
+            self._forests.append(Forest.from_sklearn(model))
+            scores.append((-model.train_score_, -model.validation_score_))
+            if progress is not None:
+                progress((i + 1) / len(seeds), f"boosted classifier {i + 1} of {len(seeds)}")
+        return History(
+            losses={
+                "loss": _side_by_side([s[0] for s in scores]),
+                "validation_loss": _side_by_side([s[1] for s in scores]),
+            },
+            best_epoch=np.array([len(s[1]) - 1 for s in scores]),
+            seconds=time.perf_counter() - started,
+        )
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """See `Classifier.predict`."""
+        if not self._forests:
+            raise TrainingError("this classifier is not trained: call fit or load first")
+        exact = np.asarray(x, dtype=np.float64)
+        return expit(np.stack([forest.predict(exact) for forest in self._forests]))
+
+    def save(self, directory: Path) -> None:
+        """`member-NNN.npz`, one per member."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for i, forest in enumerate(self._forests):
+            np.savez_compressed(directory / f"member-{i:03d}.npz", **vars(forest))
+
+    def load(self, directory: Path) -> None:
+        """See `Classifier.load`."""
+        self._forests = []
+        for file in sorted(Path(directory).glob("member-*.npz")):
+            with np.load(file, allow_pickle=False) as arrays:
+                content = {name: arrays[name] for name in arrays.files}
+            content |= {"baseline": float(content["baseline"]), "depth": int(content["depth"])}
+            self._forests.append(Forest(**content))
+        if not self._forests:
+            raise TrainingError(f"no member-*.npz in {directory}: not a saved ensemble of trees")
+
+    def _model(self, seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        s = self.settings
+        return HistGradientBoostingClassifier(
+            max_iter=s.iterations,
+            learning_rate=s.learning_rate,
+            max_leaf_nodes=s.max_leaf_nodes,
+            min_samples_leaf=s.min_samples_leaf,
+            l2_regularization=s.l2_regularization,
+            early_stopping=True,
+            n_iter_no_change=s.patience,
+            validation_fraction=s.validation_fraction,
+            random_state=seed,
+        )
+
+
+def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
+    rows = max(len(c) for c in columns)
+    return np.stack([np.concatenate([c, np.full(rows - len(c), np.nan)]) for c in columns], axis=1)
