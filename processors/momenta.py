@@ -93,8 +93,9 @@ def _complain(
             event = int(np.searchsorted(offsets, first, side="right")) - 1
             events = len(np.unique(np.searchsorted(offsets, np.flatnonzero(bad), side="right")))
             raise InputError(
-                f"The particles' {name} is {what} in {int(bad.sum())} particle(s) of {events} event(s), first in event "
-                f"{first_event + event} (particle {first - offsets[event]}, value {columns[name.split(',')[0]][first]:g}). "
+                f"The particles' {name} is {what} in {int(bad.sum())} particle(s) of {events} event(s), "
+                f"first in event {first_event + event} (particle {first - offsets[event]}, "
+                f"value {columns[name.split(',')[0]][first]:g}). "
                 "Repair the file or leave these events out before processing."
             )
     raise AssertionError("no unusable particle found")  # pragma: no cover

@@ -4,10 +4,11 @@ For a jet with constituents i and N axes A (Thaler and Van Tilburg, arXiv:1011.2
 
     τ_N = Σ_i pT_i min_A ΔR(i, A) / (Σ_i pT_i R0),   ΔR² = Δη² + Δφ²
 
-with the pseudorapidity η of the axes, as in the public LHC Olympics features; with their rapidity, which the kT
-clustering uses, τ_1 comes out several percent smaller or larger for heavy axes. The axes are the N exclusive kT subjets (E-scheme) of the jet's constituents. One clustering serves every N: the
-subjets are what is left when N objects remain. As in FastJet's ``exclusive_jets(N)`` an object whose smallest
-distance is the one to the beam leaves the list and is no axis.
+with the pseudorapidity η of the axes, as in the public LHC Olympics features (their rapidity, which the kT
+clustering uses, moves τ_1 by several percent for heavy axes). The axes are the N exclusive kT subjets (E-scheme) of
+the jet's constituents. One clustering serves every N: the subjets are what is left when N objects remain. As in
+FastJet's ``exclusive_jets(N)`` an object whose smallest distance is the one to the beam leaves the list and is no
+axis.
 """
 
 from __future__ import annotations
