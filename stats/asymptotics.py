@@ -1,0 +1,121 @@
+"""Asymptotic CLs of a pyhf model, from two fits per tested signal strength.
+
+The test statistic q̃ and its distributions are equations 62 to 66 of Cowan, Cranmer, Gross, Vitells
+(arXiv:1007.1727); CLs and the expected values of it are what ``pyhf.infer.hypotest`` returns, whose five fits per
+point include three that never change.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyhf
+from pyhf.exceptions import FailedMinimization
+from pyhf.infer import mle
+from scipy.special import log_ndtr
+
+from stats.errors import StatisticsError
+
+logger = logging.getLogger(__name__)
+
+BAND = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # expected values, in standard deviations of the background-only outcome
+
+
+def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
+    """pyhf model and data (observations, then auxiliary data) of a workspace.
+
+    Raises:
+        StatisticsError: where pyhf does not accept it, or it names no parameter of interest.
+    """
+    try:
+        with warnings.catch_warnings():
+            # pyhf 0.7 resolves its schema with a class that jsonschema deprecates
+            warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
+            opened = pyhf.Workspace(dict(workspace))
+            model = opened.model()
+    except (pyhf.exceptions.InvalidSpecification, pyhf.exceptions.InvalidModel) as error:
+        raise StatisticsError(f"pyhf does not accept the workspace: {error}") from error
+    if model.config.poi_index is None:
+        raise StatisticsError("The workspace names no parameter of interest: there is nothing to set a limit on.")
+    return model, np.asarray(opened.data(model), dtype=float)
+
+
+class AsymptoticTest:
+    """CLs of one model on one set of data; fits that never change are done once.
+
+    Use inside ``minimiser.pyhf_session``. Fits that fail are counted; the point they belong to has no CLs.
+
+    Attributes:
+        best: fitted signal strength within the bounds.
+        evaluated: signal strength → (observed, five expected) log CLs of every point that was tried and succeeded.
+        failed_fits: fits that failed.
+    """
+
+    def __init__(self, model: Any, data: np.ndarray) -> None:
+        self.model = model
+        self.data = np.asarray(data, dtype=float)
+        self.poi = int(model.config.poi_index)
+        self.bounds = [tuple(bound) for bound in model.config.suggested_bounds()]
+        self.failed_fits = 0
+        self.evaluated: dict[float, np.ndarray] = {}
+        free = self._fit(self.data, None, list(model.config.suggested_init()))
+        none = self._fit(self.data, 0.0, list(model.config.suggested_init()))
+        if free is None or none is None:
+            raise StatisticsError(
+                "The model could not be fitted to the data: its background or its bounds do not suit them."
+            )
+        self.free, self.free_value = free
+        self.none, self.none_value = none
+        if self.none_value < self.free_value:
+            self.free, self.free_value = self.none, self.none_value
+        self.best = float(self.free[self.poi])
+        self.asimov = np.asarray(model.expected_data(self.none), dtype=float)
+        self.asimov_value = float(mle.twice_nll(self.none, self.asimov, model).item())
+
+    @property
+    def discovery_q0(self) -> float:
+        """q₀, equation 12: 0 for a deficit."""
+        return max(self.none_value - self.free_value, 0.0)
+
+    def extend(self, largest: float) -> None:
+        """Move the upper bound of the signal strength up to ``largest``."""
+        self.bounds[self.poi] = (self.bounds[self.poi][0], largest)
+
+    def log_cls(self, mu: float) -> np.ndarray | None:
+        """log CLs: observed, then expected at −2, −1, 0, 1, 2 standard deviations; None when a fit failed."""
+        if mu not in self.evaluated:
+            if mu >= self.bounds[self.poi][1]:
+                self.extend(2.0 * mu)
+            on_data = self._fit(self.data, mu, list(self.free))
+            on_asimov = self._fit(self.asimov, mu, list(self.none))
+            if on_data is None or on_asimov is None:
+                return None
+            q_mu = max(on_data[1] - self.free_value, 0.0) if mu > self.best else 0.0
+            self.evaluated[mu] = log_cls(q_mu, max(on_asimov[1] - self.asimov_value, 0.0))
+        return self.evaluated[mu]
+
+    def _fit(self, data: np.ndarray, mu: float | None, start: list[float]) -> tuple[np.ndarray, float] | None:
+        start = list(np.clip(start, *np.array(self.bounds).T))
+        try:
+            if mu is None:
+                point, value = mle.fit(data, self.model, start, self.bounds, return_fitted_val=True)
+            else:
+                point, value = mle.fixed_poi_fit(mu, data, self.model, start, self.bounds, return_fitted_val=True)
+        except (FailedMinimization, FloatingPointError, np.linalg.LinAlgError) as error:
+            self.failed_fits += 1
+            logger.warning("a fit at mu = %s failed: %s", mu, type(error).__name__)
+            return None
+        return np.asarray(point, dtype=float), float(np.asarray(value).item())
+
+
+def log_cls(q_mu: float, q_asimov: float) -> np.ndarray:
+    """log CLs, observed then the five expected, from q̃ on the data and on the background-only Asimov data."""
+    root, root_asimov = np.sqrt(q_mu), np.sqrt(q_asimov)
+    linear = root <= root_asimov
+    statistic = root - root_asimov if linear else (q_mu - q_asimov) / (2.0 * root_asimov)
+    outcomes = np.concatenate([[statistic], -BAND])
+    return log_ndtr(-(outcomes + root_asimov)) - log_ndtr(-outcomes)

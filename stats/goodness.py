@@ -1,0 +1,134 @@
+"""How well a background describes a spectrum, and how many parameters it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.special import chdtrc, fdtrc
+
+from stats.errors import StatisticsError
+from stats.fits import effective, fit_background
+from stats.functions import BinnedFamily, Family
+from stats.spectrum import Spectrum
+
+LEAST_EXPECTED = 5.0  # events per group of bins, so that χ² follows its distribution
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """Pearson's χ² over groups of neighbouring bins that expect at least five events each.
+
+    Attributes:
+        chi2: Σ (n − E)²/E.
+        ndof: groups less parameters.
+        p: probability of a larger χ²; NaN where ``ndof`` is not positive.
+    """
+
+    chi2: float
+    ndof: int
+    p: float
+
+
+def chi2_test(counts: np.ndarray, expected: np.ndarray, *, n_parameters: int) -> Goodness:
+    """χ² of one spectrum; bins expecting nothing (left out of the fit) do not count. Shapes (n_bins,)."""
+    chi2, groups, events, prediction = 0.0, 0, 0.0, 0.0
+    remaining = expected[::-1].cumsum()[::-1]
+    for count, number, after in zip(counts, expected, np.append(remaining[1:], 0.0), strict=True):
+        events, prediction = events + count, prediction + number
+        full = prediction >= LEAST_EXPECTED and after >= LEAST_EXPECTED
+        if full or (after == 0 and prediction > 0):
+            chi2 += (events - prediction) ** 2 / prediction
+            groups += 1
+            events = prediction = 0.0
+    ndof = groups - n_parameters
+    return Goodness(float(chi2), ndof, float(chdtrc(ndof, chi2)) if ndof > 0 else float("nan"))
+
+
+@dataclass(frozen=True)
+class OrderChoice:
+    """What an F-test over nested families decided.
+
+    Attributes:
+        family: the one chosen.
+        tests: for each step from a family to the next: (simpler, richer, F, p).
+        goodness: χ² per family tried, by name.
+    """
+
+    family: Family
+    tests: tuple[tuple[str, str, float, float], ...]
+    goodness: dict[str, Goodness]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``results.json``."""
+        return {
+            "family": self.family.name,
+            "tests": [{"simpler": a, "richer": b, "f": f, "p": p} for a, b, f, p in self.tests],
+            "chi2": {name: {"chi2": g.chi2, "ndof": g.ndof, "p": _or_none(g.p)} for name, g in self.goodness.items()},
+        }
+
+
+def choose_order(
+    control: Spectrum,
+    families: Sequence[Family],
+    *,
+    mask: np.ndarray | None = None,
+    threshold: float = 0.05,
+) -> OrderChoice:
+    """The simplest of nested families that the next one does not improve significantly (F-test).
+
+    The order must not be tuned on the spectrum that is tested: give a control selection, or a ``mask`` (True keeps a
+        bin) that
+    leaves only sidebands. χ² runs over the same groups of bins for all families: those of the richest.
+
+    Args:
+        control: spectrum to decide on.
+        families: from few to many parameters.
+        mask: bins to keep, shape (n_bins,).
+        threshold: probability below which the richer family is taken.
+    """
+    sizes = [family.n_parameters for family in families]
+    if len(sizes) < 2 or any(a >= b for a, b in pairwise(sizes)):
+        raise StatisticsError(f"An F-test needs nested families with rising numbers of parameters, got {sizes}.")
+    counts, exposure = effective(control, mask)
+    fits = [fit_background(BinnedFamily(family, control.edges), counts, exposure=exposure) for family in families]
+    starts = _groups(fits[-1].seen[0])
+    goodness = {}
+    for family, fit in zip(families, fits, strict=True):
+        n, e = np.add.reduceat(counts[0], starts), np.add.reduceat(fit.seen[0], starts)
+        goodness[family.name] = chi2_test(np.where(e > 0, n, 0), e, n_parameters=family.n_parameters)
+    tests: list[tuple[str, str, float, float]] = []
+    for simpler, richer in pairwise(families):
+        tests.append((simpler.name, richer.name, *_f_test(goodness[simpler.name], goodness[richer.name])))
+        if not tests[-1][3] < threshold:
+            return OrderChoice(simpler, tuple(tests), goodness)
+    return OrderChoice(families[-1], tuple(tests), goodness)
+
+
+def _f_test(simpler: Goodness, richer: Goodness) -> tuple[float, float]:
+    extra = simpler.ndof - richer.ndof
+    if richer.ndof <= 0:
+        raise StatisticsError("Too few filled bins for an F-test: use a control selection with more events.")
+    if richer.chi2 <= 0:
+        return 0.0, 1.0
+    statistic = float(max(simpler.chi2 - richer.chi2, 0.0) / extra / (richer.chi2 / richer.ndof))
+    return statistic, float(fdtrc(extra, richer.ndof, statistic))
+
+
+def _groups(expected: np.ndarray) -> np.ndarray:
+    """First bins of groups that expect at least twice the least, so that other fits see five there too."""
+    starts, total = [0], 0.0
+    remaining = expected[::-1].cumsum()[::-1]
+    for index, number in enumerate(expected[:-1]):
+        total += number
+        if total >= 2 * LEAST_EXPECTED and remaining[index + 1] >= 2 * LEAST_EXPECTED:
+            starts.append(index + 1)
+            total = 0.0
+    return np.array(starts)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,287 @@
+"""Poisson likelihoods of many spectra minimised together.
+
+Expected events are b_i(θ) + s t_i with b log-linear in θ. Without signal the negative log-likelihood is convex and
+depends on the data through a few sums; with signal it is nearly so. One Newton iteration over all spectra is a
+handful of matrix products and one exponential per bin. A step that does not lower the likelihood is halved; spectra
+leave the iteration as they converge. Where the Hessian with signal is not positive definite its expectation (Fisher
+scoring) takes its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stats import symmetric
+
+MAX_ITERATIONS = 100
+TOLERANCE = 1e-8  # stop where the quadratic model promises less than this in −log L
+SMALLEST_STEP = 1e-9
+MOST_UNEVEN = 1e8  # ratio of curvatures beyond which the data do not determine all parameters
+FLOOR = 0.01  # a negative signal never takes more than all but this fraction of a bin's background
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Many spectra and one log-linear background.
+
+    Attributes:
+        basis: shape (n_bins, p); columns should be near orthonormal under the expected events.
+        offset: shape (n_bins,).
+        counts: shape (n_spectra, n_bins), 0 where ``exposure`` is 0.
+        exposure: factor on all expectations, shape (n_bins,) or (n_spectra, n_bins): 0 takes a bin out.
+        template: signal events per bin for a yield of 1, shape (n_bins,) or (n_spectra, n_bins); None without signal.
+        lower: smallest yield allowed, shape (n_spectra,).
+    """
+
+    basis: np.ndarray
+    offset: np.ndarray
+    counts: np.ndarray
+    exposure: np.ndarray | None = None
+    template: np.ndarray | None = None
+    lower: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of parameters θ."""
+        return int(self.basis.shape[1])
+
+    def take(self, rows: np.ndarray) -> Problem:
+        """The same problem for some of the spectra."""
+
+        def of(values: np.ndarray | None) -> np.ndarray | None:
+            return values[rows] if values is not None and values.ndim == 2 else values
+
+        return replace(
+            self,
+            counts=self.counts[rows],
+            exposure=of(self.exposure),
+            template=of(self.template),
+            lower=None if self.lower is None else self.lower[rows],
+        )
+
+    def background(self, state: np.ndarray) -> np.ndarray:
+        """Expected background, shape (n_spectra, n_bins), at ``state`` of shape (≥ p, n_spectra)."""
+        with np.errstate(over="ignore", under="ignore"):
+            events = np.exp(state[: self.size].T @ self.basis.T + self.offset)
+        return events if self.exposure is None else events * self.exposure
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where the spectra came to rest.
+
+    Attributes:
+        state: θ and, with signal, the yield last; shape (p or p + 1, n_spectra).
+        value: Σ E − n log E over bins, shape (n_spectra,).
+        factor: Cholesky factor of the Hessian there, packed; for a yield at its bound, with the yield held.
+        converged: shape (n_spectra,); False where the data do not determine the parameters, too.
+        bounded: whether the yield rests on its lower bound, shape (n_spectra,).
+        iterations: of the slowest spectrum.
+    """
+
+    state: np.ndarray
+    value: np.ndarray
+    factor: np.ndarray
+    converged: np.ndarray
+    bounded: np.ndarray
+    iterations: int
+
+
+def starting_state(problem: Problem) -> np.ndarray:
+    """θ by weighted least squares on log counts, shape (p, n_spectra): linear, so it needs no start itself."""
+    log_counts = np.log(problem.counts + 0.5) - problem.offset
+    weights = problem.counts + 0.5
+    if problem.exposure is not None:
+        exposure = np.broadcast_to(problem.exposure, problem.counts.shape)
+        log_counts = log_counts - np.log(np.where(exposure > 0, exposure, 1.0))
+        weights = weights * (exposure > 0)
+    normal = _products(problem.basis).T @ weights.T
+    right = problem.basis.T @ (weights * log_counts).T
+    factor, good = symmetric.factorise(normal)
+    return np.where(good, symmetric.solve(factor, right), 0.0)
+
+
+def minimise(problem: Problem, start: np.ndarray) -> Minimum:
+    """Minimise −log L of every spectrum from ``start``, shape (p or p + 1, n_spectra)."""
+    n_spectra = start.shape[1]
+    result = _Result(start.copy(), n_spectra)
+    rows = np.arange(n_spectra)
+    state = start.copy()
+    value, gradient, hessian = _derivatives(problem, state)
+    fraction = np.ones(n_spectra)
+    iteration = 0
+    while rows.size and iteration < MAX_ITERATIONS:
+        iteration += 1
+        step, decrement, factor, bounded, sound = _step(problem, state, gradient, hessian)
+        done = decrement < 2 * TOLERANCE
+        stop = done | (fraction < SMALLEST_STEP) | ~sound
+        if stop.any():
+            even = _evenness(factor, problem.size) < MOST_UNEVEN
+            result.record(rows, stop, state, value, factor, done & sound & even, bounded)
+            keep = np.flatnonzero(~stop)
+            rows, problem = rows[keep], problem.take(keep)
+            state, step, gradient, hessian = state[:, keep], step[:, keep], gradient[:, keep], hessian[:, keep]
+            value, fraction = value[keep], fraction[keep]
+            if not rows.size:
+                break
+        trial = _clip(problem, state + fraction * step)
+        new_value, new_gradient, new_hessian = _derivatives(problem, trial)
+        better = new_value <= value + 1e-10 + 1e-13 * np.abs(value)
+        if better.all():
+            state, value, gradient, hessian, fraction = trial, new_value, new_gradient, new_hessian, np.ones(rows.size)
+            continue
+        state = np.where(better, trial, state)
+        value = np.where(better, new_value, value)
+        gradient = np.where(better, new_gradient, gradient)
+        hessian = np.where(better, new_hessian, hessian)
+        fraction = np.where(better, 1.0, 0.4 * fraction)
+    if rows.size:
+        _, _, factor, bounded, _ = _step(problem, state, gradient, hessian)
+        result.record(rows, np.ones(rows.size, bool), state, value, factor, np.zeros(rows.size, bool), bounded)
+    return result.minimum(iteration)
+
+
+class _Result:
+    """Collects spectra as they finish."""
+
+    def __init__(self, state: np.ndarray, n_spectra: int) -> None:
+        size = state.shape[0]
+        self.state = state
+        self.value = np.full(n_spectra, np.nan)
+        self.factor = np.full((size * (size + 1) // 2, n_spectra), np.nan)
+        self.converged = np.zeros(n_spectra, dtype=bool)
+        self.bounded = np.zeros(n_spectra, dtype=bool)
+
+    def record(
+        self,
+        rows: np.ndarray,
+        which: np.ndarray,
+        state: np.ndarray,
+        value: np.ndarray,
+        factor: np.ndarray,
+        converged: np.ndarray,
+        bounded: np.ndarray,
+    ) -> None:
+        target = rows[which]
+        self.state[:, target] = state[:, which]
+        self.value[target] = value[which]
+        self.factor[:, target] = factor[:, which]
+        self.converged[target] = converged[which]
+        self.bounded[target] = bounded[which]
+
+    def minimum(self, iterations: int) -> Minimum:
+        return Minimum(self.state, self.value, self.factor, self.converged, self.bounded, iterations)
+
+
+def _step(problem: Problem, state: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Newton step, its decrement, Cholesky factor, whether the yield is held at its bound, and whether all is sound."""
+    factor, good = symmetric.factorise(hessian)
+    if not good.all() and problem.template is not None:
+        bad = np.flatnonzero(~good)
+        hessian = hessian.copy()
+        hessian[:, bad] = _derivatives(problem.take(bad), state[:, bad], fisher=True)[2]
+        factor, good = symmetric.factorise(hessian)
+    step = -symmetric.solve(factor, gradient)
+    bounded = np.zeros(state.shape[1], dtype=bool)
+    if problem.lower is not None:
+        bounded = (state[-1] <= problem.lower) & (step[-1] < 0)
+        if bounded.any():
+            factor, step, gradient, good = _hold_yield(problem.size, bounded, hessian, gradient)
+        _stop_at_bound(problem.lower, state, step)
+    decrement = -np.einsum("kr,kr->r", gradient, step)
+    return step, np.where(good, decrement, np.inf), factor, bounded, good & np.isfinite(decrement)
+
+
+def _hold_yield(size: int, held: np.ndarray, hessian: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+    hessian, gradient = hessian.copy(), gradient.copy()
+    for k in range(size):
+        hessian[symmetric.place(size, k), held] = 0.0
+    hessian[-1, held] = hessian[0, held]
+    gradient[-1, held] = 0.0
+    factor, good = symmetric.factorise(hessian)
+    return factor, -symmetric.solve(factor, gradient), gradient, good
+
+
+def _stop_at_bound(lower: np.ndarray, state: np.ndarray, step: np.ndarray) -> None:
+    """Shorten, in place, steps that would carry the yield below its bound so that they end on it."""
+    beyond = state[-1] + step[-1] < lower
+    if beyond.any():
+        step[:, beyond] *= (lower[beyond] - state[-1, beyond]) / step[-1, beyond]
+
+
+def _clip(problem: Problem, state: np.ndarray) -> np.ndarray:
+    if problem.lower is not None:
+        near = state[-1] < problem.lower + 1e-12 * (1 + np.abs(problem.lower))
+        state[-1, near] = problem.lower[near]
+    return state
+
+
+def _evenness(factor: np.ndarray, size: int) -> np.ndarray:
+    """Largest over smallest curvature of the background parameters, near 1 in an orthonormal basis."""
+    diagonal = factor[[symmetric.place(k, k) for k in range(size)]]
+    return (diagonal.max(axis=0) / diagonal.min(axis=0)) ** 2
+
+
+def _products(basis: np.ndarray) -> np.ndarray:
+    return np.stack([basis[:, j] * basis[:, k] for j, k in symmetric.pairs(basis.shape[1])], axis=1)
+
+
+def _derivatives(
+    problem: Problem, state: np.ndarray, *, fisher: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """−log L (n_spectra,), its gradient (size, n_spectra) and packed Hessian, all at ``state``."""
+    if problem.template is None:
+        return _background_derivatives(problem, state)
+    return _signal_derivatives(problem, state, fisher)
+
+
+def _background_derivatives(problem: Problem, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    events = problem.background(state)
+    counts = problem.counts
+    sums = problem.basis.T @ counts.T
+    constant = counts @ problem.offset
+    if problem.exposure is not None:
+        constant = constant + (counts * np.log(np.where(problem.exposure > 0, problem.exposure, 1.0))).sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = events.sum(axis=1) - np.einsum("kr,kr->r", sums, state) - constant
+        gradient = problem.basis.T @ events.T - sums
+        hessian = _products(problem.basis).T @ events.T
+    return value, gradient, hessian
+
+
+def _signal_derivatives(problem: Problem, state: np.ndarray, fisher: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    template, basis, counts = problem.template, problem.basis, problem.counts
+    assert template is not None
+    if problem.exposure is not None:
+        template = template * problem.exposure
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        background = problem.background(state)
+        signal = state[-1][:, None] * template
+        events = background + signal
+        low = events < FLOOR * background
+        if low.any():
+            background = np.where(low, FLOOR * background, background)
+            template = np.where(low, 0.0, template)
+            events = np.where(low, background, events)
+        safe = events if problem.exposure is None else np.where(events > 0, events, 1.0)
+        value = events.sum(axis=1) - np.einsum("rn,rn->r", counts, np.log(safe))
+        ratio = counts / safe
+        rest = 1.0 - ratio
+        gradient = np.concatenate([basis.T @ (rest * background).T, _along(template, rest)[None]])
+        weight = 1.0 / safe if fisher else ratio / safe
+        mixed = background * weight
+        diagonal = background * mixed if fisher else background * (rest + mixed)
+        hessian = np.concatenate(
+            [
+                _products(basis).T @ diagonal.T,
+                basis.T @ (mixed * template).T,
+                _along(template * template, weight)[None],
+            ]
+        )
+    return value, gradient, hessian
+
+
+def _along(template: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return values @ template if template.ndim == 1 else np.einsum("rn,rn->r", values, template)
