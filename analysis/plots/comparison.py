@@ -164,7 +164,8 @@ def _draw_histogram(axes: Axes, comparison: Comparison, index: int, *, scale: fl
     if histogram.role in ("data", "selection"):
         values = np.where(histogram.values > 0, values, np.nan)
         mplhep.histplot(
-            values, edges, yerr=errors, histtype="errorbar", ax=axes, color=shade, label=histogram.name, ms=4, zorder=5
+            values, edges, yerr=errors, histtype="errorbar", ax=axes, color=shade, label=histogram.name,
+            markersize=4, zorder=5,
         )  # fmt: skip
         return
     style = "--" if histogram.role == "signal" else "-"

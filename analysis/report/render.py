@@ -122,7 +122,7 @@ def _template() -> Any:
 
 def unbroken(text: str) -> str:
     """Keep numbers together with their units and powers when lines break."""
-    for glue in (" × ", " ± ", " TeV", " GeV", " = "):
+    for glue in (" × ", " ± ", " TeV", " GeV", " = ", " < ", " > "):
         text = text.replace(glue, glue.replace(" ", "\u00a0"))
     return text
 

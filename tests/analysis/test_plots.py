@@ -182,17 +182,16 @@ def test_features_against_simulation() -> None:
                 plots.Values("W′", rng.gamma(9, 50, 20), role="signal"),
             ],
         )
-        for column in ("j1_m", "j2_tau21", "something $else")
+        for column in ("j1_m", "something $else")
     ]
-    figure = plots.comparison_figure(comparisons, columns=2)
+    figure = plots.comparison_figure(comparisons, columns=1)
     draw(figure)
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 4
     assert "$m_{J_1}$ [GeV]" in texts(figure)
     assert "W′ (truth)" in texts(figure)
 
 
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("values", [[], [3.0], [3.0, 3.0, np.nan]])
+@pytest.mark.parametrize(("values", "log"), [([], True), ([3.0], False), ([3.0, 3.0, np.nan], True)])
 def test_comparison_of_few_or_no_events(values: list[float], log: bool) -> None:
     samples = [plots.Values("Simulation", np.array(values), role="simulation"), plots.Values("Data", np.array(values))]
     draw(plots.comparison_figure(plots.histogram_values("x", samples), log=log))
