@@ -72,8 +72,18 @@ def limits(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def uses_labels(results: Mapping[str, Any], selection: Mapping[str, Any]) -> bool:
-    """Tell whether a selection was made by a detector trained with truth labels."""
-    return bool(part(results, "detectors", str(selection.get("detector"))).get("uses_labels"))
+    """Tell whether a selection was made by a detector trained with truth labels.
+
+    Where a search looks into several samples, its detectors are listed as "<detector> on <sample>".
+    """
+    detector = selection.get("detector")
+    if detector is None:
+        return False
+    return any(
+        bool(entry.get("uses_labels"))
+        for name, entry in entries(results, "detectors")
+        if name == str(detector) or name.startswith(f"{detector} on ")
+    )
 
 
 def global_p_text(hunt: Mapping[str, Any]) -> str:

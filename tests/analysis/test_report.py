@@ -211,6 +211,9 @@ def test_the_most_significant_selection_is_no_reference() -> None:
     best = most_significant(results())
     assert best is not None
     assert best[0] == "cwola_1%"
+    several = results()
+    several["detectors"] = {f"{name} on pseudo": entry for name, entry in several["detectors"].items()}
+    assert most_significant(several) == best
     only = results()
     only["selections"] = {"supervised_1%": only["selections"]["supervised_1%"]}
     assert most_significant(only) is not None
