@@ -52,8 +52,7 @@ def _report(error: Exception, *, debug: bool) -> int:
 
 def explain(error: Exception) -> str:
     """Return the paragraph for an error: its own words where they are meant for the user."""
-    expected = (DarkhorseError, *commands.library_errors())
-    if isinstance(error, expected):
+    if isinstance(error, (DarkhorseError, *commands.library_errors())):
         return str(error)
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""

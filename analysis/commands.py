@@ -13,9 +13,8 @@ from tqdm import tqdm
 
 from analysis.catalogue import Catalogue
 from analysis.config import Dataset, Search
-from analysis.context import RunOptions, SearchRun, datasets_of
+from analysis.context import ExecutorChoice, RunOptions, SearchRun, datasets_of
 from analysis.errors import CatalogueError, ConfigurationError
-from analysis.executors import ExecutorChoice
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
 from analysis.store import exclusive
 from analysis.validation import validated
@@ -31,7 +30,7 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, *, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(label: str, *, unit: str = "it") -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback (done, total) that draws a bar on the terminal, and nothing where there is none."""
     with tqdm(desc=label, unit=unit, disable=None, unit_scale=True, leave=False, delay=2) as bar:
 
@@ -58,7 +57,11 @@ def build_run(options: argparse.Namespace) -> SearchRun:
     interactive = sys.stderr.isatty()
     choice = ExecutorChoice(options.executor, options.workers, options.scheduler, progress=interactive)
     out = options.out or Path("out") / search.name
-    return SearchRun(search, catalogue, RunOptions(out, choice, skip_bad_files=options.skip_bad_files))
+    return SearchRun(
+        search,
+        catalogue,
+        RunOptions(out, choice, skip_bad_files=options.skip_bad_files, progress=progress_bar if interactive else None),
+    )
 
 
 def load_search_catalogue(search: Search, path: Path | None, data: Path) -> Catalogue:

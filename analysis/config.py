@@ -76,11 +76,11 @@ class Processing(Model):
     jets: Literal["PFCands", "FatJet"] = "PFCands"
     puppi: bool = False
     radius: float = Field(1.0, gt=0)
-    min_jet_pt: float = Field(200.0, ge=0)
-    min_leading_pt: float = Field(1200.0, ge=0)
-    max_abs_eta: float = Field(2.5, gt=0)
+    min_jet_pt: float = Field(20.0, ge=0)
+    min_leading_pt: float | None = Field(1200.0, ge=0)
+    max_abs_eta: float | None = Field(2.5, gt=0)
     max_delta_eta: float | None = Field(None, gt=0)
-    min_mjj: float = Field(0.0, ge=0)
+    min_mjj: float | None = Field(None, ge=0)
     constituents: int = Field(0, ge=0)
     variations: Mapping[Name, float] = {}
     histograms: Mapping[str, Axis] = {}
@@ -134,7 +134,6 @@ class DetectorSettings(Model):
     """One detector of a search: `settings` go to the detector, which checks them itself."""
 
     type: str
-    features: tuple[str, ...] = ("j1_m", "j1_tau21", "j2_m", "j2_tau21")
     folds: int = Field(5, ge=2)
     settings: Mapping[str, Any] = {}
     samples: Mapping[str, Name] = {}

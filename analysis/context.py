@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,19 @@ from typing import Any
 
 from analysis.catalogue import Catalogue
 from analysis.config import Search
-from analysis.executors import ExecutorChoice
 from analysis.store import Store, content_key, library_versions
 
-ProgressFactory = Callable[[str, int | None], Any]
+ProgressFactory = Callable[[str], AbstractContextManager[Callable[..., None]]]
+
+
+@dataclass(frozen=True)
+class ExecutorChoice:
+    """Which of coffea's executors runs the chunks, on how many workers; `scheduler` is the address of a Dask one."""
+
+    kind: str = "futures"
+    workers: int = 2
+    scheduler: str | None = None
+    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,10 @@ class SearchRun:
     def config_key(self) -> str:
         """Return a key of everything that the search file and its options say."""
         return content_key(self.search, library_versions())
+
+    def bar(self, label: str) -> AbstractContextManager[Callable[..., None] | None]:
+        """Return a progress callback (done, total) for something that may take seconds, None where nobody watches."""
+        return self.options.progress(label) if self.options.progress else nullcontext(None)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what `make` gave the first time it was asked for under `name`."""

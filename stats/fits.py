@@ -46,7 +46,9 @@ class BackgroundFits:
         parameters: the family's θ, shape (N, n_parameters).
         expected: events per unit exposure, bins left out included, shape (N, n_bins).
         nll: −log of the Poisson probability, shape (N,).
-        converged: shape (N,). A spectrum that does not determine the parameters has not converged.
+        converged: whether −log L reached its lowest value, shape (N,).
+        determined: whether the spectrum determines the parameters, shape (N,): some sparse ones drive them to infinity,
+            where −log L still has a limit.
     """
 
     model: BinnedFamily
@@ -57,6 +59,7 @@ class BackgroundFits:
     expected: np.ndarray
     nll: np.ndarray
     converged: np.ndarray
+    determined: np.ndarray
     minimum: newton.Minimum
 
     @property
@@ -69,6 +72,13 @@ class BackgroundFits:
     def seen(self) -> np.ndarray:
         """Expected events where the spectrum was looked at, shape (N, n_bins)."""
         return self.expected if self.exposure is None else self.expected * self.exposure
+
+    @property
+    def expected_errors(self) -> np.ndarray:
+        """One standard deviation of ``expected`` from the covariance of θ, shape (N, n_bins)."""
+        design = self.frame.linear.design
+        relative = np.einsum("bi,nij,bj->nb", design, self.covariance, design)
+        return self.expected * np.sqrt(np.maximum(relative, 0.0))
 
     @property
     def deviance(self) -> np.ndarray:
@@ -89,7 +99,7 @@ class SignalFits:
     """Signal + background fits, one per row.
 
     Attributes:
-        yields: fitted signal events inside the spectrum, shape (R,).
+        yields: fitted signal events inside the spectrum, shape (R,); NaN where not converged.
         errors: their uncertainty from the curvature, shape (R,); where ``bounded``, the curvature is not one and it
             is NaN.
         nll: −log of the Poisson probability, shape (R,).
@@ -157,6 +167,7 @@ def fit_background(
         expected=expected,
         nll=minimum.value + gammaln(counts + 1.0).sum(axis=1),
         converged=minimum.converged,
+        determined=minimum.determined,
         minimum=minimum,
     )
 
@@ -178,11 +189,7 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     def spread(values: np.ndarray) -> np.ndarray:
         return np.broadcast_to(values, (rows, values.shape[-1])) if values.ndim == 2 else values
 
-    with np.errstate(divide="ignore"):
-        room = np.where(
-            template > SIGNIFICANT_PART * template.max(axis=-1, keepdims=True), background.expected / template, np.inf
-        )
-    lower = np.zeros(rows) if non_negative else np.broadcast_to(-DEEPEST * room.min(axis=-1), (rows,)).copy()
+    lower = np.zeros(rows) if non_negative else np.broadcast_to(_least_yield(background, template), (rows,)).copy()
     frame = background.frame
     exposure = background.exposure
     problem = newton.Problem(
@@ -193,7 +200,7 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
         template,
         lower,
     )
-    state = background.minimum.state
+    state = np.where(background.converged, background.minimum.state, 0.0)
     start = np.concatenate([np.broadcast_to(state, (state.shape[0], rows)), np.zeros((1, rows))])
     minimum = _in_blocks(problem, start)
     nll = minimum.value + gammaln(background.counts + 1.0).sum(axis=1)
@@ -201,8 +208,8 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     gain = np.maximum(2.0 * (background.nll - nll), 0.0)
     converged = minimum.converged & background.converged
     return SignalFits(
-        yields=yields,
-        errors=np.where(minimum.bounded, np.nan, minimum.factor[-1]),
+        yields=np.where(converged, yields, np.nan),
+        errors=np.where(converged & ~minimum.bounded, minimum.factor[-1], np.nan),
         nll=nll,
         significance=np.where(converged, np.sign(yields) * np.sqrt(gain), np.nan),
         bounded=minimum.bounded,
@@ -210,6 +217,12 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
         parameters=minimum.state[:-1].T @ frame.rotation.T,
         minimum=minimum,
     )
+
+
+def _least_yield(background: BackgroundFits, template: np.ndarray) -> np.ndarray:
+    peak = template > SIGNIFICANT_PART * template.max(axis=-1, keepdims=True)
+    share = np.where(peak, template, 0.0) / np.clip(background.expected, 1e-300, 1e300)
+    return np.where(background.converged, -DEEPEST / share.max(axis=-1), 0.0)
 
 
 def _checked(
@@ -244,7 +257,7 @@ def _expand(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None
     for _ in range(20):
         problem = newton.Problem(frame.basis, frame.linear.offset, total, exposed)
         minimum = newton.minimise(problem, newton.starting_state(problem))
-        if not minimum.converged[0]:
+        if not minimum.determined[0]:
             raise StatisticsError(
                 f"{total.sum():g} events in {int((total > 0).sum())} filled bins do not determine the "
                 f"{model.n_parameters} parameters of {model.family.name}: take fewer parameters, or a looser selection."
@@ -269,7 +282,7 @@ def _in_blocks(problem: newton.Problem, start: np.ndarray | None) -> newton.Mini
         return parts[0]
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=-1)
-        for name in ("state", "value", "factor", "converged", "bounded")
+        for name in ("state", "value", "factor", "converged", "determined", "bounded")
     }
     return replace(parts[0], iterations=max(part.iterations for part in parts), **joined)
 

@@ -16,10 +16,8 @@ from analysis.config import Axis, Dataset, Processing
 from analysis.context import SearchRun, datasets_of, read_json
 from analysis.errors import StageError
 from analysis.events import Events, load_events
-from analysis.executors import executor
 from analysis.store import code_key, content_key, library_versions, write_json
-from processors import AxisSpec, DijetProcessor
-from processors.run import run_files
+from processors import AxisSpec, DijetProcessor, open_executor, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Processed:
     @property
     def n_events(self) -> int:
         """Return the number of events read."""
-        return next(iter(self.cutflow()["nominal"].values()), {"events": 0})["events"]
+        return int(self.summary["events"])
 
     @property
     def n_selected(self) -> int:
@@ -114,22 +112,28 @@ def _describe_cutflow(result: Processed) -> str:
 
 
 def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], folder: Path) -> None:
-    columns = folder / "columns"
-    processor = dijet_processor(run.search.processing, columns)
+    columns = (folder / "columns").resolve()
+    choice, settings = run.options.executor, run.search.processing
     logger.info("processing %s: %d files", name, len(files))
-    with executor(run.options.executor) as chosen:
+    with open_executor(
+        choice.kind, workers=choice.workers, scheduler=choice.scheduler, status=choice.progress
+    ) as executor:
         output = run_files(
-            {name: files}, processor, format=entry.format, treename=entry.tree, executor=chosen,
-            chunksize=run.search.processing.chunksize, skip_bad_files=run.options.skip_bad_files,
+            {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
+            executor=executor, chunksize=settings.chunksize, skip_bad_files=run.options.skip_bad_files,
         )  # fmt: skip
-    parts = output["parts"].get(name, {})
-    for part in (part for parts_of in parts.values() for part in parts_of):
-        part["path"] = str(Path(part["path"]).resolve().relative_to(columns.resolve()))
-    skipped = output["skipped"].get(name, [])
-    write_json(
-        folder / "summary.json", {"cutflow": output["cutflow"].get(name, {}), "parts": parts, "skipped": skipped}
-    )
-    histograms = json.dumps(output["histograms"], default=uhi.io.json.default)
+    results = output.results
+    parts = results["parts"].get(name, {})
+    for part in (part for of_variation in parts.values() for part in of_variation):
+        part["path"] = str(Path(part["path"]).relative_to(columns))
+    summary = {
+        "events": output.events[name],
+        "cutflow": results["cutflow"].get(name, {}),
+        "parts": parts,
+        "skipped": output.skipped[name],
+    }
+    write_json(folder / "summary.json", summary)
+    histograms = json.dumps(results["histograms"], default=uhi.io.json.default)
     (folder / "histograms.json").write_text(histograms)
 
 
@@ -147,7 +151,7 @@ def dijet_processor(settings: Processing, columns: Path) -> DijetProcessor:
         histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
         variations=dict(settings.variations),
         constituents=settings.constituents,
-        columns_directory=str(columns.resolve()),
+        columns_directory=columns,
     )
 
 

@@ -1,0 +1,89 @@
+"""Results for other programs: histograms for ROOT and UHI readers, pyhf workspaces, HEPData submissions."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hist
+import numpy as np
+import uhi.io.json
+import uproot
+
+from analysis.context import SearchRun, datasets_of
+from analysis.stages.hunt import hunt
+from analysis.stages.limit import limit, workspaces_of
+from analysis.stages.process import processed
+from analysis.store import write_atomically
+
+
+def write_histograms(run: SearchRun) -> list[Path]:
+    """Write every histogram of a search to histograms.root (TH1) and histograms.json (UHI); return both paths."""
+    histograms = {**_processor_histograms(run), **_spectra(run)}
+    content = json.dumps(histograms, default=uhi.io.json.default)
+    as_json = write_atomically(run.out / "histograms.json", content)
+    return [_write_root(run.out / "histograms.root", histograms), as_json]
+
+
+def _processor_histograms(run: SearchRun) -> dict[str, hist.Hist]:
+    """Return the processors' histograms with all data sets of the search on one axis, by variable."""
+    merged: dict[str, hist.Hist] = {}
+    for name in datasets_of(run.search):
+        for variable, histogram in processed(run, name).histograms().items():
+            merged[variable] = merged[variable] + histogram if variable in merged else histogram
+    return merged
+
+
+def _spectra(run: SearchRun) -> dict[str, hist.Hist]:
+    """Return the observed spectrum and the fitted background of every selection."""
+    spectra: dict[str, hist.Hist] = {}
+    for identifier, hunted in hunt(run).items():
+        axis = hist.axis.Variable(hunted.spectrum.edges, name="mjj", label="m_jj [GeV]")
+        observed = hist.Hist(axis, storage=hist.storage.Double())
+        observed[:] = hunted.spectrum.counts
+        fitted = hist.Hist(axis, storage=hist.storage.Weight())
+        fitted[:] = np.stack([hunted.fit["expected"], np.square(hunted.fit["error"])], axis=-1)
+        spectra |= {f"spectrum/{identifier}": observed, f"background/{identifier}": fitted}
+    return spectra
+
+
+def _write_root(path: Path, histograms: dict[str, Any]) -> Path:
+    """Write TH1s, one per data set, variation and variable; the file appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with uproot.recreate(temporary) as file:
+            for name, histogram in histograms.items():
+                if histogram.ndim == 1:
+                    file[name] = histogram
+                    continue
+                for dataset in histogram.axes["dataset"]:
+                    for variation in histogram.axes["variation"]:
+                        file[f"{dataset}/{variation}/{name}"] = histogram[dataset, variation, :]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_workspaces(run: SearchRun) -> list[Path]:
+    """Copy the pyhf workspaces of all selections into workspaces/; return their paths."""
+    limit(run)
+    written = []
+    for hunted in hunt(run).values():
+        for source in sorted(workspaces_of(run, hunted).glob("*.json")):
+            written.append(write_atomically(run.out / "workspaces" / source.name, source.read_bytes()))
+    return written
+
+
+def export_results(run: SearchRun, what: str) -> list[Path]:
+    """Write one kind of export and return what was written."""
+    if what == "histograms":
+        return write_histograms(run)
+    if what == "workspaces":
+        return write_workspaces(run)
+    folder = run.out / "hepdata"
+    shutil.rmtree(folder, ignore_errors=True)
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Which figures a search shows, drawn from what its stages have left."""

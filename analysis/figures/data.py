@@ -1,0 +1,62 @@
+"""Figures of the searched samples: the resonance spectrum and the detectors' inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.events import Events
+from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
+from analysis.plots.comparison import Role
+from analysis.stages.process import processed
+from analysis.stages.searched import Searched, columns_needed, searched
+
+
+def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role]]:
+    """Return (label, events, role) of what a feature figure compares: data, simulation, and signal where known."""
+    shown: list[tuple[str, Events, Role]] = [
+        ("Data" if not sample.truth_known else "Pseudo-data", sample.events, "data")
+    ]
+    if run.search.simulation is not None:
+        simulation = processed(run, run.search.simulation).events(columns_needed(run.search))
+        shown.append(("Simulation", simulation, "simulation"))
+    if sample.truth_known:
+        truth = sample.events["truth"] == 1
+        signal = sample.spare if sample.spare is not None and len(sample.spare) else sample.events.take(truth)
+        if len(signal):
+            shown.append(("Signal", signal, "signal"))
+    return shown
+
+
+def feature_names(run: SearchRun) -> list[str]:
+    """Return the columns that some detector reads, in order; the dijet standard ones where there is no detector."""
+    return [name for name in columns_needed(run.search) if name not in ("j1_pt", "j2_pt", "deta")]
+
+
+def compared(run: SearchRun, sample: Searched, column: str, *, edges: np.ndarray | None = None) -> Comparison:
+    """Return one column of data, simulation and signal in common bins."""
+    values = [Values(label, events[column], events["weight"], role) for label, events, role in samples_of(run, sample)]
+    return histogram_values(axis_label(column), values, edges=edges)
+
+
+def data_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
+    """Yield (section, name, caption, figure) for every searched sample."""
+    for name in run.search.data:
+        sample = searched(run, name)
+        what = "data against simulation" if run.search.simulation else "data"
+        figure = comparison_figure([compared(run, sample, c) for c in feature_names(run)], label=label)
+        yield (
+            "data",
+            f"features-{name}",
+            f"Inputs of the detectors in {name}: {what}, each normalised to its own area. Signal, where shown, is "
+            "known from the truth and is not to scale.",
+            figure,
+        )
+        yield (
+            "data",
+            f"mass-{name}",
+            f"Dijet mass of all selected events of {name}, normalised, with statistical errors.",
+            comparison_figure(compared(run, sample, "mjj"), log=True, label=label),
+        )

@@ -1,0 +1,100 @@
+"""Figures of the selected spectra: fits and pulls, p0 scans, shapes, and upper limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.context import SearchRun
+from analysis.plots import (
+    FittedSpectrum,
+    Label,
+    LimitPoint,
+    MassScan,
+    brazil_figure,
+    comparison_figure,
+    p0_figure,
+    shape_comparison,
+    spectrum_figure,
+)
+from analysis.stages.hunt import Hunted, hunt
+from analysis.stages.limit import limit
+
+Described = tuple[str, str, str, object]
+
+
+def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure) for every sample and selection."""
+    window = run.search.window.signal if run.search.window else None
+    for name in run.search.data:
+        found = [hunted for hunted in hunt(run).values() if hunted.sample == name]
+        if not found:
+            continue
+        for hunted in found:
+            yield _spectrum(hunted, window, label)
+        yield (
+            "selections",
+            f"p0-{name}",
+            f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; relative width as in "
+            "the table). Global p-values come from toys that repeat fit and scan.",
+            p0_figure([_scan(hunted) for hunted in found], window=window, label=label),
+        )
+        inclusive, *selected = found
+        shapes = shape_comparison(
+            inclusive.spectrum.edges,
+            inclusive.spectrum.counts,
+            [(hunted.label, hunted.spectrum.counts) for hunted in selected],
+            window=window,
+        )
+        if selected:
+            caption = (
+                f"Shape of the selected spectra of {name} beside the inclusive one, each normalised to its own area."
+            )
+            yield "selections", f"shapes-{name}", caption, comparison_figure(shapes, log=True, label=label)
+
+
+def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label) -> Described:
+    background, peak = hunted.summary["bump_hunt"]["background"], hunted.summary["bump_hunt"]
+    spectrum = FittedSpectrum(
+        hunted.label,
+        hunted.spectrum.edges,
+        hunted.spectrum.counts,
+        fit=hunted.fit["expected"],
+        fit_error=hunted.fit["error"],
+        signal=hunted.fit["signal"],
+        window=window,
+        chi2=background["chi2"],
+        ndof=background["ndof"],
+        p=background["p"],
+    )
+    caption = (
+        f"Spectrum of {hunted.identifier} with the background-only fit ({background['family']}), and the best-fit "
+        f"resonance at {peak['mass']:g} GeV on top of it. Pulls are (data − fit) over the Garwood error that "
+        "faces the fit, so their squares do not add up to χ²."
+    )
+    return "selections", f"spectrum-{hunted.identifier}", caption, spectrum_figure(spectrum, label=label)
+
+
+def _scan(hunted: Hunted) -> MassScan:
+    result = hunted.summary["bump_hunt"]
+    return MassScan(
+        hunted.label,
+        hunted.scan["masses"],
+        hunted.scan["p0"],
+        best_mass=result["mass"],
+        global_p=result["global_p"],
+        global_z=result["global_z"],
+    )
+
+
+def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure): one Brazil band per selection with limits."""
+    entries = limit(run)
+    for hunted in hunt(run).values():
+        points = [LimitPoint.from_result(entry) for entry in entries if entry["selection"] == hunted.identifier]
+        if points:
+            yield (
+                "limits",
+                f"limit-{hunted.identifier}",
+                f"Upper limits at 95% CLs on the number of resonance events that {hunted.identifier} selects.",
+                brazil_figure(points, unit="selected events", signal="Gaussian resonance", label=label),
+            )

@@ -1,0 +1,105 @@
+"""The stages of a search in order, each redone only when something that it depends on has changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from analysis.config import Search
+from analysis.context import SearchRun, datasets_of
+from analysis.errors import ConfigurationError
+from analysis.stages.figures import draw_figures
+from analysis.stages.hunt import hunt
+from analysis.stages.limit import limit
+from analysis.stages.process import process
+from analysis.stages.report import report
+from analysis.stages.results import write_results
+from analysis.stages.searched import columns_needed
+from analysis.stages.train import train
+
+logger = logging.getLogger(__name__)
+
+
+def provide_samples(run: SearchRun) -> None:
+    """Generate the built-in samples of a search and download its remote files, where they are not on disk."""
+    for name in datasets_of(run.search):
+        entry = run.catalogue.entry(name)
+        if run.catalogue.status(name).complete and entry.recipe is None:
+            continue
+        with run.bar(f"provide {name}") as progress:
+            if entry.recipe is not None:
+                run.catalogue.generate(name, workers=run.options.executor.workers, progress=progress)
+            elif any(file.startswith(("http://", "https://", "doi:")) for file in entry.files):
+                run.catalogue.fetch(name, progress=progress)
+
+
+def run_until(run: SearchRun, last: str) -> Iterator[str]:
+    """Run the stages up to `last`, yielding a line about each; what is already done is not done again.
+
+    Raises DarkhorseError, or the error of the library that could not go on.
+    """
+    check_detectors(run.search)
+    for name, stage in STAGES.items():
+        yield from stage(run)
+        if name == last:
+            return
+
+
+def check_detectors(search: Search) -> None:
+    """Raise TrainingError or ConfigurationError where a detector's settings or features cannot be."""
+    columns_needed(search)
+    for name in (*search.data, *([search.simulation] if search.simulation else [])):
+        if name in search.mixtures and name == search.simulation:
+            raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
+
+
+def _process(run: SearchRun) -> Iterator[str]:
+    provide_samples(run)
+    for name, result in process(run).items():
+        skipped = f", {len(result.summary['skipped'])} files skipped" if result.summary["skipped"] else ""
+        yield f"{name}: {result.n_events:,} events, {result.n_selected:,} selected{skipped} ({result.directory})"
+
+
+def _train(run: SearchRun) -> Iterator[str]:
+    for (sample, detector), found in train(run).items():
+        area = found.summary["measured"].get("auc")
+        quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f} in the window" if area else ""
+        yield f"{detector} on {sample}: trained in {found.summary['seconds']:.0f} s{quality}"
+
+
+def _hunt(run: SearchRun) -> Iterator[str]:
+    for identifier, result in hunt(run).items():
+        yield f"{identifier}: {result.headline()}"
+
+
+def _limit(run: SearchRun) -> Iterator[str]:
+    for entry in limit(run):
+        if entry["observed"] is None:
+            yield f"{entry['selection']} at {entry['mass']:g} GeV: no limit ({entry['reason']})"
+        else:
+            yield (
+                f"{entry['selection']} at {entry['mass']:g} GeV: below {entry['observed']:.1f} {entry['unit']} "
+                f"(expected {entry['expected'][2]:.1f})"
+            )
+
+
+def _figures(run: SearchRun) -> Iterator[str]:
+    figures = draw_figures(run)
+    yield f"{len(figures)} figures in {run.out / 'figures'}"
+
+
+def _report(run: SearchRun) -> Iterator[str]:
+    results = write_results(run)
+    page = report(run)
+    yield f"results: {results}"
+    yield f"report: {page}"
+
+
+STAGES: dict[str, Callable[[SearchRun], Iterator[str]]] = {
+    "process": _process,
+    "train": _train,
+    "hunt": _hunt,
+    "limit": _limit,
+    "figures": _figures,
+    "report": _report,
+}

@@ -1,0 +1,83 @@
+"""Every figure of a search, as PNG and PDF."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from analysis.context import SearchRun, datasets_of, read_json
+from analysis.figures.data import data_figures
+from analysis.figures.detectors import detector_figures
+from analysis.figures.hunts import hunt_figures, limit_figures
+from analysis.plots import Label, save
+from analysis.report.figures import ReportFigure
+from analysis.stages.hunt import hunt
+from analysis.stages.limit import limit
+from analysis.stages.searched import searched
+from analysis.stages.train import train
+from analysis.store import code_key, content_key, write_json
+
+
+def draw_figures(run: SearchRun) -> list[ReportFigure]:
+    """Draw every figure of a search into figures/ unless they show the same already; return them in order."""
+    return list(run.once("figures", lambda: _draw(run)))
+
+
+def _draw(run: SearchRun) -> list[ReportFigure]:
+    key = content_key(
+        run.config_key,
+        [searched(run, name).key for name in run.search.data],
+        [found.key for found in train(run).values()],
+        [hunted.key for hunted in hunt(run).values()],
+        limit(run),
+        code_key("analysis"),
+    )
+    index = run.out / "figures" / "index.json"
+    done = read_json(index) if index.is_file() else {}
+    figures = [ReportFigure(**entry) for entry in done.get("figures", [])] if done.get("key") == key else []
+    if figures and all((run.out / figure.path).is_file() for figure in figures):
+        return [_below(run.out, figure) for figure in figures]
+    figures = [
+        _saved(run.out, section, name, caption, figure) for section, name, caption, figure in _all(run, label_of(run))
+    ]
+    _remove_others(run.out / "figures", {figure.name for figure in figures})
+    write_json(
+        index, {"key": key, "figures": [json.loads(json.dumps(asdict(figure), default=str)) for figure in figures]}
+    )
+    return [_below(run.out, figure) for figure in figures]
+
+
+def _saved(out: Path, section: str, name: str, caption: str, figure: object) -> ReportFigure:
+    paths = save(figure, out / "figures", name)  # type: ignore[arg-type]
+    return ReportFigure(section, name, str(paths["png"].relative_to(out)), caption)
+
+
+def _below(out: Path, figure: ReportFigure) -> ReportFigure:
+    return ReportFigure(figure.section, figure.name, out / figure.path, figure.caption)
+
+
+def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
+    yield from data_figures(run, label)
+    yield from detector_figures(run, label)
+    yield from hunt_figures(run, label)
+    yield from limit_figures(run, label)
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    """Remove figures of earlier settings, which the report would no longer explain."""
+    for file in folder.glob("*.*"):
+        if file.suffix in {".png", ".pdf"} and file.stem not in names:
+            file.unlink()
+
+
+def label_of(run: SearchRun) -> Label:
+    """Return what stands above a figure: simulation where every data set is generated, and the collision energy."""
+    entries = [run.catalogue.entry(name) for name in datasets_of(run.search)]
+    luminosities = {entry.luminosity for entry in entries if entry.role == "data"} - {None}
+    return Label(
+        status="simulation" if all(entry.recipe is not None for entry in entries) else "",
+        sqrt_s=entries[0].sqrt_s,
+        luminosity=luminosities.pop() if len(luminosities) == 1 else None,
+    )

@@ -1,0 +1,89 @@
+"""The samples that a search looks into: data sets as they are, or pseudo-data with injected signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.config import Search
+from analysis.context import SearchRun
+from analysis.events import Events, MixtureCounts, count_mixture, mix
+from analysis.stages.process import Processed, processed
+from analysis.store import content_key
+from ml import detector_from_settings
+from ml.sample import Sample
+
+FIGURE_COLUMNS = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32", "j1_pt", "j2_pt", "deta")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One sample of a search.
+
+    Attributes:
+        name: of the mixture or data set.
+        events: what is searched; truth 1 signal, 0 background, −1 unknown.
+        spare: signal events that were not injected, for measuring detectors; None where there are none.
+        counts: signal and background where the truth is known, else None.
+        key: changes when the sample does.
+    """
+
+    name: str
+    events: Events
+    spare: Events | None
+    counts: MixtureCounts | None
+    key: str
+
+    @property
+    def truth_known(self) -> bool:
+        """Whether every event says what it is."""
+        return bool(len(self.events) and np.all(self.events["truth"] >= 0))
+
+
+def searched(run: SearchRun, name: str) -> Searched:
+    """Return a sample of the search, mixed once per run; raises StageError where the mixture cannot be made."""
+    return run.once(f"searched {name}", lambda: _searched(run, name))
+
+
+def _searched(run: SearchRun, name: str) -> Searched:
+    search = run.search
+    mixture = search.mixtures.get(name)
+    names = columns_needed(search)
+    window = search.window.signal if search.window else None
+    if mixture is None:
+        source = processed(run, name)
+        events = source.events(names)
+        known = bool(np.all(events["truth"] >= 0))
+        counts = count_mixture(events, background=name, signal=None, window=window) if known else None
+        return Searched(name, events, None, counts, content_key(source.key, names))
+    sources: list[Processed] = [processed(run, mixture.background)]
+    signal = None
+    if mixture.signal is not None:
+        sources.append(processed(run, mixture.signal))
+        signal = sources[-1].events(names)
+    events, spare = mix(mixture, sources[0].events(names), signal, window=search.window, seed=search.seed)
+    counts = count_mixture(events, background=mixture.background, signal=mixture.signal, window=window)
+    window_matters = search.window if mixture.of == "window" else None
+    key = content_key([source.key for source in sources], mixture, search.seed, names, window_matters)
+    return Searched(name, events, spare, counts, key)
+
+
+def columns_needed(search: Search) -> list[str]:
+    """Return the columns that the detectors and figures of a search read."""
+    names = list(FIGURE_COLUMNS)
+    for settings in search.detectors.values():
+        names += detector_from_settings(settings.type, settings.settings).settings.features
+    return list(dict.fromkeys(names))
+
+
+def as_sample(events: Events, features: tuple[str, ...], *, category: np.ndarray | None = None) -> Sample:
+    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth."""
+    return Sample(
+        columns={name: events[name] for name in features},
+        mass=events["mjj"],
+        weight=events["weight"],
+        fold=events["fold"],
+        event_id=events.event_id,
+        category=category,
+    )

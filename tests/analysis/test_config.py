@@ -1,0 +1,128 @@
+"""Search files and catalogues: what is accepted, and how a mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.config import Search
+from analysis.errors import ConfigurationError
+from analysis.search_file import find_search, load_catalogue, load_search, merged, set_key
+from analysis.validation import validated
+
+SEARCH = """
+data: mixed
+mixtures:
+  mixed: {background: qcd, signal: wprime, fraction: 1e-3}
+window: {signal: [3300, 3700], sidebands: [[2900, 3300], [3700, 4100]]}
+spectrum: {start: 2800, stop: 6000, width: 100}
+scales:
+  paper: {mixtures: {mixed: {fraction: 0.005}}}
+"""
+
+
+@pytest.fixture()
+def search_file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SEARCH)
+    return path
+
+
+def test_a_search_file_is_read_with_its_name(search_file: Path) -> None:
+    search, path = load_search(str(search_file))
+    assert (search.name, path) == ("mine", search_file)
+    assert search.mixtures["mixed"].fraction == 0.001
+
+
+def test_set_and_scale_and_seed(search_file: Path) -> None:
+    search, _ = load_search(
+        str(search_file), overrides=["mixtures.mixed.seed=7", "efficiencies=[0.1]"], scale="paper", seed=9
+    )
+    assert search.mixtures["mixed"].seed == 7
+    assert search.mixtures["mixed"].fraction == 0.005
+    assert search.efficiencies == (0.1,)
+    assert search.seed == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("mixtures.mixed.fractoin=1", r"mine\.yaml.*mixtures\.mixed\.fractoin: unknown key; did you mean 'fraction'\?"),
+        ("windw={}", r"windw: unknown key; did you mean 'window'\?"),
+        ("mixtures.mixed.fraction=2", r"mixtures\.mixed\.fraction: .*less than 1, got 2"),
+        ("mixtures.mixed.of=windo", r"mixtures\.mixed\.of: .*'total' or 'window', got 'windo'"),
+        ("spectrum.start=9000", r"spectrum: `start` must lie below `stop`"),
+        ("window.sidebands=[[3600, 4000]]", r"overlaps the signal window"),
+        ("window.signal=[3700, 3300]", r"\[3700, 3300\] is not an interval"),
+        ("bump_hunt.masses={start: 1000, stop: 2000, step: 100}", r"1000 GeV lies outside the spectrum"),
+        ("efficiencies=[2]", r"2 is not an efficiency"),
+        ("nonsense", r"not of the form key\.sub=value"),
+        ("data.x=1", r"data is not a mapping"),
+    ],
+)
+def test_a_mistake_names_file_key_and_nearest(search_file: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_search(str(search_file), overrides=[override])
+
+
+def test_an_unknown_scale_names_the_known_ones(search_file: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no scale 'papr'; did you mean 'paper'"):
+        load_search(str(search_file), scale="papr")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("- a\n", "holds a list, not a mapping"),
+        ("a: [1\n", "not readable YAML.*line 2"),
+        ("data: x\ndata: y\n", "'data' appears twice"),
+    ],
+)
+def test_files_that_are_no_search(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load_search(str(path))
+
+
+def test_a_missing_search_names_the_nearest_ready_one() -> None:
+    with pytest.raises(ConfigurationError, match="no search file dmo; did you mean 'demo'"):
+        load_search("dmo")
+    assert find_search("demo").name == "demo.yaml"
+
+
+def test_the_projects_own_catalogue_is_valid() -> None:
+    path = Path(__file__).resolve().parents[2] / "datasets.yaml"
+    catalogue = load_catalogue(path)
+    assert {"qcd", "qcd_simulation", "wprime"} <= set(catalogue)
+
+
+def test_every_ready_search_is_valid_at_every_scale() -> None:
+    for path in (Path(__file__).resolve().parents[2] / "analysis" / "searches").glob("*.yaml"):
+        search, _ = load_search(str(path))
+        for scale in search.scales:
+            load_search(str(path), scale=scale)
+
+
+def test_a_search_lays_its_data_sets_over_the_catalogue(tmp_path: Path) -> None:
+    path = tmp_path / "datasets.yaml"
+    path.write_text("mine: {files: [a.root], description: one}\n")
+    entries = load_catalogue(path, {"mine": {"files": ["b.root"]}, "new": {"files": ["c.h5"], "format": "lhco"}})
+    assert entries["mine"].files == ("b.root",)
+    assert entries["mine"].description == "one"
+    with pytest.raises(ConfigurationError, match=r"new\.fils: unknown key; did you mean 'files'"):
+        load_catalogue(path, {"new": {"fils": []}})
+
+
+def test_merging_leaves_its_inputs_alone() -> None:
+    base = {"a": {"b": 1}}
+    assert merged(base, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
+    set_key(merged(base, {}), "a.b=5")
+    assert base == {"a": {"b": 1}}
+
+
+def test_a_search_without_data_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="data: "):
+        validated(Search, {"name": "x"}, source="x.yaml")
