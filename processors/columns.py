@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import uuid
@@ -27,6 +28,24 @@ def part_path(directory: str | os.PathLike[str], *, dataset: str, variation: str
     return folder / f"part-{stem}.parquet"
 
 
+def prepare_folder(directory: str | os.PathLike[str]) -> None:
+    """Make a folder for parts; OutputError where that, or writing into it, is not possible."""
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"the columns cannot be written to {path}: {reason}. Free space there, make it writable, or choose another "
+        "output folder."
+    )
+
+
 def write_part(table: pa.Table, path: Path) -> None:
     """Write a table so that ``path`` is either absent or whole, even after a crash or a full disk.
 
@@ -42,10 +61,7 @@ def write_part(table: pa.Table, path: Path) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"the columns cannot be written to {path}: {reason}. Free space there or choose another output folder."
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from coffea.processor import ProcessorABC
 
-from processors.columns import part_path, write_parts
+from processors.columns import part_path, prepare_folder, write_parts
 from processors.dijet_columns import HISTOGRAM_COLUMNS, dijet_columns, dijet_schema, to_table
 from processors.errors import InputError
 from processors.exact import exact_sum, to_float
@@ -102,6 +102,8 @@ class DijetProcessor(ProcessorABC):
         """Columns, histograms and cutflow of one chunk; writes its Parquet parts."""
         metadata = events.metadata
         dataset = metadata["dataset"]
+        if self.columns_directory is not None:
+            prepare_folder(self.columns_directory)  # fails before the clustering, not after
         record = standardise(events, collections=(self.jets,))
         jets = self._leading_jets(record, source=events)
         event = {

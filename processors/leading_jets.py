@@ -14,6 +14,7 @@ from processors.nsubjettiness import compiled
 
 FloatArray = npt.NDArray[np.float64]
 UNKNOWN = -1  # τ, ratio of τ or number of constituents that the file does not give
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,11 @@ def given_leading(jets: ak.Array) -> LeadingJets:
 
 
 def tau_ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """τ_{N}/τ_{N-1}: 0 where the denominator is 0 (then the numerator is too), -1 where τ is not known."""
+    """τ_{N}/τ_{N-1}, never NaN.
+
+    0 where the denominator is 0 (then the numerator is too) or below 1e-10, which is rounding: a jet of N - 1
+    particles. -1 where τ is not known.
+    """
     unknown = (numerator < 0) | (denominator < 0)
-    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > _ROUNDING)
     return np.where(unknown, float(UNKNOWN), ratio)

@@ -33,11 +33,12 @@ KNOWN_LAYOUTS = (
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column lies: the HDF5 dataset, the field of a compound row (or None), the position in the block."""
+    """Where a column lies: the HDF5 dataset, the field of a compound row (or None), the position in its block."""
 
     dataset: str
     field: str | None
-    position: int
+    width: int
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class _Block:
     field: str | None
     width: int
     names: tuple[str, ...]
+
+    def column(self, position: int = 0) -> Column:
+        return Column(self.dataset, self.field, self.width, position)
 
 
 def find_layout(file: h5py.File, *, key: str | None = None) -> Layout:
@@ -147,18 +151,14 @@ def _particle_layout(key: str, n_events: int, blocks: list[_Block]) -> Layout | 
     if block.width == PARTICLE_COLUMNS + 1:
         if others:
             return None
-        label = Column(block.dataset, block.field, PARTICLE_COLUMNS)
+        label = block.column(PARTICLE_COLUMNS)
     elif others:
-        label = Column(others[0].dataset, others[0].field, 0)
-    return Layout("particles", key, n_events, particles=Column(block.dataset, block.field, 0), label=label)
+        label = others[0].column()
+    return Layout("particles", key, n_events, particles=block.column(), label=label)
 
 
 def _feature_layout(key: str, n_events: int, blocks: list[_Block]) -> Layout | None:
-    columns = {
-        name: Column(block.dataset, block.field, position)
-        for block in blocks
-        for position, name in enumerate(block.names)
-    }
+    columns = {name: block.column(position) for block in blocks for position, name in enumerate(block.names)}
     if not set(FEATURE_COLUMNS) <= set(columns):
         return None
     features = {name: columns[name] for name in FEATURE_COLUMNS}
@@ -197,6 +197,6 @@ def read_rows(file: h5py.File, column: Column, start: int, stop: int) -> np.ndar
     """Rows ``start`` to ``stop`` of the whole block that holds a column, (stop - start, width) float64."""
     dataset = file[column.dataset]
     if stop <= start:
-        return np.zeros((0, column.position + 1))
+        return np.zeros((0, column.width))
     rows = dataset[start:stop] if column.field is None else dataset.fields(column.field)[start:stop]
     return np.asarray(rows, dtype=np.float64).reshape(stop - start, -1)

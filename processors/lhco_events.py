@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.errors import InputError
-from processors.lhco import JET_COLUMNS, PARTICLE_COLUMNS, Layout, read_blocks, read_rows
+from processors.lhco import JET_COLUMNS, PARTICLE_COLUMNS, PARTICLES_PER_EVENT, Layout, read_blocks, read_rows
 from processors.nsubjettiness import compiled
 from processors.records import describe_entry, event_record, momenta
 
@@ -45,7 +45,7 @@ def _particle_fields(
         label = rows[:, layout.label.position]
     else:
         label = read_rows(file, layout.label, start, stop)[:, 0]
-    particles = rows[:, :PARTICLE_COLUMNS].reshape(stop - start, -1, 3)
+    particles = rows[:, :PARTICLE_COLUMNS].reshape(-1, PARTICLES_PER_EVENT, 3)
     present = particles[..., 0] != 0  # padding is zero; NaN and negative values stay, to be found by the checks
     counts = np.count_nonzero(present, axis=1)
     values = {name: particles[..., i][present] for i, name in enumerate(("pt", "eta", "phi"))}

@@ -54,7 +54,8 @@ def run_files(
 
     Raises one InputError that lists every bad file with a reason, after reading all of them. With ``skip_bad_files``
     these are left out instead, each as a whole: a file that fails in its last chunk contributes nothing, and its
-    Parquet parts are removed. It is still an error if nothing is left. Raises OutputError if columns cannot be written.
+    Parquet parts are removed. A dataset of which nothing is left is still an error. Raises OutputError if columns
+    cannot be written.
     """
     entries = files_of(fileset, treename=treename)
     formats = {dataset: format if isinstance(format, str) else format[dataset] for dataset in fileset}
@@ -63,7 +64,7 @@ def run_files(
     _check_identities(entries)
     with connected(_local_retries(executor, entries)) as ready:
         summaries, bad = _inspect(entries, readers, ready)
-        _stop_if_bad(bad, skip=skip_bad_files, total=len(entries))
+        _stop_if_bad(bad, entries, skip=skip_bad_files)
         items = [
             item
             for entry in entries
@@ -156,34 +157,42 @@ def _collect(
     try:
         if merged["unwritten"]:
             raise OutputError(sorted(merged["unwritten"])[0])
-        _stop_if_bad(bad, skip=skip, total=len(entries))
+        _stop_if_bad(bad, entries, skip=skip)
     except (InputError, OutputError):
         _discard(outputs.values())
         raise
     _discard(output for key, output in outputs.items() if key in bad)
     good = [entry for entry in entries if _key(entry) not in bad]
     results = postprocess(processor, accumulate(outputs[_key(entry)] for entry in good))
-    datasets = dict.fromkeys(entry.dataset for entry in entries)
-    events = {
-        name: sum(summaries[_key(entry)].n_events for entry in good if entry.dataset == name) for name in datasets
-    }
-    skipped: dict[str, list[dict[str, str]]] = {name: [] for name in datasets}
+    events = dict.fromkeys((entry.dataset for entry in entries), 0)
+    for entry in good:
+        events[entry.dataset] += summaries[_key(entry)].n_events
+    return Output(results, events, _skipped(entries, bad))
+
+
+def _skipped(entries: list[FileEntry], bad: Mapping[FileKey, str]) -> dict[str, list[dict[str, str]]]:
+    skipped: dict[str, list[dict[str, str]]] = {entry.dataset: [] for entry in entries}
     for entry in entries:
         if _key(entry) in bad:
             skipped[entry.dataset].append({"file": entry.filename, "reason": bad[_key(entry)]})
             _log.warning("skipped a bad file: %s", bad[_key(entry)])
-    return Output(results, events, skipped)
+    return skipped
 
 
-def _stop_if_bad(bad: Mapping[FileKey, str], *, skip: bool, total: int) -> None:
-    if not bad or (skip and len(bad) < total):
+def _stop_if_bad(bad: Mapping[FileKey, str], entries: list[FileEntry], *, skip: bool) -> None:
+    """Raise InputError with all reasons, unless files may be skipped and every dataset keeps one."""
+    if not bad:
+        return
+    lost = {entry.dataset for entry in entries} - {entry.dataset for entry in entries if _key(entry) not in bad}
+    if skip and not lost:
         return
     reasons = list(dict.fromkeys(bad.values()))
     if len(reasons) == 1:
         raise InputError(reasons[0])
-    what = "all files are bad" if len(bad) == total else f"{len(bad)} of {total} files are bad"
-    listed = "\n".join(f"- {reason}" for reason in reasons)
-    raise InputError(f"{what}:\n{listed}")
+    what = f"{len(bad)} of {len(entries)} files cannot be used"
+    if skip:
+        what += f", and nothing is left of dataset {', '.join(sorted(lost))}"
+    raise InputError("\n- ".join([f"{what}:", *reasons]))
 
 
 def _discard(outputs: Iterable[Any]) -> None:

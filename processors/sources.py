@@ -29,6 +29,7 @@ def standardise(events: ak.Array, *, collections: Collection[str] = COLLECTIONS)
     - ``PFCands`` and ``FatJet``, ``Electron``, ``Muon``, ``GenBHadron``: ragged Lorentz vectors (pt, eta, phi, mass).
       ``PFCands`` keep charge, pdgId and puppiWeight where given; ``FatJet`` keeps tau1, tau2, tau3,
       n_constituents and rawFactor where given;
+      Take these as ``jets["tau2"]``: ``jets.tau2`` is a Lorentz vector's squared proper time;
     - ``MET``: pt and phi;
     - ``weight``: the generator weight, or 1 where there is none; ``truth``: 1 signal, 0 background, -1 unknown.
 
