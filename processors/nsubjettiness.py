@@ -23,6 +23,9 @@ import numpy.typing as npt
 
 _PI = math.pi
 _TWO_PI = 2.0 * math.pi
+# Rows of the workspace, one column per object: four-momentum, kT², rapidity, azimuth, ΔR² to the nearest neighbour, kT
+# distance (times R²); then distances being computed, those to the newest object, and pseudorapidity of the axes.
+_PX, _PY, _PZ, _E, _KT2, _Y, _PHI, _NEAREST, _KT_DISTANCE, _DISTANCE, _TO_MERGED, _ETA = range(12)
 _BLOCK = 32  # loops run over whole blocks, so that no part of them is left unvectorised
 _NOWHERE = 1e100  # rapidity of an empty slot: never anyone's neighbour
 _LARGEST_RAPIDITY = 1e5  # FastJet's MaxRap: rapidity of something along the beam
@@ -59,7 +62,7 @@ def n_subjettiness(
     taus = np.empty((len(offsets) - 1, count))
     if count and len(taus):
         most = _whole_blocks(int(np.max(np.diff(offsets))))
-        _fill_taus(momenta, constituents, offsets, radius, np.empty((12, most)), np.empty(most, np.int64), taus)
+        _fill_taus(momenta, constituents, offsets, radius, np.empty((12, most)), taus)
     return taus
 
 
@@ -69,8 +72,10 @@ def _whole_blocks(size):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _rapidity_and_phi(px, py, pz, energy, kt2):  # type: ignore[no-untyped-def]
-    """Rapidity, and azimuth in [0, 2π), rounded as FastJet does."""
+def _set_position(at, work):  # type: ignore[no-untyped-def]
+    """kT², rapidity and azimuth in [0, 2π) from the four-momentum of an object, rounded as FastJet does."""
+    px, py, pz, energy = work[_PX, at], work[_PY, at], work[_PZ, at], work[_E, at]
+    kt2 = px * px + py * py
     if kt2 == 0.0 and energy == abs(pz):
         rapidity = _LARGEST_RAPIDITY + abs(pz)
     else:
@@ -81,7 +86,7 @@ def _rapidity_and_phi(px, py, pz, energy, kt2):  # type: ignore[no-untyped-def]
         phi += _TWO_PI
     if phi >= _TWO_PI:
         phi -= _TWO_PI
-    return (rapidity if pz >= 0.0 else -rapidity), phi
+    work[_KT2, at], work[_Y, at], work[_PHI, at] = kt2, rapidity if pz >= 0.0 else -rapidity, phi
 
 
 @compiled
@@ -92,88 +97,66 @@ def pseudorapidity(px, py, pz):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _distances2(rapidity, phi, at, active, out):  # type: ignore[no-untyped-def]
-    """ΔR² from one object to the active ones (large numbers beyond them)."""
-    y, p = rapidity[at], phi[at]
-    for k in range(_whole_blocks(active)):
-        dphi = abs(phi[k] - p)
-        dphi = min(dphi, _TWO_PI - dphi)
-        dy = rapidity[k] - y
-        out[k] = dphi * dphi + dy * dy
+def _smallest(row, active, bits):  # type: ignore[no-untyped-def]
+    """Position of the smallest of the ``active`` values of a row; none is negative, larger ones fill their block.
 
-
-@compiled
-def _smallest(values, active):  # type: ignore[no-untyped-def]
-    """Position of the smallest of the first ``active`` values; none is negative, and larger ones fill their block.
-
-    The bit patterns of such numbers sort like the numbers, and a minimum of integers vectorises.
+    ``bits`` are the workspace's bit patterns: they sort like numbers that are not negative, and a minimum of
+    integers vectorises.
     """
-    bits = values.view(np.int64)
-    least = bits[0]
+    least = bits[row, 0]
     for k in range(_whole_blocks(active)):
-        least = min(least, bits[k])
+        least = min(least, bits[row, k])
     first = active
     for k in range(_whole_blocks(active)):
-        first = min(first, k if bits[k] == least else active)
+        first = min(first, k if bits[row, k] == least else active)
     return first
 
 
 @compiled
-def _find_neighbour(at, active, r2, work, neighbour, out):  # type: ignore[no-untyped-def]
-    """Nearest neighbour of one object within R among the active ones, −1 if there is none."""
-    nearest = work[7]
-    _distances2(work[5], work[6], at, active, out)
-    out[at] = r2
-    closest = _smallest(out, active)
-    if out[closest] < r2:
-        nearest[at], neighbour[at] = out[closest], closest
+def _find_neighbour(at, row, active, r2, work, bits, neighbour):  # type: ignore[no-untyped-def]
+    """Nearest neighbour of an object within R, −1 if there is none. Leaves ΔR² to all objects in a row."""
+    y, phi = work[_Y, at], work[_PHI, at]
+    for k in range(_whole_blocks(active)):
+        dphi = abs(work[_PHI, k] - phi)
+        dphi = min(dphi, _TWO_PI - dphi)
+        dy = work[_Y, k] - y
+        work[row, k] = dphi * dphi + dy * dy
+    work[row, at] = r2
+    closest = _smallest(row, active, bits)
+    if work[row, closest] < r2:
+        work[_NEAREST, at], neighbour[at] = work[row, closest], closest
     else:
-        nearest[at], neighbour[at] = r2, -1
+        work[_NEAREST, at], neighbour[at] = r2, -1
 
 
 @compiled
-def _kt_distance(at, kt2, nearest, neighbour):  # type: ignore[no-untyped-def]
-    """R² times the kT distance of an object to its nearest neighbour, or to the beam if it has none."""
+def _set_kt_distance(at, work, neighbour):  # type: ignore[no-untyped-def]
+    """kT distance of an object to its nearest neighbour, or to the beam if it has none."""
     other = neighbour[at]
-    return nearest[at] * (min(kt2[at], kt2[other]) if other >= 0 else kt2[at])
+    kt2 = min(work[_KT2, at], work[_KT2, other]) if other >= 0 else work[_KT2, at]
+    work[_KT_DISTANCE, at] = work[_NEAREST, at] * kt2
 
 
 @compiled
 def _clear(slot, work):  # type: ignore[no-untyped-def]
     """Make a slot empty."""
-    work[5, slot], work[6, slot], work[8, slot] = _NOWHERE, 0.0, math.inf
+    work[_Y, slot], work[_PHI, slot], work[_KT_DISTANCE, slot] = _NOWHERE, 0.0, math.inf
 
 
 @compiled
-def _start(active, r2, work, neighbour):  # type: ignore[no-untyped-def]
-    """Nearest neighbours and kT distances of all objects."""
-    kt2, nearest, kt_distance = work[4], work[7], work[8]
-    for k in range(active, work.shape[1]):
-        _clear(k, work)
-    for i in range(active):
-        _find_neighbour(i, active, r2, work, neighbour, work[9])
-    for i in range(active):
-        kt_distance[i] = _kt_distance(i, kt2, nearest, neighbour)
-
-
-@compiled
-def _merge_closest(active, work, neighbour):  # type: ignore[no-untyped-def]
+def _merge_closest(active, work, bits, neighbour):  # type: ignore[no-untyped-def]
     """Recombine the closest pair or drop the object closest to the beam; the last object moves into the gap.
 
     Returns (slot of the recombined object or −1, slot that was freed).
     """
-    kt_distance = work[8]
-    first = _smallest(kt_distance, active)
+    first = _smallest(_KT_DISTANCE, active, bits)
     gone, merged = first, -1
     if neighbour[first] >= 0:
         merged, gone = min(first, neighbour[first]), max(first, neighbour[first])
         for c in range(4):
             work[c, merged] += work[c, gone]
-        px, py = work[0, merged], work[1, merged]
-        work[4, merged] = px * px + py * py
-        y, phi = _rapidity_and_phi(px, py, work[2, merged], work[3, merged], work[4, merged])
-        work[5, merged], work[6, merged] = y, phi
-    for c in range(9):
+        _set_position(merged, work)
+    for c in range(_KT_DISTANCE + 1):
         work[c, gone] = work[c, active - 1]
     neighbour[gone] = neighbour[active - 1]
     _clear(active - 1, work)
@@ -181,39 +164,39 @@ def _merge_closest(active, work, neighbour):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _update_neighbours(active, merged, gone, r2, work, neighbour):  # type: ignore[no-untyped-def]
+def _update_neighbours(active, merged, gone, r2, work, bits, neighbour):  # type: ignore[no-untyped-def]
     """Repair nearest neighbours and kT distances after a recombination that left ``active`` objects."""
-    kt2, nearest, kt_distance, to_merged = work[4], work[7], work[8], work[9]
     if merged >= 0:
-        _find_neighbour(merged, active, r2, work, neighbour, to_merged)
-        kt_distance[merged] = _kt_distance(merged, kt2, nearest, neighbour)
+        _find_neighbour(merged, _TO_MERGED, active, r2, work, bits, neighbour)
+        _set_kt_distance(merged, work, neighbour)
+    else:
+        work[_TO_MERGED, :active] = math.inf
     for k in range(active):
-        if k == merged:
-            continue
-        if neighbour[k] >= 0 and (neighbour[k] == merged or neighbour[k] == gone):
-            _find_neighbour(k, active, r2, work, neighbour, work[10])
-            kt_distance[k] = _kt_distance(k, kt2, nearest, neighbour)
-        else:
-            if neighbour[k] == active:  # the object that moved into the gap
-                neighbour[k] = gone
-            if merged >= 0 and to_merged[k] < nearest[k]:
-                nearest[k], neighbour[k] = to_merged[k], merged
-                kt_distance[k] = _kt_distance(k, kt2, nearest, neighbour)
+        lost = (neighbour[k] == gone) | (neighbour[k] == merged)
+        closer = work[_TO_MERGED, k] < work[_NEAREST, k]
+        if not (lost | closer | (neighbour[k] == active)) or k == merged:
+            continue  # nearly always: one branch instead of four
+        if lost and neighbour[k] >= 0:
+            _find_neighbour(k, _DISTANCE, active, r2, work, bits, neighbour)
+        elif closer:
+            work[_NEAREST, k], neighbour[k] = work[_TO_MERGED, k], merged
+        elif neighbour[k] == active:
+            neighbour[k] = gone  # the object that moved into the gap
+        _set_kt_distance(k, work, neighbour)
 
 
 @compiled
-def _tau(jet, work, axes, r0):  # type: ignore[no-untyped-def]
+def _tau(jet, size, work, axes, r0):  # type: ignore[no-untyped-def]
     """τ of one jet for the axes in the first slots of ``work``. Rows of ``jet``: pT, η, phi."""
     weighted, total = 0.0, 0.0
-    eta = work[11]
     for a in range(axes):
-        eta[a] = pseudorapidity(work[0, a], work[1, a], work[2, a])
-    for i in range(jet.shape[1]):
+        work[_ETA, a] = pseudorapidity(work[_PX, a], work[_PY, a], work[_PZ, a])
+    for i in range(size):
         closest = math.inf
         for a in range(axes):
-            dphi = abs(jet[2, i] - work[6, a])
+            dphi = abs(jet[2, i] - work[_PHI, a])
             dphi = min(dphi, _TWO_PI - dphi)
-            deta = jet[1, i] - eta[a]
+            deta = jet[1, i] - work[_ETA, a]
             closest = min(closest, dphi * dphi + deta * deta)
         weighted += jet[0, i] * math.sqrt(closest)
         total += jet[0, i]
@@ -221,26 +204,34 @@ def _tau(jet, work, axes, r0):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fill_taus(momenta, constituents, offsets, radius, work, neighbour, taus):  # type: ignore[no-untyped-def]
+def _load(momenta, constituents, jet, work):  # type: ignore[no-untyped-def]
+    """Put a jet's constituents into the workspace, and their pT, η, phi into ``jet``."""
+    for i in range(len(constituents)):
+        for c in range(4):
+            work[c, i] = momenta[c, constituents[i]]
+        _set_position(i, work)
+        jet[0, i], jet[2, i] = math.sqrt(work[_KT2, i]), work[_PHI, i]
+        jet[1, i] = pseudorapidity(work[_PX, i], work[_PY, i], work[_PZ, i])
+    for slot in range(len(constituents), work.shape[1]):
+        _clear(slot, work)
+
+
+@compiled
+def _fill_taus(momenta, constituents, offsets, radius, work, taus):  # type: ignore[no-untyped-def]
     """Cluster each jet down to one object, measuring τ_N whenever N objects remain."""
     r2 = radius * radius
-    jet = np.empty((3, work.shape[1]))
+    bits, neighbour, jet = work.view(np.int64), np.empty(work.shape[1], np.int64), np.empty((3, work.shape[1]))
     for row in range(taus.shape[0]):
         size = offsets[row + 1] - offsets[row]
         taus[row, :] = 0.0 if size > 0 else math.nan
+        _load(momenta, constituents[offsets[row] : offsets[row + 1]], jet, work)
         for i in range(size):
-            particle = constituents[offsets[row] + i]
-            for c in range(4):
-                work[c, i] = momenta[c, particle]
-            kt2 = work[0, i] * work[0, i] + work[1, i] * work[1, i]
-            y, phi = _rapidity_and_phi(work[0, i], work[1, i], work[2, i], work[3, i], kt2)
-            work[4, i], work[5, i], work[6, i] = kt2, y, phi
-            jet[0, i], jet[2, i] = math.sqrt(kt2), phi
-            jet[1, i] = pseudorapidity(work[0, i], work[1, i], work[2, i])
-        _start(size, r2, work, neighbour)
+            _find_neighbour(i, _DISTANCE, size, r2, work, bits, neighbour)
+        for i in range(size):
+            _set_kt_distance(i, work, neighbour)
         for active in range(size - 1, 0, -1):
-            merged, gone = _merge_closest(active + 1, work, neighbour)
+            merged, gone = _merge_closest(active + 1, work, bits, neighbour)
             if active <= taus.shape[1]:
-                taus[row, active - 1] = _tau(jet[:, :size], work, active, radius)
+                taus[row, active - 1] = _tau(jet, size, work, active, radius)
             if active > 1:
-                _update_neighbours(active, merged, gone, r2, work, neighbour)
+                _update_neighbours(active, merged, gone, r2, work, bits, neighbour)
