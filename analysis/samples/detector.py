@@ -34,9 +34,9 @@ class Tracker(_Model):
 class Calorimeter(_Model):
     """Towers of `cell` × `cell` in eta and phi (0: every particle is its own tower), `forward_cell` beyond.
 
-    The energy resolution is σ² = noise² + (stochastic²·GeV)·E + (constant·E)², E and noise in GeV; beyond
-    `forward_eta` stochastic and constant terms are `forward_factor` times as large. A tower gives a neutral
-    candidate where its excess over the tracks in it passes `min_energy` (GeV) and `min_significance` (in σ).
+    The energy resolution is σ² = (noise² + (stochastic²·GeV)·E + (constant·E)²)·(1 + growth·eta²)², E and noise in
+    GeV; beyond `forward_eta` it is σ² = (forward_stochastic²·GeV)·E + (forward_constant·E)². A tower gives a
+    neutral candidate where its excess over the tracks in it passes `min_energy` (GeV) and `min_significance` (in σ).
     """
 
     max_eta: float = Field(default=5.0, gt=0)
@@ -46,7 +46,9 @@ class Calorimeter(_Model):
     constant: Width
     stochastic: Width
     noise: Width = 0.0
-    forward_factor: Width = 2.0
+    growth: Width = 0.0
+    forward_constant: Width
+    forward_stochastic: Width
     min_energy: Width
     min_significance: Width
 
@@ -62,10 +64,12 @@ class Detector(_Model):
     electromagnetic: Calorimeter = Calorimeter(
         cell=0.02,
         forward_eta=3.0,
-        constant=0.007,
-        stochastic=0.07,
-        noise=0.35,
-        forward_factor=15.0,
+        constant=0.008,
+        stochastic=0.11,
+        noise=0.4,
+        growth=0.64,
+        forward_constant=0.107,
+        forward_stochastic=2.08,
         min_energy=0.5,
         min_significance=2.0,
     )
@@ -74,6 +78,8 @@ class Detector(_Model):
         forward_eta=2.5,
         constant=0.05,
         stochastic=1.5,
+        forward_constant=0.13,
+        forward_stochastic=2.7,
         min_energy=1.0,
         min_significance=1.0,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.samples.particles import Floats, Integers, Particles, kind_of
+from analysis.samples.particles import Candidates, Floats, Integers, Particles, kind_of
 
 
 class Record(NamedTuple):
@@ -37,6 +38,24 @@ class BHadrons(NamedTuple):
         rows = keep[self.event]
         number = np.cumsum(keep) - 1
         return BHadrons(number[self.event[rows]], self.pt[rows], self.eta[rows], self.phi[rows], self.mass[rows])
+
+
+@dataclass(frozen=True)
+class Events:
+    """A batch of kept events: candidates and B hadrons, and each event's generator weight (n_events,)."""
+
+    candidates: Candidates
+    b_hadrons: BHadrons
+    weight: NDArray[np.float64]
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return self.candidates.n_events
+
+    def select(self, keep: NDArray[np.bool_]) -> Events:
+        """Return the events where `keep` (n_events,) is true."""
+        return Events(self.candidates.select(keep), self.b_hadrons.select(keep), self.weight[keep])
 
 
 def read_batch(batch: Any) -> Record:

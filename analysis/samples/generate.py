@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.samples.errors import GenerationError
+from analysis.samples.metadata import read_metadata
 from analysis.samples.recipe import Recipe
 from analysis.samples.workers import run_jobs
 
@@ -89,8 +90,6 @@ def generate(
 
 def _missing(recipe: Recipe, directory: str | Path, name: str) -> list[int]:
     """Return the indices of files that are absent or were made from another recipe."""
-    from analysis.samples.writers import read_metadata
-
     missing = []
     for index, path in enumerate(sample_files(recipe, directory, name)):
         try:
@@ -105,8 +104,6 @@ def _missing(recipe: Recipe, directory: str | Path, name: str) -> list[int]:
 
 
 def _write_summary(recipe: Recipe, files: Sequence[Path], path: Path) -> None:
-    from analysis.samples.writers import read_metadata
-
     parts = [read_metadata(file) for file in files]
     content = json.dumps(summarise(recipe, parts), indent=1, sort_keys=True) + "\n"
     if path.exists() and path.read_text() == content:

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
-import sys
-from dataclasses import dataclass
 
 import awkward as ak
-import fastjet
 import numpy as np
 import pythia8mc
-import vector
 from numpy.typing import NDArray
 
 from analysis.samples.errors import GenerationError
-from analysis.samples.events import BHadrons, b_hadrons, read_batch, stable_particles
+from analysis.samples.events import Events, b_hadrons, read_batch, stable_particles
 from analysis.samples.particles import Candidates
 from analysis.samples.processes import pythia_settings
 from analysis.samples.recipe import Recipe
 from analysis.samples.response import detect
 from analysis.samples.veto import LeadingJetVeto
+from processors.jets import cluster_jets
 
 BATCH_EVENTS = 250
 # Attempts per event wanted, before Pythia is taken to be stuck.
 MAX_ATTEMPTS = 3.0
-
-
-@dataclass(frozen=True)
-class Events:
-    """A batch of kept events: candidates and B hadrons, and each event's generator weight (n_events,)."""
-
-    candidates: Candidates
-    b_hadrons: BHadrons
-    weight: NDArray[np.float64]
-
-    @property
-    def n_events(self) -> int:
-        """Number of events."""
-        return self.candidates.n_events
-
-    def select(self, keep: NDArray[np.bool_]) -> Events:
-        """Return the events where `keep` (n_events,) is true."""
-        return Events(self.candidates.select(keep), self.b_hadrons.select(keep), self.weight[keep])
 
 
 class Generator:
@@ -60,7 +37,6 @@ class Generator:
         self._random = np.random.default_rng(detector_seed)
         self._pythia = make_pythia(recipe, seed=self.pythia_seed)
         self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep it alive
-        silence_fastjet()
         if not self._pythia.init():
             raise GenerationError(
                 f"Pythia cannot start with the settings {list(recipe.settings)} of the process "
@@ -132,43 +108,23 @@ def add_veto(pythia: pythia8mc.Pythia, recipe: Recipe) -> LeadingJetVeto | None:
     return veto
 
 
-@functools.cache
-def silence_fastjet() -> None:
-    """Let FastJet print its banner, once per process, where nobody reads it."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            particle = fastjet.PseudoJet(1.0, 0.0, 0.0, 1.0)
-            fastjet.ClusterSequence([particle], fastjet.JetDefinition(fastjet.antikt_algorithm, 1.0))
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-
-
 def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:
     """Return which events have a hardest jet above the recipe's threshold and within its |eta|."""
     if recipe.min_leading_jet_pt is None:
         return np.ones(candidates.n_events, bool)
-    jets = leading_jets(candidates, radius=recipe.jet_radius, min_pt=recipe.min_leading_jet_pt)
-    return np.abs(jets) < recipe.max_leading_jet_eta
-
-
-def leading_jets(candidates: Candidates, *, radius: float, min_pt: float) -> NDArray[np.float64]:
-    """Return the pseudorapidity of each event's hardest anti-kT jet above `min_pt` (GeV), inf where none is."""
-    vector.register_awkward()
-    momenta = ak.zip(
+    particles = ak.zip(
         {
-            "px": candidates.pt * np.cos(candidates.phi),
-            "py": candidates.pt * np.sin(candidates.phi),
-            "pz": candidates.pt * np.sinh(candidates.eta),
-            "E": candidates.pt * np.cosh(candidates.eta),
-        },
-        with_name="Momentum4D",
+            "pt": candidates.pt,
+            "eta": candidates.eta,
+            "phi": candidates.phi,
+            "mass": np.zeros(len(candidates.pt)),
+        }
     )
-    events = ak.unflatten(momenta, candidates.counts())
-    definition = fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
-    jets = ak.with_name(fastjet.ClusterSequence(events, definition).inclusive_jets(min_pt), "Momentum4D")
-    hardest = ak.firsts(jets[ak.argmax(jets.pt, axis=1, keepdims=True)])
-    return ak.to_numpy(ak.fill_none(hardest.eta, np.inf))
+    jets = cluster_jets(
+        ak.unflatten(particles, candidates.counts()),
+        radius=recipe.jet_radius,
+        min_pt=recipe.min_leading_jet_pt,
+        count=1,
+        n_subjettiness=0,
+    )
+    return np.abs(jets.eta[:, 0]) < recipe.max_leading_jet_eta

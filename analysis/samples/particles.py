@@ -49,8 +49,16 @@ class Particles:
 
     def take(self, rows: NDArray[np.bool_] | Integers) -> Particles:
         """Return the particles at `rows`."""
-        columns = (self.event, self.pt, self.eta, self.phi, self.energy, self.code, self.kind)
-        return Particles(self.n_events, *(column[rows] for column in columns))
+        return Particles(
+            self.n_events,
+            event=self.event[rows],
+            pt=self.pt[rows],
+            eta=self.eta[rows],
+            phi=self.phi[rows],
+            energy=self.energy[rows],
+            code=self.code[rows],
+            kind=self.kind[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,15 @@ class Candidates:
         """Return the events where `keep` (n_events,) is true, renumbered from 0."""
         rows = keep[self.event]
         number = np.cumsum(keep) - 1
-        columns = (self.pt, self.eta, self.phi, self.code, self.charge)
-        return Candidates(int(keep.sum()), number[self.event[rows]], *(column[rows] for column in columns))
+        return Candidates(
+            int(keep.sum()),
+            event=number[self.event[rows]],
+            pt=self.pt[rows],
+            eta=self.eta[rows],
+            phi=self.phi[rows],
+            code=self.code[rows],
+            charge=self.charge[rows],
+        )
 
 
 def kind_of(code: Integers) -> NDArray[np.int8]:

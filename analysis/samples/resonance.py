@@ -34,7 +34,7 @@ class Particle(_Model):
         return 0.01 * self.mass if self.width is None else self.width
 
     @model_validator(mode="after")
-    def _narrow(self) -> _Model:
+    def _narrow(self) -> Particle:
         if self.total_width > 0.5 * self.mass:
             raise ValueError(f"width = {self.width:g} GeV is more than half the mass {self.mass:g} GeV")
         return self

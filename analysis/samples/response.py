@@ -82,9 +82,10 @@ def track_resolution(pt: Floats, tracker: Tracker) -> Floats:
 
 def energy_resolution(energy: Floats, eta: Floats, calorimeter: Calorimeter) -> Floats:
     """Return σ(E) in GeV of towers with `energy` (GeV) at `eta`."""
-    factor = np.where(np.abs(eta) < calorimeter.forward_eta, 1.0, calorimeter.forward_factor)
-    square = calorimeter.stochastic**2 * energy + (calorimeter.constant * energy) ** 2
-    return np.sqrt(factor**2 * square + calorimeter.noise**2)
+    central = calorimeter.stochastic**2 * energy + (calorimeter.constant * energy) ** 2 + calorimeter.noise**2
+    forward = calorimeter.forward_stochastic**2 * energy + (calorimeter.forward_constant * energy) ** 2
+    inside = np.abs(eta) < calorimeter.forward_eta
+    return np.sqrt(np.where(inside, central * (1 + calorimeter.growth * eta**2) ** 2, forward))
 
 
 def energy_flow(
@@ -132,9 +133,9 @@ def make_towers(deposits: Particles, calorimeter: Calorimeter, *, generator: np.
     _, first, of_deposit = np.unique(key, return_index=True, return_inverse=True)
     energy = np.bincount(of_deposit, weights=deposits.energy, minlength=len(first))
     inside = generator.random((2, len(first)))
-    eta = (column[first] - 4096 + inside[0]) * cell[first]
-    phi = wrap((row[first] + inside[1]) * pitch[first] - np.pi)
-    return Towers(deposits.event[first], eta, phi, energy, of_deposit)
+    eta: Floats = (column[first] - 4096 + inside[0]) * cell[first]
+    phi: Floats = wrap((row[first] + inside[1]) * pitch[first] - np.pi)
+    return Towers(deposits.event[first], eta, phi, energy.astype(np.float64), of_deposit)
 
 
 def wrap(phi: Floats) -> Floats:

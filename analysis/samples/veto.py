@@ -12,8 +12,8 @@ from typing import Any
 import pythia8mc
 
 EARLY_SCALE = 100.0
-EARLY_MARGIN = 0.85
-FINAL_MARGIN = 0.93
+EARLY_MARGIN = 0.84
+FINAL_MARGIN = 0.90
 ANTI_KT = -1
 ALL_FINAL = 1
 
@@ -32,19 +32,19 @@ class LeadingJetVeto(pythia8mc.UserHooks):
         # massless or massive, the pT of a jet is the same; fjcore would print its banner for every process
         self._jets = pythia8mc.SlowJet(ANTI_KT, radius, 0.5 * min_pt, 10.0, ALL_FINAL, 2, None, False)
 
-    def canVetoPT(self) -> bool:  # noqa: N802
+    def canVetoPT(self) -> bool:
         return self.early
 
-    def scaleVetoPT(self) -> float:  # noqa: N802
+    def scaleVetoPT(self) -> float:
         return EARLY_SCALE
 
-    def doVetoPT(self, position: int, event: Any) -> bool:  # noqa: N802
+    def doVetoPT(self, position: int, event: Any) -> bool:
         return self._hardest(event) < EARLY_MARGIN * self.min_pt
 
-    def canVetoPartonLevel(self) -> bool:  # noqa: N802
+    def canVetoPartonLevel(self) -> bool:
         return True
 
-    def doVetoPartonLevel(self, event: Any) -> bool:  # noqa: N802
+    def doVetoPartonLevel(self, event: Any) -> bool:
         return self._hardest(event) < FINAL_MARGIN * self.min_pt
 
     def _hardest(self, event: Any) -> float:

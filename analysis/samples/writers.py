@@ -17,12 +17,11 @@ import hdf5plugin
 import numpy as np
 import uproot
 
-from analysis.samples.events import BHadrons
-from analysis.samples.generator import Events
+from analysis.samples.events import BHadrons, Events
+from analysis.samples.metadata import METADATA_NAME
 from analysis.samples.reproducible import fix_dates
 from analysis.samples.response import missing_momentum
 
-METADATA_NAME = "darkhorse"
 PARTICLES_PER_EVENT = 700
 # enough that the streamers never move: a gap in the file would hide the records behind it from `fix_dates`
 STREAMER_BYTES = 32768
@@ -51,18 +50,6 @@ def write_events(
         write_root(path, batches, truth=truth, metadata=text)
     else:
         write_lhco(path, batches, truth=truth, metadata=text)
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata of a file written here; raise ValueError or OSError where it is not one."""
-    try:
-        if path.suffix == ".root":
-            with uproot.open(path) as file:
-                return json.loads(str(file[METADATA_NAME]))
-        with h5py.File(path) as file:
-            return json.loads(bytes(file.attrs[METADATA_NAME]).decode())
-    except KeyError as error:
-        raise ValueError(f"{path} holds no description of a generated sample") from error
 
 
 def write_root(path: Path, batches: Sequence[Events], *, truth: int, metadata: str) -> None:
@@ -106,8 +93,8 @@ def lhco_rows(events: Events, *, truth: int) -> np.ndarray:
 
 
 def _branch_types() -> dict[str, Any]:
-    candidate = {name: "float32" for name in ("pt", "eta", "phi", "mass")} | {"charge": "int32", "pdgId": "int32"}
-    hadron = {name: "float32" for name in ("pt", "eta", "phi", "mass")}
+    hadron = dict.fromkeys(("pt", "eta", "phi", "mass"), "float32")
+    candidate = hadron | {"charge": "int32", "pdgId": "int32"}
     return {
         "PFCands": _jagged(candidate),
         "GenBHadron": _jagged(hadron),
