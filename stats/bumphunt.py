@@ -97,7 +97,7 @@ class BumpHunt:
             },
         }
         if self.global_p is not None:
-            result |= {"global_p": self.global_p.to_dict(), "global_z": self.global_p.z}
+            result |= {"global_p": self.global_p.to_dict(), "global_z": _number(self.global_p.z)}
         if self.gross_vitells is not None:
             result["gross_vitells"] = self.gross_vitells.to_dict()
         return result

@@ -35,17 +35,14 @@ class Goodness:
 
 def chi2_test(counts: np.ndarray, expected: np.ndarray, *, n_parameters: int) -> Goodness:
     """χ² of one spectrum; bins expecting nothing (left out of the fit) do not count. Shapes (n_bins,)."""
-    chi2, groups, events, prediction = 0.0, 0, 0.0, 0.0
-    remaining = expected[::-1].cumsum()[::-1]
-    for count, number, after in zip(counts, expected, np.append(remaining[1:], 0.0), strict=True):
-        events, prediction = events + count, prediction + number
-        full = prediction >= LEAST_EXPECTED and after >= LEAST_EXPECTED
-        if full or (after == 0 and prediction > 0):
-            chi2 += (events - prediction) ** 2 / prediction
-            groups += 1
-            events = prediction = 0.0
-    ndof = groups - n_parameters
-    return Goodness(float(chi2), ndof, float(chdtrc(ndof, chi2)) if ndof > 0 else float("nan"))
+    starts = _groups(expected)
+    return _pearson(np.add.reduceat(counts, starts), np.add.reduceat(expected, starts), n_parameters)
+
+
+def _pearson(counts: np.ndarray, expected: np.ndarray, n_parameters: int) -> Goodness:
+    chi2 = float(np.sum((counts - expected) ** 2 / expected))
+    ndof = counts.size - n_parameters
+    return Goodness(chi2, ndof, float(chdtrc(ndof, chi2)) if ndof > 0 else float("nan"))
 
 
 @dataclass(frozen=True)
@@ -96,10 +93,11 @@ def choose_order(
     counts, exposure = effective(control, mask)
     fits = [fit_background(BinnedFamily(family, control.edges), counts, exposure=exposure) for family in families]
     starts = _groups(fits[-1].seen[0])
-    goodness = {}
-    for family, fit in zip(families, fits, strict=True):
-        n, e = np.add.reduceat(counts[0], starts), np.add.reduceat(fit.seen[0], starts)
-        goodness[family.name] = chi2_test(np.where(e > 0, n, 0), e, n_parameters=family.n_parameters)
+    grouped = np.add.reduceat(counts[0], starts)
+    goodness = {
+        family.name: _pearson(grouped, np.add.reduceat(fit.seen[0], starts), family.n_parameters)
+        for family, fit in zip(families, fits, strict=True)
+    }
     tests: list[tuple[str, str, float, float]] = []
     for simpler, richer in pairwise(families):
         tests.append((simpler.name, richer.name, *_f_test(goodness[simpler.name], goodness[richer.name])))
@@ -119,12 +117,12 @@ def _f_test(simpler: Goodness, richer: Goodness) -> tuple[float, float]:
 
 
 def _groups(expected: np.ndarray) -> np.ndarray:
-    """First bins of groups that expect at least twice the least, so that other fits see five there too."""
+    """First bins of groups of neighbours that expect ``LEAST_EXPECTED`` events each."""
     starts, total = [0], 0.0
     remaining = expected[::-1].cumsum()[::-1]
     for index, number in enumerate(expected[:-1]):
         total += number
-        if total >= 2 * LEAST_EXPECTED and remaining[index + 1] >= 2 * LEAST_EXPECTED:
+        if total >= LEAST_EXPECTED and remaining[index + 1] >= LEAST_EXPECTED:
             starts.append(index + 1)
             total = 0.0
     return np.array(starts)

@@ -28,9 +28,9 @@ class GlobalP:
             upcrossings.
         method: "toys" or "gross-vitells".
         toys: N.
-        exceeding: S, toys at least as significant as the data; toys without a fit are among them. None for
+        exceeding: S, toys at least as significant as the data; toys with a failed fit are among them. None for
             Gross–Vitells.
-        failed: toys without a fit.
+        failed: toys with a failed fit.
     """
 
     value: float
@@ -70,17 +70,15 @@ class ToyScans:
     """What toys say about a scan.
 
     Attributes:
-        largest: largest local significance per toy, shape (n_toys,); +∞ for a toy whose background fit failed, so
-            that it never helps a discovery.
+        largest: largest local significance per toy, shape (n_toys,); +∞ for a toy with a failed fit, so that it never
+            helps a discovery.
         euler: Euler characteristic of the regions above each of ``LEVELS``, shape (n_toys, n_levels).
-        failed: toys whose background fit failed.
-        failed_points: scan points whose fit failed, summed over the other toys.
+        failed: toys with a failed fit.
     """
 
     largest: np.ndarray
     euler: np.ndarray
     failed: int
-    failed_points: int
 
 
 def toy_scans(
@@ -103,13 +101,13 @@ def toy_scans(
     size = max(CELLS // background.counts.shape[1], 1)
     sizes = [min(size, toys - first) for first in range(0, toys, size)]
 
-    def block(job: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray, int]:
+    def block(job: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
         number, generator = job
         counts = generator.poisson(background.seen[0], size=(number, background.counts.shape[1])).astype(float)
         fits = fit_background(background.model, counts, exposure=background.exposure, reference=background)
         scans = scan(fits, templates)
-        largest = np.where(fits.converged, scans.largest, np.inf)
-        return largest, euler_characteristic(scans.significance), int(scans.failed[fits.converged].sum())
+        largest = np.where(fits.converged & (scans.failed == 0), scans.largest, np.inf)
+        return largest, euler_characteristic(scans.significance)
 
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
         parts = list(pool.map(block, zip(sizes, rng.spawn(len(sizes)), strict=True)))
@@ -118,7 +116,6 @@ def toy_scans(
         largest=largest,
         euler=np.concatenate([part[1] for part in parts]),
         failed=int(np.isposinf(largest).sum()),
-        failed_points=sum(part[2] for part in parts),
     )
 
 

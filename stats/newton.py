@@ -15,11 +15,14 @@ import numpy as np
 
 from stats import symmetric
 
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 120
+PATIENCE = 10  # iterations before Fisher scoring and Newton take turns: near a lone event Newton's steps only creep
 TOLERANCE = 1e-8  # stop where the quadratic model promises less than this in −log L
 SMALLEST_STEP = 1e-9
 MOST_UNEVEN = 1e8  # ratio of curvatures beyond which the data do not determine all parameters
 FLOOR = 0.01  # a negative signal never takes more than all but this fraction of a bin's background
+SMALLEST_EVENTS = 1e-290  # keeps empty bins that expect nothing finite
+LEAST_FISHER = 1e-9  # events, for the weight of a bin in Fisher scoring
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,7 @@ class Problem:
 
     def background(self, state: np.ndarray) -> np.ndarray:
         """Expected background, shape (n_spectra, n_bins), at ``state`` of shape (≥ p, n_spectra)."""
-        with np.errstate(over="ignore", under="ignore"):
-            events = np.exp(state[: self.size].T @ self.basis.T + self.offset)
+        events = np.exp(state[: self.size].T @ self.basis.T + self.offset)
         return events if self.exposure is None else events * self.exposure
 
 
@@ -76,7 +78,8 @@ class Minimum:
         state: θ and, with signal, the yield last; shape (p or p + 1, n_spectra).
         value: Σ E − n log E over bins, shape (n_spectra,).
         factor: Cholesky factor of the Hessian there, packed; for a yield at its bound, with the yield held.
-        converged: shape (n_spectra,); False where the data do not determine the parameters, too.
+        converged: whether −log L reached its minimum, or its infimum at infinite parameters, shape (n_spectra,).
+        determined: whether the data determine all background parameters, shape (n_spectra,).
         bounded: whether the yield rests on its lower bound, shape (n_spectra,).
         iterations: of the slowest spectrum.
     """
@@ -85,6 +88,7 @@ class Minimum:
     value: np.ndarray
     factor: np.ndarray
     converged: np.ndarray
+    determined: np.ndarray
     bounded: np.ndarray
     iterations: int
 
@@ -103,8 +107,12 @@ def starting_state(problem: Problem) -> np.ndarray:
     return np.where(good, symmetric.solve(factor, right), 0.0)
 
 
+@np.errstate(all="ignore")
 def minimise(problem: Problem, start: np.ndarray) -> Minimum:
-    """Minimise −log L of every spectrum from ``start``, shape (p or p + 1, n_spectra)."""
+    """Minimise −log L of every spectrum from ``start``, shape (p or p + 1, n_spectra).
+
+    A spectrum whose numbers leave the range of floats on the way has not converged.
+    """
     n_spectra = start.shape[1]
     result = _Result(start.copy(), n_spectra)
     rows = np.arange(n_spectra)
@@ -114,12 +122,14 @@ def minimise(problem: Problem, start: np.ndarray) -> Minimum:
     iteration = 0
     while rows.size and iteration < MAX_ITERATIONS:
         iteration += 1
+        if iteration // PATIENCE % 2 and problem.template is not None:
+            hessian = _derivatives(problem, state, fisher=True)[2]
         step, decrement, factor, bounded, sound = _step(problem, state, gradient, hessian)
         done = decrement < 2 * TOLERANCE
         stop = done | (fraction < SMALLEST_STEP) | ~sound
         if stop.any():
             even = _evenness(factor, problem.size) < MOST_UNEVEN
-            result.record(rows, stop, state, value, factor, done & sound & even, bounded)
+            result.record(rows, stop, state, value, factor, done & sound, even, bounded)
             keep = np.flatnonzero(~stop)
             rows, problem = rows[keep], problem.take(keep)
             state, step, gradient, hessian = state[:, keep], step[:, keep], gradient[:, keep], hessian[:, keep]
@@ -139,7 +149,16 @@ def minimise(problem: Problem, start: np.ndarray) -> Minimum:
         fraction = np.where(better, 1.0, 0.4 * fraction)
     if rows.size:
         _, _, factor, bounded, _ = _step(problem, state, gradient, hessian)
-        result.record(rows, np.ones(rows.size, bool), state, value, factor, np.zeros(rows.size, bool), bounded)
+        result.record(
+            rows,
+            np.ones(rows.size, bool),
+            state,
+            value,
+            factor,
+            np.zeros(rows.size, bool),
+            np.zeros(rows.size, bool),
+            bounded,
+        )
     return result.minimum(iteration)
 
 
@@ -152,6 +171,7 @@ class _Result:
         self.value = np.full(n_spectra, np.nan)
         self.factor = np.full((size * (size + 1) // 2, n_spectra), np.nan)
         self.converged = np.zeros(n_spectra, dtype=bool)
+        self.determined = np.zeros(n_spectra, dtype=bool)
         self.bounded = np.zeros(n_spectra, dtype=bool)
 
     def record(
@@ -162,6 +182,7 @@ class _Result:
         value: np.ndarray,
         factor: np.ndarray,
         converged: np.ndarray,
+        even: np.ndarray,
         bounded: np.ndarray,
     ) -> None:
         target = rows[which]
@@ -169,10 +190,11 @@ class _Result:
         self.value[target] = value[which]
         self.factor[:, target] = factor[:, which]
         self.converged[target] = converged[which]
+        self.determined[target] = (converged & even)[which]
         self.bounded[target] = bounded[which]
 
     def minimum(self, iterations: int) -> Minimum:
-        return Minimum(self.state, self.value, self.factor, self.converged, self.bounded, iterations)
+        return Minimum(self.state, self.value, self.factor, self.converged, self.determined, self.bounded, iterations)
 
 
 def _step(problem: Problem, state: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -244,10 +266,9 @@ def _background_derivatives(problem: Problem, state: np.ndarray) -> tuple[np.nda
     constant = counts @ problem.offset
     if problem.exposure is not None:
         constant = constant + (counts * np.log(np.where(problem.exposure > 0, problem.exposure, 1.0))).sum(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = events.sum(axis=1) - np.einsum("kr,kr->r", sums, state) - constant
-        gradient = problem.basis.T @ events.T - sums
-        hessian = _products(problem.basis).T @ events.T
+    value = events.sum(axis=1) - np.einsum("kr,kr->r", sums, state) - constant
+    gradient = problem.basis.T @ events.T - sums
+    hessian = _products(problem.basis).T @ events.T
     return value, gradient, hessian
 
 
@@ -256,30 +277,29 @@ def _signal_derivatives(problem: Problem, state: np.ndarray, fisher: bool) -> tu
     assert template is not None
     if problem.exposure is not None:
         template = template * problem.exposure
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        background = problem.background(state)
-        signal = state[-1][:, None] * template
-        events = background + signal
-        low = events < FLOOR * background
-        if low.any():
-            background = np.where(low, FLOOR * background, background)
-            template = np.where(low, 0.0, template)
-            events = np.where(low, background, events)
-        safe = events if problem.exposure is None else np.where(events > 0, events, 1.0)
-        value = events.sum(axis=1) - np.einsum("rn,rn->r", counts, np.log(safe))
-        ratio = counts / safe
-        rest = 1.0 - ratio
-        gradient = np.concatenate([basis.T @ (rest * background).T, _along(template, rest)[None]])
-        weight = 1.0 / safe if fisher else ratio / safe
-        mixed = background * weight
-        diagonal = background * mixed if fisher else background * (rest + mixed)
-        hessian = np.concatenate(
-            [
-                _products(basis).T @ diagonal.T,
-                basis.T @ (mixed * template).T,
-                _along(template * template, weight)[None],
-            ]
-        )
+    background = problem.background(state)
+    signal = state[-1][:, None] * template
+    events = background + signal
+    low = events < FLOOR * background
+    if low.any():
+        background = np.where(low, FLOOR * background, background)
+        template = np.where(low, 0.0, template)
+        events = np.where(low, background, events)
+    safe = np.maximum(events, SMALLEST_EVENTS)
+    value = events.sum(axis=1) - np.einsum("rn,rn->r", counts, np.log(safe))
+    ratio = counts / safe
+    rest = 1.0 - ratio
+    gradient = np.concatenate([basis.T @ (rest * background).T, _along(template, rest)[None]])
+    weight = 1.0 / np.maximum(safe, LEAST_FISHER) if fisher else ratio / safe
+    mixed = background * weight
+    diagonal = background * mixed if fisher else background * (rest + mixed)
+    hessian = np.concatenate(
+        [
+            _products(basis).T @ diagonal.T,
+            basis.T @ (mixed * template).T,
+            _along(template * template, weight)[None],
+        ]
+    )
     return value, gradient, hessian
 
 

@@ -165,7 +165,7 @@ def _check_contents(edges: np.ndarray, counts: np.ndarray, variances: np.ndarray
             index = int(np.flatnonzero(values < 0)[0])
             raise StatisticsError(
                 f"Spectrum.{name} is negative ({values[index]:g}) in bin {index}, {edges[index]:g} to "
-                f"{edges[index + 1]:g} GeV: a Poisson likelihood has no answer there. Merge bins until none is negative."
+                f"{edges[index + 1]:g} GeV: a Poisson likelihood has no answer there. Merge bins until none is."
             )
     if ((counts > 0) & (variances == 0)).any():
         raise StatisticsError("A filled bin has no variance: give the sum of squared weights of every bin.")
