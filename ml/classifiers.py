@@ -73,7 +73,7 @@ class MLPSettings:
     clip_norm: float | None = None
     epochs: int = 50
     batch_size: int = 500
-    patience: int | None = 10
+    patience: int | None = 5
     validation_fraction: float = 0.25
 
     @property

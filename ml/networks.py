@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,8 @@ class DenseNetwork:
         directory.mkdir(parents=True, exist_ok=True)
         for member in range(len(parameters[0])):
             model = self.to_keras(parameters, member, output_activation=output_activation)
-            model.save(directory / f"member-{member:03d}.keras")
+            with _quiet_conversion():
+                model.save(directory / f"member-{member:03d}.keras")
 
     def load(self, directory: Path) -> list[np.ndarray]:
         """Read the parameters that `save` wrote."""
@@ -119,9 +122,18 @@ class DenseNetwork:
             raise TrainingError(f"no member-*.keras in {directory}: not a saved ensemble")
         members = []
         for file in files:
-            weights = keras.models.load_model(file, compile=False).get_weights()
+            with _quiet_conversion():
+                weights = keras.models.load_model(file, compile=False).get_weights()
             members.append([w if w.ndim == 2 else w[None] for w in weights])
         return [np.stack(arrays) for arrays in zip(*members, strict=True)]
+
+
+@contextlib.contextmanager
+def _quiet_conversion() -> Iterator[None]:
+    """Keras turns TensorFlow variables into arrays in a way that NumPy 2 deprecates; nothing a user can act on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword")
+        yield
 
 
 @functools.cache

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from ml.classifiers import Classifier
 from ml.detector import History, Progress
@@ -46,8 +50,7 @@ class Forest:
     Attributes:
         baseline: log-odds before the first tree.
         roots: (n_trees,) index of each tree's root node.
-        feature, threshold, left, right, value: (n_nodes,); a leaf is its own left and right.
-        depth: largest depth of any tree.
+        feature, threshold, left, right, value: (n_nodes,); the feature of a leaf is −1.
     """
 
     baseline: float
@@ -57,41 +60,29 @@ class Forest:
     left: np.ndarray
     right: np.ndarray
     value: np.ndarray
-    depth: int
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Log-odds (n,) float64 of x (n, features) float64; the same bits as scikit-learn's own."""
-        total = np.full(len(x), self.baseline)
-        rows = np.arange(len(x))
-        for root in self.roots:
-            node = np.full(len(x), root)
-            for _ in range(self.depth):
-                left = x[rows, self.feature[node]] <= self.threshold[node]
-                node = np.where(left, self.left[node], self.right[node])
-            total += self.value[node]
-        return total
+        arrays = (self.roots, self.feature, self.threshold, self.left, self.right, self.value)
+        return _evaluate()(np.ascontiguousarray(x, dtype=np.float64), self.baseline, *arrays)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Forest:
         """Read the trees of a fitted binary HistGradientBoostingClassifier without categorical features."""
         trees = [stage[0].nodes for stage in model._predictors]
-        roots = np.cumsum([0] + [len(t) for t in trees])[:-1]
-        if not trees:
-            empty = np.zeros(0)
-            index = empty.astype(np.int32)
-            return cls(float(model._baseline_prediction.item()), index, index, empty, index, index, empty, 0)
+        sizes = np.array([len(tree) for tree in trees], dtype=np.int64)
+        roots = np.cumsum(sizes) - sizes
         nodes = np.concatenate(trees)
-        offset = np.repeat(roots, [len(t) for t in trees])
-        leaf, own = nodes["is_leaf"].astype(bool), np.arange(len(nodes))
+        offset = np.repeat(roots, sizes)
+        leaf = nodes["is_leaf"].astype(bool)
         return cls(
             baseline=float(model._baseline_prediction.item()),
-            roots=roots.astype(np.int32),
-            feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32),
+            roots=roots,
+            feature=np.where(leaf, -1, nodes["feature_idx"]).astype(np.int64),
             threshold=np.where(leaf, 0.0, nodes["num_threshold"]),
-            left=np.where(leaf, own, nodes["left"] + offset).astype(np.int32),
-            right=np.where(leaf, own, nodes["right"] + offset).astype(np.int32),
+            left=np.where(leaf, 0, nodes["left"] + offset).astype(np.int64),
+            right=np.where(leaf, 0, nodes["right"] + offset).astype(np.int64),
             value=np.where(leaf, nodes["value"], 0.0),
-            depth=int(nodes["depth"].max()),
         )
 
 
@@ -112,20 +103,28 @@ class BDTClassifier(Classifier):
         progress: Progress | None = None,
     ) -> History:
         """See `Classifier.fit`; an epoch of the history is a tree."""
-        started, self._forests, scores = time.perf_counter(), [], []
-        for i, seed in enumerate(seeds):
-            model = self._model(int(np.random.default_rng(seed).integers(2**31)))
-            model.fit(x.astype(np.float64), labels.astype(np.int64), sample_weight=weights)
-            self._forests.append(Forest.from_sklearn(model))
-            scores.append((-model.train_score_, -model.validation_score_))
-            if progress is not None:
-                progress((i + 1) / len(seeds), f"boosted classifier {i + 1} of {len(seeds)}")
+        started, exact, target = time.perf_counter(), x.astype(np.float64), labels.astype(np.int64)
+
+        def train(seed: np.random.SeedSequence) -> Any:
+            # one thread per member: OpenMP's own threads wait for one another badly on a busy machine
+            with threadpool_limits(1, user_api="openmp"):
+                model = self._model(int(np.random.default_rng(seed).integers(2**31)))
+                return model.fit(exact, target, sample_weight=weights)
+
+        with ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
+            models = []
+            for model in pool.map(train, seeds):
+                models.append(model)
+                if progress is not None:
+                    progress(len(models) / len(seeds), f"boosted classifier {len(models)} of {len(seeds)}")
+        self._forests = [Forest.from_sklearn(model) for model in models]
+        losses = {
+            "loss": _side_by_side([-m.train_score_ for m in models]),
+            "validation_loss": _side_by_side([-m.validation_score_ for m in models]),
+        }
         return History(
-            losses={
-                "loss": _side_by_side([s[0] for s in scores]),
-                "validation_loss": _side_by_side([s[1] for s in scores]),
-            },
-            best_epoch=np.array([len(s[1]) - 1 for s in scores]),
+            losses=losses,
+            best_epoch=np.array([m.n_iter_ for m in models]),
             seconds=time.perf_counter() - started,
         )
 
@@ -148,7 +147,7 @@ class BDTClassifier(Classifier):
         for file in sorted(Path(directory).glob("member-*.npz")):
             with np.load(file, allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
-            content |= {"baseline": float(content["baseline"]), "depth": int(content["depth"])}
+            content["baseline"] = float(content["baseline"])
             self._forests.append(Forest(**content))
         if not self._forests:
             raise TrainingError(f"no member-*.npz in {directory}: not a saved ensemble of trees")
@@ -173,3 +172,22 @@ class BDTClassifier(Classifier):
 def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
     rows = max(len(c) for c in columns)
     return np.stack([np.concatenate([c, np.full(rows - len(c), np.nan)]) for c in columns], axis=1)
+
+
+@functools.cache
+def _evaluate() -> Any:
+    """The compiled walk through all trees; compiled on first use, which costs about a second."""
+    import numba
+
+    @numba.njit(nogil=True)
+    def evaluate(x, baseline, roots, feature, threshold, left, right, value):  # type: ignore[no-untyped-def]
+        total = np.full(len(x), baseline)
+        for i in range(len(x)):
+            for root in roots:
+                node = root
+                while feature[node] >= 0:
+                    node = left[node] if x[i, feature[node]] <= threshold[node] else right[node]
+                total[i] += value[node]
+        return total
+
+    return evaluate

@@ -1,0 +1,62 @@
+"""Scaling and weighting: fitted once, exact, and refused where it makes no sense."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ml import Sample, TrainingError, Window
+from ml.cwola import class_weights, training_groups
+from ml.preprocessing import SliceQuantiles, Standardiser
+
+
+def test_standardised_training_data_have_mean_zero_and_width_one() -> None:
+    random = np.random.default_rng(0)
+    x, weights = random.exponential(size=(500, 2)) * [1, 1000], random.random(500)
+    scaler = Standardiser.fit(x, weights, names=["a", "b"])
+    scaled = scaler.apply(x).astype(float)
+    assert np.average(scaled, axis=0, weights=weights) == pytest.approx([0, 0], abs=1e-5)
+    assert np.average(scaled**2, axis=0, weights=weights) == pytest.approx([1, 1], abs=1e-5)
+    back = Standardiser.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    assert np.array_equal(back.apply(x), scaler.apply(x))
+
+
+def test_a_constant_feature_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"feature 'b' is constant \(3\) over the 4 training events"):
+        Standardiser.fit(np.array([[1, 3], [2, 3], [4, 3], [8, 3.0]]), np.ones(4), names=["a", "b"])
+
+
+def test_window_counts_as_much_as_the_sidebands_and_each_sideband_the_same(
+    tiny: tuple[Sample, np.ndarray], window: Window
+) -> None:
+    groups = training_groups(tiny[0].mass, window)
+    rows = groups >= 0
+    random = np.random.default_rng(0)
+    balanced = class_weights(random.random(rows.sum()), groups[rows], sidebands=2)
+    sums = [balanced[groups[rows] == i].sum() for i in range(3)]
+    assert sums == pytest.approx([rows.sum() / 2, rows.sum() / 4, rows.sum() / 4])
+    assert balanced.mean() == pytest.approx(1)
+
+
+def test_slices_remove_the_drift_with_mass_but_not_an_excess_in_the_window() -> None:
+    random = np.random.default_rng(1)
+    mass = random.uniform(2000, 5000, 40000)
+    x = (mass / 1000 * random.exponential(size=40000))[:, None]
+    side = np.where(mass < 3300, 0, np.where(mass > 3700, 1, -1))
+    rows = side >= 0
+    slices = SliceQuantiles.fit(x[rows], mass[rows], np.ones(rows.sum()), slices=5, groups=side[rows])
+    flat = slices.apply(x, mass)[:, 0]
+    assert abs(np.corrcoef(x[:, 0], mass)[0, 1]) > 0.2
+    assert abs(np.corrcoef(flat, mass)[0, 1]) < 0.02
+    assert flat[~rows].mean() == pytest.approx(0, abs=0.04)
+    high = slices.apply(np.full((100, 1), 12.0), np.full(100, 3500.0))
+    assert (high > 1.5).all()
+    back = SliceQuantiles.from_dict(json.loads(json.dumps(slices.to_dict())))
+    assert np.array_equal(back.apply(x, mass)[:, 0], flat)
+
+
+def test_slices_need_events() -> None:
+    with pytest.raises(TrainingError, match="a mass slice of 5 events is too small"):
+        SliceQuantiles.fit(np.ones((10, 1)), np.arange(10.0), np.ones(10), slices=2, groups=np.zeros(10))
