@@ -67,8 +67,8 @@ def generate(
     worker it happens in this process. `progress(done, total)` counts kept events. The summary
     `<name>.json` comes last: cross-section (pb) of the kept events, numbers of events, settings, versions.
 
-    Raises GenerationError (Pythia, a setting, a dead worker) or OSError (disk full, no permission), each naming
-    the file; files that were finished stay.
+    Raises GenerationError (a setting that Pythia does not know, a full disk, a worker that died) and OSError where
+    `directory` cannot be made or written; files that were finished stay.
     """
     if workers < 1:
         raise GenerationError(f"Generation needs at least one worker, got workers = {workers}.")

@@ -15,7 +15,7 @@ from analysis.samples.particles import Candidates
 from analysis.samples.processes import pythia_settings
 from analysis.samples.recipe import Recipe
 from analysis.samples.response import detect
-from analysis.samples.veto import LeadingJetVeto
+from analysis.samples.veto import HOPELESS, LeadingJetVeto, hopeless
 from processors.jets import cluster_jets
 
 BATCH_EVENTS = 250
@@ -34,26 +34,27 @@ class Generator:
         self.pythia_seed = 1 + int(pythia_seed.generate_state(1, np.uint64)[0] % np.uint64(900_000_000))
         self.recipe = recipe
         self.passed = 0
+        self._failed = 0  # in a row
         self._random = np.random.default_rng(detector_seed)
         self._pythia = make_pythia(recipe, seed=self.pythia_seed)
         self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep it alive
         if not self._pythia.init():
             raise GenerationError(
-                f"Pythia cannot start with the settings {list(recipe.settings)} of the process "
-                f"{recipe.process}: see its messages above and correct the recipe."
+                f"Pythia cannot start {recipe.process} with the settings {list(recipe.settings)}: correct them. "
+                "Usual reasons are processes switched off and parton densities that are not installed."
             )
 
     def next_events(self, attempts: int = BATCH_EVENTS) -> Events:
         """Generate `attempts` events and return those that pass the filter.
 
-        Raises GenerationError when Pythia gives up.
+        Raises GenerationError when Pythia gives up or nothing passes the filter.
         """
         try:
             batch = self._pythia.nextBatch(attempts, MAX_ATTEMPTS)
         except (RuntimeError, ValueError) as error:
             raise GenerationError(
-                f"Pythia gave up generating {self.recipe.process}: {error} "
-                "Its settings, or the masses and decays of the resonances, leave it too few valid events."
+                f"Pythia gave up generating {self.recipe.process} ({error}): its settings, or the masses and decays "
+                "of the resonances, leave it too few valid events."
             ) from error
         record = read_batch(batch)
         max_eta = max(self.recipe.detector.electromagnetic.max_eta, self.recipe.detector.hadronic.max_eta)
@@ -62,7 +63,10 @@ class Generator:
         weights = ak.to_numpy(ak.firsts(batch.info.weights, axis=1)).astype(np.float64)
         events = Events(candidates, b_hadrons(record), weights)
         kept = events.select(passes_filter(candidates, self.recipe))
-        self.passed += kept.candidates.n_events
+        self.passed += kept.n_events
+        self._failed = 0 if kept.n_events else self._failed + attempts
+        if self._failed > HOPELESS:
+            raise GenerationError(hopeless(self.recipe.min_leading_jet_pt or 0.0, self._failed))
         return kept
 
     def counts(self) -> dict[str, float]:

@@ -16,15 +16,12 @@ from analysis.samples.processes import pythia_settings
 from analysis.samples.recipe import Recipe
 from analysis.samples.writers import write_events
 
-# Tries without a single event kept after which a filter is taken to be hopeless.
-HOPELESS = 20_000
-
 
 def make_file(recipe: Recipe, index: int, path: Path, *, progress: Callable[[int], None]) -> None:
     """Generate file `index` of `recipe` and write it to `path`, under a temporary name until it is whole.
 
-    `progress(n)` is called with the number of events newly kept. Raises GenerationError, and OSError where the
-    file cannot be written.
+    `progress(n)` is called with the number of events newly kept. Raises GenerationError where Pythia
+    fails or the file cannot be written.
     """
     seeds = np.random.SeedSequence([recipe.seed, index])
     generator = Generator(recipe, seeds=seeds)
@@ -44,18 +41,16 @@ def make_file(recipe: Recipe, index: int, path: Path, *, progress: Callable[[int
         write_events(partial, batches, format=recipe.format, truth=truth, metadata=metadata)
         _flush(partial)
         os.replace(partial, path)
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-        raise OSError(error.errno, f"{path} cannot be written: {reason}") from error
+    except (OSError, RuntimeError) as error:  # h5py wraps what the system says into its own text
+        full = getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+        reason = "the disk is full. Make room and run again: finished files are kept" if full else str(error)
+        raise GenerationError(f"{path} cannot be written: {reason}.") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def collect(generator: Generator, wanted: int, *, progress: Callable[[int], None]) -> list[Events]:
-    """Return batches with `wanted` events kept altogether.
-
-    Raises GenerationError when nothing passes the filter.
-    """
+    """Return batches with `wanted` events kept altogether."""
     batches: list[Events] = []
     kept = 0
     while kept < wanted:
@@ -66,11 +61,6 @@ def collect(generator: Generator, wanted: int, *, progress: Callable[[int], None
         kept += batch.n_events
         batches.append(batch)
         progress(batch.n_events)
-        if kept == 0 and generator.counts()["tried"] > HOPELESS:
-            raise GenerationError(
-                f"None of {HOPELESS:,} events of {generator.recipe.process} has a leading jet above "
-                f"min_leading_jet_pt = {generator.recipe.min_leading_jet_pt:g} GeV: lower it or raise pt_hat_min."
-            )
     return batches
 
 
