@@ -65,8 +65,8 @@ def main() -> None:
         times = np.array([(ours(), theirs()) for _ in range(ROUNDS)])
         best = times.min(axis=0)
         print(
-            f"training 3×{hidden[0]}, batch {batch}, {MEMBERS} members: engine {best[0]:.3f} s, keras fit {best[1]:.3f} s "
-            f"per member-epoch of {EVENTS} events, ratio {best[1] / best[0]:.1f}"
+            f"training 3×{hidden[0]}, batch {batch}, {MEMBERS} members: engine {best[0]:.3f} s, "
+            f"keras fit {best[1]:.3f} s per member-epoch of {EVENTS} events, ratio {best[1] / best[0]:.1f}"
         )
 
 
