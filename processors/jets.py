@@ -21,6 +21,7 @@ from processors.nsubjettiness import n_subjettiness as _n_subjettiness
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_FIELDS = ("pt", "eta", "phi", "mass")
 _ALGORITHMS = {
     "antikt": fastjet.antikt_algorithm,
     "cambridge": fastjet.cambridge_algorithm,
@@ -82,7 +83,7 @@ def cluster_jets(
         first_event: number of the first event in its file, for messages.
 
     Raises:
-        InputError: a particle has a negative pT or a value that is not finite, or a field is missing.
+        InputError: a particle has a negative pT or a value that is not finite or missing, or a field is missing.
         ValueError: an unknown algorithm.
     """
     if algorithm not in _ALGORITHMS:
@@ -97,12 +98,11 @@ def cluster_jets(
         found = _cluster_batch(
             momenta[:, inside], offsets[start : stop + 1] - offsets[start], definition, min_pt, count
         )
-        taus = _n_subjettiness(
-            momenta[:, inside], found.constituents, offsets=found.offsets, count=n_subjettiness, radius=radius
-        )
+        constituents = found.constituents + offsets[start]
+        taus = _n_subjettiness(momenta, constituents, offsets=found.offsets, count=n_subjettiness, radius=radius)
         _fill(jets, start, stop, found=found, taus=taus)
         if keep_constituents:
-            kept.append(_hardest_first(found.constituents + offsets[start], found.offsets, fields[0]))
+            kept.append(_hardest_first(constituents, found.offsets, fields[0]))
     if keep_constituents:
         order = np.concatenate([np.empty(0, np.int64), *kept])
         return Jets(**jets, constituents=_ragged(fields, order, jets["n_constituents"]))
@@ -111,14 +111,20 @@ def cluster_jets(
 
 def _flat_particles(particles: ak.Array) -> tuple[IntArray, list[npt.NDArray[Any]]]:
     """Event offsets and the four fields as flat arrays."""
-    missing = [name for name in ("pt", "eta", "phi", "mass") if name not in particles.fields]
+    missing = [name for name in _FIELDS if name not in particles.fields]
     if missing:
         raise InputError(
             f"The particles have no field {', '.join(missing)} (they have {', '.join(particles.fields) or 'none'}): "
             "jets need pt, eta, phi and mass in GeV."
         )
-    offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles["pt"], axis=1)), dtype=np.int64)])
-    return offsets, [ak.to_numpy(ak.flatten(particles[name], axis=1)) for name in ("pt", "eta", "phi", "mass")]
+    try:
+        counts = ak.to_numpy(ak.num(particles["pt"], axis=1), allow_missing=False)
+        flat = [ak.to_numpy(ak.flatten(particles[name], axis=1), allow_missing=False) for name in _FIELDS]
+    except ValueError as error:
+        raise InputError(
+            "Some particles, or whole events, are missing (None): drop them (ak.drop_none) before clustering."
+        ) from error
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), flat
 
 
 def _batches(offsets: IntArray) -> list[tuple[int, int]]:
@@ -174,7 +180,7 @@ def _silence_banner() -> None:
 
 def _empty(events: int, count: int, n_subjettiness: int) -> dict[str, npt.NDArray[Any]]:
     """The fields of Jets for events without any jet."""
-    columns = {name: np.full((events, count), np.nan) for name in ("pt", "eta", "phi", "mass")}
+    columns = {name: np.full((events, count), np.nan) for name in _FIELDS}
     return {
         **columns,
         "tau": np.full((events, count, n_subjettiness), np.nan),
@@ -187,7 +193,7 @@ def _fill(jets: dict[str, npt.NDArray[Any]], start: int, stop: int, *, found: _F
     """Write what was found in events start to stop."""
     where = (found.event + start, found.position)
     jets["n_jets"][start:stop] = found.n_jets
-    for name, values in zip(("pt", "eta", "phi", "mass"), coordinates(found.momenta), strict=True):
+    for name, values in zip(_FIELDS, coordinates(found.momenta), strict=True):
         jets[name][where] = values
     jets["n_constituents"][where] = np.diff(found.offsets)
     jets["tau"][where] = taus
@@ -204,5 +210,5 @@ def _ragged(fields: list[npt.NDArray[Any]], order: IntArray, sizes: npt.NDArray[
     events, count = sizes.shape
     columns = [ak.contents.NumpyArray(np.asarray(values[order], np.float64)) for values in fields]
     ends = ak.index.Index64(np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]))
-    lists = ak.contents.ListOffsetArray(ends, ak.contents.RecordArray(columns, ["pt", "eta", "phi", "mass"]))
+    lists = ak.contents.ListOffsetArray(ends, ak.contents.RecordArray(columns, list(_FIELDS)))
     return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(np.arange(events + 1) * count), lists))

@@ -63,8 +63,8 @@ def _fill(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: FloatArray, ou
 
 def coordinates(momenta: FloatArray) -> FloatArray:
     """(4, n) px, py, pz, E to (4, n) pt, eta, phi in [-π, π], mass. A negative mass² by rounding counts as 0."""
-    out = np.empty_like(momenta)
-    _fill_coordinates(momenta, out)
+    out = np.empty(momenta.shape)
+    _fill_coordinates(np.ascontiguousarray(momenta), out)  # one memory layout: one compilation
     return out
 
 

@@ -61,6 +61,7 @@ def n_subjettiness(
     """
     taus = np.empty((len(offsets) - 1, count))
     if count and len(taus):
+        momenta = np.ascontiguousarray(momenta)  # one memory layout: one compilation
         most = _whole_blocks(int(np.max(np.diff(offsets))))
         _fill_taus(momenta, constituents, offsets, radius, np.empty((12, most)), taus)
     return taus

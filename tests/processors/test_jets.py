@@ -220,6 +220,14 @@ def test_missing_field_and_unknown_algorithm_are_named() -> None:
         cluster_jets(particles, algorithm="siscone")
 
 
+def test_missing_particles_are_refused_and_a_mask_without_any_is_not() -> None:
+    particles = random_events(10, [30, 40])
+    equal(cluster_jets(ak.mask(particles, [True, True])), cluster_jets(particles))
+    for broken in (ak.mask(particles, [True, False]), ak.mask(particles, particles.pt > 5)):
+        with pytest.raises(InputError, match="missing"):
+            cluster_jets(broken)
+
+
 def test_no_banner_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     cluster_jets(random_events(9, [10]))
     assert capfd.readouterr().out == ""
