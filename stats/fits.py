@@ -167,7 +167,7 @@ def fit_background(
         expected=expected,
         nll=minimum.value + gammaln(counts + 1.0).sum(axis=1),
         converged=minimum.converged,
-        determined=minimum.determined,
+        determined=minimum.determined & (counts.sum(axis=1) > 0),
         minimum=minimum,
     )
 

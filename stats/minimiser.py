@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-9
 MAX_ITERATIONS = 200
+PATIENCE = 6  # iterations before mixed second derivatives are worth their price
 
 
 @contextmanager
@@ -94,8 +95,8 @@ class NewtonOptimizer(scipy_optimizer):
 
 
 def _returns(objective: Any, found: np.ndarray, data: Any, pdf: Any, flags: dict[str, bool]) -> Any:
-    value = objective(found, data, pdf)
-    if not np.all(np.isfinite(value)):
+    value = pyhf.tensorlib.astensor(np.asarray(objective(found, data, pdf)).item())
+    if not np.isfinite(value):
         raise FailedMinimization(OptimizeResult(x=found, fun=value, success=False, message="likelihood is not finite"))
     results: list[Any] = [found]
     if flags["return_fitted_val"]:
@@ -138,25 +139,39 @@ class _Likelihood:
         pulls = (self.measured - parameters[self.constrained]) / self.widths
         return float(events.sum() - self.counts[filled] @ np.log(events[filled]) + 0.5 * pulls @ pulls)
 
-    def derivatives(self, parameters: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gradient, Hessian without second derivatives of the expectations, and its expectation, over ``free``."""
+    def derivatives(
+        self, parameters: np.ndarray, free: np.ndarray, *, mixed: bool
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Gradient over ``free``, and two Hessians: with second derivatives of the expectations, and its expectation.
+
+        The mixed ones among them, which vanish for shapes that add up, cost an evaluation each: only if ``mixed``.
+        """
         events = np.maximum(self.expected(parameters), 1e-12)
-        slopes = np.empty((events.size, free.size))
-        for column, index in enumerate(free):
-            shift = 1e-4 * max(1.0, abs(parameters[index]))
-            up, down = parameters.copy(), parameters.copy()
-            up[index] += shift
-            down[index] -= shift
-            slopes[:, column] = (self.expected(up) - self.expected(down)) / (2.0 * shift)
+        shifts = 1e-4 * np.maximum(1.0, np.abs(parameters))
         ratio = self.counts / events
-        constraint = np.zeros(parameters.size)
-        constraint[self.constrained] = 1.0 / self.widths**2
-        pull = np.zeros(parameters.size)
+        rest = 1.0 - ratio
+        ups = np.stack([self.expected(_moved(parameters, shifts, [k])) for k in free], axis=1)
+        downs = np.stack([self.expected(_moved(parameters, -shifts, [k])) for k in free], axis=1)
+        slopes = (ups - downs) / (2.0 * shifts[free])
+        bends = np.diag(rest @ (ups + downs - 2.0 * events[:, None]) / shifts[free] ** 2)
+        for j in range(free.size if mixed else 0):
+            for k in range(j):
+                both = self.expected(_moved(parameters, shifts, [free[j], free[k]]))
+                bend = (both - ups[:, j] - ups[:, k] + events) / (shifts[free[j]] * shifts[free[k]])
+                bends[j, k] = bends[k, j] = rest @ bend
+        precision, pull = np.zeros(parameters.size), np.zeros(parameters.size)
+        precision[self.constrained] = 1.0 / self.widths**2
         pull[self.constrained] = (parameters[self.constrained] - self.measured) / self.widths**2
-        gradient = slopes.T @ (1.0 - ratio) + pull[free]
-        observed = slopes.T @ (slopes * (ratio / events)[:, None]) + np.diag(constraint[free])
-        fisher = slopes.T @ (slopes / events[:, None]) + np.diag(constraint[free])
-        return gradient, observed, fisher
+        constraint = np.diag(precision[free])
+        observed = slopes.T @ (slopes * (ratio / events)[:, None]) + bends + constraint
+        fisher = slopes.T @ (slopes / events[:, None]) + constraint
+        return slopes.T @ rest + pull[free], (observed, fisher)
+
+
+def _moved(parameters: np.ndarray, shifts: np.ndarray, places: list[int]) -> np.ndarray:
+    moved = parameters.copy()
+    moved[places] += shifts[places]
+    return moved
 
 
 def _minimise(
@@ -168,11 +183,11 @@ def _minimise(
         point[index] = number
     free = np.setdiff1d(np.arange(point.size), [index for index, _ in fixed])
     value = likelihood.value(point)
-    for _ in range(MAX_ITERATIONS):
+    for iteration in range(MAX_ITERATIONS):
         if not np.isfinite(value):
             return point, False
-        gradient, observed, fisher = likelihood.derivatives(point, free)
-        step, decrement = _bounded_step(point[free], bounds[free], gradient, (observed, fisher))
+        gradient, hessians = likelihood.derivatives(point, free, mixed=iteration >= PATIENCE)
+        step, decrement = _bounded_step(point[free], bounds[free], gradient, hessians)
         if decrement < TOLERANCE:
             return point, True
         fraction = 1.0
@@ -180,7 +195,7 @@ def _minimise(
             trial = point.copy()
             trial[free] = np.clip(point[free] + fraction * step, bounds[free, 0], bounds[free, 1])
             new = likelihood.value(trial)
-            if new <= value + 1e-11 * abs(value):
+            if new <= value + 1e-13 * abs(value):
                 break
             fraction *= 0.4
             if fraction < 1e-8:

@@ -108,7 +108,7 @@ def _sideband_prediction(spectrum: Spectrum, family: Family, inside: np.ndarray)
     if worst > LARGEST_UNCERTAINTY:
         raise StatisticsError(
             f"The {counts.sum():g} events {where} leave the background there uncertain by {worst:.0%} in one "
-            f"direction alone: no limit can rest on it. Take fewer parameters than {family.name} has, a wider spectrum, "
+            f"direction alone: no limit rests on it. Take fewer parameters than {family.name} has, a wider spectrum, "
             "a narrower signal, or a looser selection."
         )
     return fits.expected[0][inside], shifts

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyhf
+import pytest
+from scipy.stats import norm, poisson
+
+from stats import (
+    BinnedFamily,
+    Family,
+    Spectrum,
+    StatisticsError,
+    dijet,
+    fit_background,
+    fit_signal,
+    gaussian_template,
+    resonance_workspace,
+    window_channel,
+    workspace,
+)
+from stats.asymptotics import open_workspace
+from stats.minimiser import pyhf_session
+from tests.stats.conftest import EDGES, SQRT_S
+
+
+def spectrum_with(signal: float, width: float, *, events: float, shape: np.ndarray, seed: int) -> Spectrum:
+    template = gaussian_template(EDGES, 3500.0, width=width)
+    return Spectrum.from_counts(EDGES, np.random.default_rng(seed).poisson(events * shape + signal * template))
+
+
+@pytest.mark.parametrize("width", [0.03, 0.05, 0.10])
+@pytest.mark.parametrize(("events", "strength"), [(20000.0, 3.0), (20000.0, 6.0), (2000.0, 4.0)])
+def test_pyhf_fit_is_the_free_fit(
+    width: float, events: float, strength: float, shape: np.ndarray, family: Family, model: BinnedFamily
+) -> None:
+    """Yield within a tenth of its error, and the error within 6%, of a fit held by nothing but the data."""
+    template = gaussian_template(EDGES, 3500.0, width=width)
+    error = fit_signal(fit_background(model, events * shape), template).errors[0]
+    spectrum = spectrum_with(strength * error, width, events=events, shape=shape, seed=int(events * width))
+    free = fit_signal(fit_background(model, spectrum.counts), template)
+    pdf, data = open_workspace(resonance_workspace(spectrum, family, mass=3500.0, width=width))
+    with pyhf_session():
+        best = pyhf.infer.mle.fit(data, pdf)
+        value = pdf.logpdf(best, data)[0]
+        mu = best[pdf.config.poi_index]
+        # where −log L has risen by one half on each side
+        rises = []
+        for sign in (1, -1):
+            near = pyhf.infer.mle.fixed_poi_fit(float(mu + sign * free.errors[0]), data, pdf)
+            rises.append(value - pdf.logpdf(near, data)[0])
+    assert mu == pytest.approx(free.yields[0], abs=0.1 * free.errors[0])
+    assert np.sqrt(0.5 / np.mean(rises)) == pytest.approx(1.0, abs=0.06)
+
+
+def test_likelihood_is_pyhfs(shape: np.ndarray, family: Family) -> None:
+    spectrum = spectrum_with(60.0, 0.05, events=5000, shape=shape, seed=2)
+    template = gaussian_template(EDGES, 3500.0, width=0.05)
+    channel = window_channel(spectrum, family, template=template, window=(2975.0, 4025.0))
+    pdf, data = open_workspace(workspace([channel]))
+    parameters = np.array(pdf.config.suggested_init())
+    order = [pdf.config.par_slice(f"spectrum_background_{k}").start for k in range(3)]
+    parameters[pdf.config.poi_index] = 40.0
+    for shift in (1.0, -1.0):
+        parameters[order] = 0.0
+        parameters[order[1]] = shift
+        background = channel.up[1] if shift > 0 else channel.down[1]
+        expected = background + 40.0 * channel.signal
+        ours = poisson.logpmf(channel.observed, expected).sum() + norm.logpdf([0.0, shift, 0.0]).sum()
+        assert pdf.logpdf(parameters, data)[0] == pytest.approx(ours, abs=1e-8)
+
+
+def test_workspace_is_valid_json_with_whole_counts(shape: np.ndarray, family: Family) -> None:
+    spectrum = spectrum_with(0.0, 0.03, events=20000, shape=shape, seed=3)
+    spec = resonance_workspace(spectrum, family, mass=3500.0, width=0.03, name="one_percent")
+    assert json.loads(json.dumps(spec)) == spec
+    pdf, data = open_workspace(spec)
+    assert pdf.config.poi_name == "mu"
+    assert [p for p in pdf.config.parameters if p != "mu"] == [f"one_percent_background_{k}" for k in range(3)]
+    observed = spec["observations"][0]["data"]
+    assert all(isinstance(count, int) for count in observed)
+    np.testing.assert_array_equal(data[: len(observed)], observed)
+    for sample in spec["channels"][0]["samples"]:
+        assert min(sample["data"]) >= 0
+        for modifier in sample["modifiers"]:
+            if modifier["type"] == "histosys":
+                assert min(modifier["data"]["lo_data"] + modifier["data"]["hi_data"]) > 0
+
+
+def test_no_event_is_used_twice(shape: np.ndarray, family: Family) -> None:
+    """The constraint does not see the window, the channel does not see the sidebands."""
+    spectrum = spectrum_with(0.0, 0.03, events=20000, shape=shape, seed=4)
+    window = (3185.0, 3815.0)
+    inside = (EDGES[1:] > window[0]) & (EDGES[:-1] < window[1])
+    template = gaussian_template(EDGES, 3500.0, width=0.03)
+    plain = window_channel(spectrum, family, template=template, window=window)
+    spoiled = Spectrum.from_counts(EDGES, np.where(inside, 1.0, spectrum.counts))
+    other = window_channel(spoiled, family, template=template, window=window)
+    np.testing.assert_array_equal(plain.background, other.background)
+    np.testing.assert_array_equal(plain.up, other.up)
+    assert plain.observed.size == inside.sum()
+
+
+def test_two_selections_share_the_signal_strength(shape: np.ndarray, family: Family) -> None:
+    channels = []
+    for seed, name in ((5, "tight"), (6, "loose")):
+        spectrum = spectrum_with(0.0, 0.03, events=5000 * seed, shape=shape, seed=seed)
+        template = gaussian_template(EDGES, 3500.0, width=0.03)
+        channels.append(window_channel(spectrum, family, template=template, window=(3185.0, 3815.0), name=name))
+    pdf, _ = open_workspace(workspace(channels))
+    assert pdf.config.channels == ["loose", "tight"]
+    assert len(pdf.config.parameters) == 7
+
+
+def test_what_cannot_hold_a_limit_is_refused(shape: np.ndarray, family: Family) -> None:
+    spectrum = spectrum_with(0.0, 0.03, events=20000, shape=shape, seed=7)
+    template = gaussian_template(EDGES, 3500.0, width=0.05)
+    with pytest.raises(StatisticsError, match="of the signal lies in the window"):
+        window_channel(spectrum, family, template=template, window=(3450.0, 3550.0))
+    with pytest.raises(StatisticsError, match="weighted"):
+        resonance_workspace(
+            Spectrum(EDGES, spectrum.counts, 0.5 * spectrum.counts + 0.1), family, mass=3500.0, width=0.03
+        )
+    sparse = spectrum_with(0.0, 0.03, events=15, shape=shape, seed=8)
+    with pytest.raises(StatisticsError, match=r"do not determine|uncertain by"):
+        resonance_workspace(sparse, family, mass=3500.0, width=0.10)
+    empty = Spectrum.from_counts(EDGES, np.where((EDGES[:-1] > 3100) & (EDGES[:-1] < 3900), spectrum.counts, 0))
+    with pytest.raises(StatisticsError, match="no events"):
+        resonance_workspace(empty, family, mass=3500.0, width=0.03)
+    few = Spectrum.from_counts(np.linspace(3000, 4000, 9), np.arange(9, 1, -1))
+    with pytest.raises(StatisticsError, match="cannot constrain"):
+        resonance_workspace(few, dijet(4, sqrt_s=SQRT_S), mass=3500.0, width=0.05)
