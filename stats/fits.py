@@ -69,16 +69,16 @@ class BackgroundFits:
         return np.einsum("ij,njk,lk->nil", self.frame.rotation, inner, self.frame.rotation)
 
     @property
+    def expected_errors(self) -> np.ndarray:
+        """Uncertainty of ``expected`` from that of θ, shape (N, n_bins)."""
+        design = self.frame.linear.design
+        variance = np.einsum("bi,nij,bj->nb", design, self.covariance, design, optimize=True)
+        return self.expected * np.sqrt(np.maximum(variance, 0.0))
+
+    @property
     def seen(self) -> np.ndarray:
         """Expected events where the spectrum was looked at, shape (N, n_bins)."""
         return self.expected if self.exposure is None else self.expected * self.exposure
-
-    @property
-    def expected_errors(self) -> np.ndarray:
-        """One standard deviation of ``expected`` from the covariance of θ, shape (N, n_bins)."""
-        design = self.frame.linear.design
-        relative = np.einsum("bi,nij,bj->nb", design, self.covariance, design)
-        return self.expected * np.sqrt(np.maximum(relative, 0.0))
 
     @property
     def deviance(self) -> np.ndarray:

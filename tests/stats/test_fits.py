@@ -80,6 +80,12 @@ def test_minimum_is_that_of_a_general_minimiser(n: int, shape: np.ndarray) -> No
             assert sum(corners) / 0.01 == pytest.approx(float(j == k), abs=0.01)
 
 
+def test_uncertainty_of_the_prediction_is_the_spread_over_toys(shape: np.ndarray, model: BinnedFamily) -> None:
+    fits = fit_background(model, np.random.default_rng(12).poisson(20000 * shape, size=(2000, shape.size)))
+    spread = fits.expected.std(axis=0)
+    np.testing.assert_allclose(fits.expected_errors.mean(axis=0)[:40], spread[:40], rtol=0.1)
+
+
 def test_iminuit_finds_the_same_minimum(shape: np.ndarray, model: BinnedFamily) -> None:
     iminuit = pytest.importorskip("iminuit")
     counts = np.random.default_rng(5).poisson(20000 * shape)
