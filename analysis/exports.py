@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import uhi.io.json
 import uproot
 
 from analysis.context import SearchRun, datasets_of
+from analysis.errors import StageError
+from analysis.published import describe_search, published_selections
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit, workspaces_of
 from analysis.stages.process import processed
@@ -84,6 +86,34 @@ def export_results(run: SearchRun, what: str) -> list[Path]:
         return write_histograms(run)
     if what == "workspaces":
         return write_workspaces(run)
-    folder = run.out / "hepdata"
-    shutil.rmtree(folder, ignore_errors=True)
-    raise NotImplementedError
+    return write_hepdata(run)
+
+
+def write_hepdata(run: SearchRun) -> list[Path]:
+    """Write a HEPData submission to hepdata/ and submission.tar.gz: spectra, p-values and limits of all selections.
+
+    Raises StageError where the search hunts for no bump, StatisticsError where hepdata-validator refuses the tables.
+    """
+    from stats.hepdata import limits_table, p0_table, spectrum_table
+    from stats.submission import write_submission
+
+    selections = published_selections(run)
+    if not selections:
+        raise StageError(
+            f"The search {run.search.name!r} has nothing for HEPData: give it a `spectrum` and a `bump_hunt`."
+        )
+    tables = [spectrum_table(one, location=f"Figure spectrum-{one.name} of the report") for one in selections]
+    tables.append(p0_table(selections, location=_figures("p0", run.search.data)))
+    limited = [selection for selection in selections if selection.limits]
+    if limited and run.search.limits is not None:
+        location = _figures("limit", [selection.name for selection in limited])
+        tables.append(limits_table(limited, level=run.search.limits.level, location=location))
+    return write_submission(
+        run.out / "hepdata", run.out / "submission.tar.gz", tables=tables, comment=describe_search(run)
+    )
+
+
+def _figures(kind: str, names: Sequence[str]) -> str:
+    """Name the figures that show a table; HEPData takes 256 characters."""
+    text = f"Figures {', '.join(f'{kind}-{name}' for name in names)} of the report"
+    return text if len(text) <= 256 else f"Figures {kind}-* of the report"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats import Spectrum, StatisticsError, bump_hunt, dijet, uniform_edges
@@ -117,7 +117,8 @@ def test_a_missing_limit_is_a_dash_with_its_reason(tmp_path: Path, caplog: pytes
         documents, (table,) = written(tmp_path, [limits_table([selection()])])
     for variable in table["dependent_variables"]:
         assert variable["values"][1] == {"value": "-"}
-    assert "No value ('-') of the limit, data-inclusive at 3500 GeV." in documents[1]["description"]
+    assert "No value ('-') of the observed limit, data-inclusive, at 3500 GeV." in documents[1]["description"]
+    assert "expected limit, data-inclusive, at 3500 GeV." in documents[1]["description"]
     assert "data-inclusive at 3500 GeV: Too few events." in documents[1]["description"]
     assert "3500 GeV" in caplog.text
 
@@ -204,12 +205,13 @@ def test_a_refused_submission_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 def test_two_tables_cannot_share_a_file(tmp_path: Path) -> None:
-    with pytest.raises(StatisticsError, match="share the file spectrum_a.yaml"):
+    with pytest.raises(StatisticsError, match=r"share the file spectrum_a\.yaml"):
         written(tmp_path, [spectrum_table(selection("a")), spectrum_table(selection("A"))])
     with pytest.raises(StatisticsError, match="share the file"):
         written(tmp_path, [spectrum_table(selection("a")), spectrum_table(selection("a"))])
 
 
+@settings(max_examples=30)
 @given(st.text(min_size=1, max_size=120))
 def test_every_name_makes_a_file_name_that_hepdata_takes(name: str) -> None:
     made = spectrum_table(selection(name)).name
@@ -227,6 +229,8 @@ def test_there_must_be_something_to_publish(tmp_path: Path) -> None:
         limits_table([selection(limits=())])
     with pytest.raises(StatisticsError, match="at least one table"):
         written(tmp_path, [])
+    with pytest.raises(StatisticsError, match="give five finite numbers"):
+        PublishedLimit(3000.0, 1.0, (1.0, 2.0, 3.0, 4.0, np.nan))
     with pytest.raises(StatisticsError, match="several limits"):
         limits_table([selection(limits=(PublishedLimit(3000.0, 1.0, BAND),) * 2)])
 
