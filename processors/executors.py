@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 from collections.abc import Iterator
 
 import loky
@@ -49,8 +50,7 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[object]:
         with Client(scheduler) as client:
             yield client
     else:
-        with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
-        ):
+        # a busy machine makes Dask warn that workers are slow to stop, which is no concern of the user's
+        settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+        with LocalCluster(n_workers=workers, **settings) as cluster, Client(cluster) as client:
             yield client
