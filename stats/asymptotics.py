@@ -22,6 +22,7 @@ from stats.errors import StatisticsError
 
 logger = logging.getLogger(__name__)
 
+MAX_EXTENSIONS = 30
 BAND = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # expected values, in standard deviations of the background-only outcome
 
 
@@ -62,7 +63,7 @@ class AsymptoticTest:
         self.bounds = [tuple(bound) for bound in model.config.suggested_bounds()]
         self.failed_fits = 0
         self.evaluated: dict[float, np.ndarray] = {}
-        free = self._fit(self.data, None, list(model.config.suggested_init()))
+        free = self._free_fit()
         none = self._fit(self.data, 0.0, list(model.config.suggested_init()))
         if free is None or none is None:
             raise StatisticsError(
@@ -97,6 +98,16 @@ class AsymptoticTest:
             q_mu = max(on_data[1] - self.free_value, 0.0) if mu > self.best else 0.0
             self.evaluated[mu] = log_cls(q_mu, max(on_asimov[1] - self.asimov_value, 0.0))
         return self.evaluated[mu]
+
+    def _free_fit(self) -> tuple[np.ndarray, float] | None:
+        """The best fit, the upper bound of the signal strength moved up for as long as the fit rests on it."""
+        for _ in range(MAX_EXTENSIONS):
+            found = self._fit(self.data, None, list(self.model.config.suggested_init()))
+            largest = self.bounds[self.poi][1]
+            if found is None or found[0][self.poi] < (1.0 - 1e-6) * largest:
+                return found
+            self.extend(4.0 * largest)
+        return None
 
     def _fit(self, data: np.ndarray, mu: float | None, start: list[float]) -> tuple[np.ndarray, float] | None:
         start = list(np.clip(start, *np.array(self.bounds).T))

@@ -156,13 +156,8 @@ def bump_hunt(
     failed = int(points.failed[0])
     if failed:
         logger.warning("%d of %d signal fits did not converge and are left out", failed, points.significance[0].size)
-    global_p, extrapolated = None, None
-    if toys:
-        if rng is None:
-            raise StatisticsError("Toys need random numbers: pass rng=numpy.random.default_rng(seed).")
-        pseudo = toy_scans(background, templates, toys=toys, rng=rng, workers=workers)
-        global_p = toy_p(float(points.largest[0]), pseudo)
-        extrapolated = gross_vitells_p(float(points.largest[0]), pseudo, two_dimensional=widths.size > 1)
+    largest = float(points.largest[0])
+    global_p, extrapolated = _global(background, templates, largest, toys, rng, workers) if toys else (None, None)
     return BumpHunt(
         spectrum=spectrum,
         family=family,
@@ -177,6 +172,20 @@ def bump_hunt(
         global_p=global_p,
         gross_vitells=extrapolated,
     )
+
+
+def _global(
+    background: BackgroundFits,
+    templates: np.ndarray,
+    largest: float,
+    toys: int,
+    rng: np.random.Generator | None,
+    workers: int,
+) -> tuple[GlobalP, GlobalP]:
+    if rng is None:
+        raise StatisticsError("Toys need random numbers: pass rng=numpy.random.default_rng(seed).")
+    pseudo = toy_scans(background, templates, toys=toys, rng=rng, workers=workers)
+    return toy_p(largest, pseudo), gross_vitells_p(largest, pseudo, two_dimensional=templates.shape[0] > 1)
 
 
 def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:

@@ -192,14 +192,8 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     lower = np.zeros(rows) if non_negative else np.broadcast_to(_least_yield(background, template), (rows,)).copy()
     frame = background.frame
     exposure = background.exposure
-    problem = newton.Problem(
-        frame.basis,
-        frame.linear.offset,
-        spread(background.counts),
-        None if exposure is None else spread(exposure),
-        template,
-        lower,
-    )
+    exposed = None if exposure is None else spread(exposure)
+    problem = newton.Problem(frame.basis, frame.linear.offset, spread(background.counts), exposed, template, lower)
     state = np.where(background.converged, background.minimum.state, 0.0)
     start = np.concatenate([np.broadcast_to(state, (state.shape[0], rows)), np.zeros((1, rows))])
     minimum = _in_blocks(problem, start)

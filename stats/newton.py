@@ -113,53 +113,57 @@ def minimise(problem: Problem, start: np.ndarray) -> Minimum:
 
     A spectrum whose numbers leave the range of floats on the way has not converged.
     """
-    n_spectra = start.shape[1]
-    result = _Result(start.copy(), n_spectra)
-    rows = np.arange(n_spectra)
-    state = start.copy()
-    value, gradient, hessian = _derivatives(problem, state)
-    fraction = np.ones(n_spectra)
+    result = _Result(start.copy(), start.shape[1])
+    active = _Active(problem, start.copy())
     iteration = 0
-    while rows.size and iteration < MAX_ITERATIONS:
+    while active.rows.size and iteration < MAX_ITERATIONS:
         iteration += 1
         if iteration // PATIENCE % 2 and problem.template is not None:
-            hessian = _derivatives(problem, state, fisher=True)[2]
-        step, decrement, factor, bounded, sound = _step(problem, state, gradient, hessian)
+            active.hessian = _derivatives(active.problem, active.state, fisher=True)[2]
+        step, decrement, factor, bounded, sound = _step(active.problem, active.state, active.gradient, active.hessian)
         done = decrement < 2 * TOLERANCE
-        stop = done | (fraction < SMALLEST_STEP) | ~sound
+        stop = done | (active.fraction < SMALLEST_STEP) | ~sound
         if stop.any():
-            even = _evenness(factor, problem.size) < MOST_UNEVEN
-            result.record(rows, stop, state, value, factor, done & sound, even, bounded)
-            keep = np.flatnonzero(~stop)
-            rows, problem = rows[keep], problem.take(keep)
-            state, step, gradient, hessian = state[:, keep], step[:, keep], gradient[:, keep], hessian[:, keep]
-            value, fraction = value[keep], fraction[keep]
-            if not rows.size:
-                break
-        trial = _clip(problem, state + fraction * step)
-        new_value, new_gradient, new_hessian = _derivatives(problem, trial)
-        better = new_value <= value + 1e-10 + 1e-13 * np.abs(value)
-        if better.all():
-            state, value, gradient, hessian, fraction = trial, new_value, new_gradient, new_hessian, np.ones(rows.size)
-            continue
-        state = np.where(better, trial, state)
-        value = np.where(better, new_value, value)
-        gradient = np.where(better, new_gradient, gradient)
-        hessian = np.where(better, new_hessian, hessian)
-        fraction = np.where(better, 1.0, 0.4 * fraction)
-    if rows.size:
-        _, _, factor, bounded, _ = _step(problem, state, gradient, hessian)
-        result.record(
-            rows,
-            np.ones(rows.size, bool),
-            state,
-            value,
-            factor,
-            np.zeros(rows.size, bool),
-            np.zeros(rows.size, bool),
-            bounded,
-        )
+            result.record(active, stop, factor, done & sound, bounded)
+            active.keep(np.flatnonzero(~stop))
+            step = step[:, ~stop]
+        if active.rows.size:
+            active.advance(step)
+    if active.rows.size:
+        _, _, factor, bounded, _ = _step(active.problem, active.state, active.gradient, active.hessian)
+        never = np.zeros(active.rows.size, dtype=bool)
+        result.record(active, ~never, factor, never, bounded)
     return result.minimum(iteration)
+
+
+class _Active:
+    """The spectra still on their way."""
+
+    def __init__(self, problem: Problem, state: np.ndarray) -> None:
+        self.problem, self.state = problem, state
+        self.rows = np.arange(state.shape[1])
+        self.value, self.gradient, self.hessian = _derivatives(problem, state)
+        self.fraction = np.ones(state.shape[1])  # of the next step that is taken
+
+    def keep(self, which: np.ndarray) -> None:
+        self.rows, self.problem = self.rows[which], self.problem.take(which)
+        self.state, self.gradient, self.hessian = self.state[:, which], self.gradient[:, which], self.hessian[:, which]
+        self.value, self.fraction = self.value[which], self.fraction[which]
+
+    def advance(self, step: np.ndarray) -> None:
+        """Take the steps that lower −log L, and shorten the next of the others."""
+        trial = _clip(self.problem, self.state + self.fraction * step)
+        value, gradient, hessian = _derivatives(self.problem, trial)
+        better = value <= self.value + 1e-10 + 1e-13 * np.abs(self.value)
+        if better.all():
+            self.state, self.value, self.gradient, self.hessian = trial, value, gradient, hessian
+            self.fraction = np.ones(better.size)
+            return
+        self.state = np.where(better, trial, self.state)
+        self.value = np.where(better, value, self.value)
+        self.gradient = np.where(better, gradient, self.gradient)
+        self.hessian = np.where(better, hessian, self.hessian)
+        self.fraction = np.where(better, 1.0, 0.4 * self.fraction)
 
 
 class _Result:
@@ -175,19 +179,12 @@ class _Result:
         self.bounded = np.zeros(n_spectra, dtype=bool)
 
     def record(
-        self,
-        rows: np.ndarray,
-        which: np.ndarray,
-        state: np.ndarray,
-        value: np.ndarray,
-        factor: np.ndarray,
-        converged: np.ndarray,
-        even: np.ndarray,
-        bounded: np.ndarray,
+        self, active: _Active, which: np.ndarray, factor: np.ndarray, converged: np.ndarray, bounded: np.ndarray
     ) -> None:
-        target = rows[which]
-        self.state[:, target] = state[:, which]
-        self.value[target] = value[which]
+        target = active.rows[which]
+        even = _evenness(factor, active.problem.size) < MOST_UNEVEN
+        self.state[:, target] = active.state[:, which]
+        self.value[target] = active.value[which]
         self.factor[:, target] = factor[:, which]
         self.converged[target] = converged[which]
         self.determined[target] = (converged & even)[which]

@@ -67,6 +67,16 @@ def test_the_bound_of_the_signal_strength_moves_where_it_must(shape: np.ndarray,
     assert narrow.observed == pytest.approx(limit.observed, rel=0.02)
 
 
+def test_a_best_fit_beyond_the_bound_is_followed(shape: np.ndarray, family: Family) -> None:
+    spectrum = spectrum_of(shape, events=20000, signal=150, seed=3)
+    spec = resonance_workspace(spectrum, family, mass=3500.0, width=0.03)
+    limit = upper_limit(spec)
+    spec["measurements"][0]["config"]["parameters"][0]["bounds"] = [[0.0, 20.0]]
+    narrow = upper_limit(spec)
+    assert narrow.best_fit == pytest.approx(limit.best_fit, rel=1e-3)
+    assert narrow.observed == pytest.approx(limit.observed, rel=0.02)
+
+
 def test_discovery_p_value_is_that_of_the_bump_hunt(shape: np.ndarray, family: Family) -> None:
     """Capped for a deficit; within 0.15σ of the free fit for an excess."""
     masses = np.array([2900.0, 3500.0])
