@@ -58,6 +58,7 @@ def _process(run: SearchRun) -> Iterator[str]:
     for name, result in process(run).items():
         skipped = f", {len(result.summary['skipped'])} files skipped" if result.summary["skipped"] else ""
         yield f"{name}: {result.n_events:,} events, {result.n_selected:,} selected{skipped} ({result.directory})"
+        yield f"{name}: cutflow {result.describe_cutflow()}"
 
 
 def _train(run: SearchRun) -> Iterator[str]:

@@ -47,10 +47,23 @@ class Processed:
         return dict(self.summary["cutflow"])
 
     def events(self, names: list[str]) -> Events:
-        """Read columns of the nominal variation, weighted to σ·L where the catalogue gives both."""
+        """Read columns of the nominal variation, weighted to σ·L where the catalogue gives both.
+
+        Raises StageError where no event was selected.
+        """
+        if self.n_selected == 0:
+            raise StageError(
+                f"No event of {self.name!r} passes the selection ({self.describe_cutflow()}). Loosen the cuts under "
+                "`processing:` or check that momenta are in GeV."
+            )
         return load_events(
             self.directory / "columns", self.summary["parts"].get("nominal", []), names, scale=self._weight_scale()
         )
+
+    def describe_cutflow(self) -> str:
+        """Return the events left after each cut, in one line."""
+        steps = self.cutflow().get("nominal", {})
+        return ", ".join(f"{cut}: {numbers['events']:,}" for cut, numbers in steps.items()) or "no event was read"
 
     def _weight_scale(self) -> float:
         if self.entry.cross_section is None or self.entry.luminosity is None:
@@ -65,7 +78,7 @@ class Processed:
 
 
 def process(run: SearchRun) -> dict[str, Processed]:
-    """Process every data set of a search that is not processed already; raise StageError where nothing survives."""
+    """Process every data set of a search that is not processed already."""
     return {name: processed(run, name) for name in datasets_of(run.search)}
 
 
@@ -88,13 +101,7 @@ def _process(run: SearchRun, name: str) -> Processed:
     summary = read_json(directory / "summary.json")
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
-    result = Processed(name, entry, directory, key, summary)
-    if result.n_selected == 0:
-        raise StageError(
-            f"No event of {name!r} passes the selection: {_describe_cutflow(result)}. Loosen the cuts under "
-            "`processing:` or check that momenta are in GeV."
-        )
-    return result
+    return Processed(name, entry, directory, key, summary)
 
 
 def _identity(file: str) -> list[Any]:
@@ -104,11 +111,6 @@ def _identity(file: str) -> list[Any]:
     path = Path(file)
     stat = path.stat() if path.exists() else None
     return ["/".join(path.parts[-2:]), stat.st_size if stat else None, stat.st_mtime_ns if stat else None]
-
-
-def _describe_cutflow(result: Processed) -> str:
-    steps = result.cutflow().get("nominal", {})
-    return ", ".join(f"{cut}: {numbers['events']}" for cut, numbers in steps.items()) or "no event was read"
 
 
 def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], folder: Path) -> None:

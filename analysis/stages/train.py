@@ -136,7 +136,7 @@ def _save_scores(path: Path, scores: Scores, fold_index: np.ndarray, n_searched:
     }
     if scores.members is not None:
         arrays |= {"members": scores.members[:n_searched], "spare_members": scores.members[n_searched:]}
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def measure(events: Events, scores: Scores, window: WindowSettings | None) -> dict[str, dict[str, Any]]:
