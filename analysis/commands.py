@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from analysis.errors import CatalogueError, ConfigurationError
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
 from analysis.store import exclusive
 from analysis.validation import validated
+
+logger = logging.getLogger(__name__)
 
 
 def library_errors() -> tuple[type[Exception], ...]:
@@ -82,14 +85,28 @@ def _search_of_files(options: argparse.Namespace) -> Search:
     return validated(Search, content, source="the command line")
 
 
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Append what the packages log to a file, with times, while a command runs."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
 def stage(options: argparse.Namespace) -> None:
     """Run a search up to the stage that the command names."""
     from analysis.pipeline import run_until
 
     run = build_run(options)
-    with exclusive(run.out):
+    with exclusive(run.out), logged(run.out / "log.txt"):
         for line in run_until(run, options.stage):
-            print(line)
+            logger.info(line)
+            print(line, flush=True)
 
 
 def export(options: argparse.Namespace) -> None:
