@@ -138,11 +138,17 @@ class Detector(abc.ABC):
         return {"detector": type(self).__name__, "settings": dataclasses.asdict(self.settings)}
 
     def role(self, samples: Mapping[str, Sample], name: str) -> Sample:
-        """The sample of a role; TrainingError where it is missing or empty."""
+        """The sample of a role; TrainingError where it is missing or empty, or its weights sum to nothing."""
         if name not in samples:
             raise TrainingError(f"{type(self).__name__} needs a sample of role {name!r}: got {sorted(samples)}")
         if not len(samples[name]):
             raise TrainingError(f"the sample of role {name!r} has no events: {type(self).__name__} cannot train")
+        total = float(np.sum(samples[name].weight))
+        if not total > 0:
+            raise TrainingError(
+                f"the event weights of the sample of role {name!r} sum to {total:g}: training needs a positive sum; "
+                "check the cross section and the generator weights"
+            )
         return samples[name]
 
 

@@ -27,8 +27,8 @@ class Standardiser:
             TrainingError: a feature that is constant, named.
         """
         mean = np.average(x, axis=0, weights=weights)
-        scale = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
-        constant = np.ptp(x, axis=0) == 0
+        scale = np.sqrt(np.maximum(np.average((x - mean) ** 2, axis=0, weights=weights), 0))
+        constant = ~(scale > 1e-12 * np.abs(mean))
         if constant.any():
             i = int(np.argmax(constant))
             raise TrainingError(

@@ -38,12 +38,6 @@ class Sample:
         _check_lengths(self)
         for name in ("mass", "weight"):
             _check_finite(name, getattr(self, name))
-        total = float(np.sum(self.weight))
-        if len(self) and not total > 0:
-            raise TrainingError(
-                f"the event weights of a sample of {len(self)} events sum to {total:g}: "
-                "a detector needs a positive sum; check the cross section and the generator weights"
-            )
 
     def __len__(self) -> int:
         return len(self.mass)

@@ -144,8 +144,11 @@ class Tagger:
         return x if self._slices is None else self._slices.apply(x, mass)
 
     def _refuse_mass(self, x: np.ndarray, mass: np.ndarray) -> None:
-        same = [name for name, column in zip(self.settings.features, x.T, strict=True) if np.array_equal(column, mass)]
-        if same:
-            raise TrainingError(
-                f"feature {same[0]!r} is the resonance mass: its selection feeds a bump hunt; remove it"
-            )
+        """Refuse a feature that is the resonance mass in any unit or precision."""
+        centred = mass - mass.mean()
+        for name, column in zip(self.settings.features, (x - x.mean(axis=0)).T, strict=True):
+            scale = np.sqrt((column**2).sum() * (centred**2).sum())
+            if scale > 0 and abs((column * centred).sum()) > (1 - 1e-9) * scale:
+                raise TrainingError(
+                    f"feature {name!r} is the resonance mass: its selection feeds a bump hunt; remove it"
+                )

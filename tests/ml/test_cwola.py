@@ -49,9 +49,10 @@ def test_the_mass_places_events_but_is_no_input(
     sample = tiny[0]
     elsewhere = dataclasses.replace(sample, mass=sample.mass * 2)
     assert np.array_equal(trained.score(elsewhere).event, trained.score(sample).event)
-    disguised = dataclasses.replace(sample, columns={**sample.columns, "j1_m": sample.mass})
-    with pytest.raises(TrainingError, match="feature 'j1_m' is the resonance mass"):
-        train(disguised, window)
+    for disguise in (sample.mass, (sample.mass / 1000).astype(np.float32)):
+        disguised = dataclasses.replace(sample, columns={**sample.columns, "j1_m": disguise})
+        with pytest.raises(TrainingError, match="feature 'j1_m' is the resonance mass"):
+            train(disguised, window)
 
 
 def test_only_window_and_sidebands_train(tiny: tuple[Sample, np.ndarray], window: Window, trained: Detector) -> None:
@@ -143,6 +144,15 @@ def test_what_cannot_be_trained_on_is_named(
         del columns["j1_m"]
     with pytest.raises(TrainingError, match=message):
         train(dataclasses.replace(sample, columns=columns), change.get("window", window))
+
+
+def test_weights_that_sum_to_nothing_are_named(tiny: tuple[Sample, np.ndarray], window: Window) -> None:
+    weightless = dataclasses.replace(tiny[0], weight=np.zeros(len(tiny[0])))
+    with pytest.raises(TrainingError, match="weights of the sample of role 'data' sum to 0"):
+        train(weightless, window)
+    masses = tiny[0].mass
+    with pytest.raises(TrainingError, match="the weights of class 0 sum to 0"):
+        train(dataclasses.replace(tiny[0], weight=np.where(window.in_signal(masses), 0.0, 1.0)), window)
 
 
 def test_an_empty_or_absent_sample_is_named(tiny: tuple[Sample, np.ndarray], window: Window) -> None:

@@ -32,14 +32,10 @@ def test_a_missing_feature_suggests_the_nearest_name(tiny: tuple[Sample, np.ndar
         tiny[0].features(["j1_tau12"])
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "message"), [("mass", np.nan, "'mass' is NaN"), ("weight", 0.0, "sum to 0")]
-)
-def test_masses_and_weights_are_checked_at_once(
-    tiny: tuple[Sample, np.ndarray], field: str, value: float, message: str
-) -> None:
-    with pytest.raises(TrainingError, match=message):
-        dataclasses.replace(tiny[0], **{field: np.full(len(tiny[0]), value)})
+@pytest.mark.parametrize("field", ["mass", "weight"])
+def test_masses_and_weights_are_checked_at_once(tiny: tuple[Sample, np.ndarray], field: str) -> None:
+    with pytest.raises(TrainingError, match=f"'{field}' is NaN"):
+        dataclasses.replace(tiny[0], **{field: np.full(len(tiny[0]), np.nan)})
 
 
 def test_selecting_keeps_columns_rows_and_batches_together(tiny: tuple[Sample, np.ndarray]) -> None:
