@@ -115,5 +115,6 @@ def write_hepdata(run: SearchRun) -> list[Path]:
 
 def _figures(kind: str, names: Sequence[str]) -> str:
     """Name the figures that show a table; HEPData takes 256 characters."""
-    text = f"Figures {', '.join(f'{kind}-{name}' for name in names)} of the report"
+    plural = "s" if len(names) > 1 else ""
+    text = f"Figure{plural} {', '.join(f'{kind}-{name}' for name in names)} of the report"
     return text if len(text) <= 256 else f"Figures {kind}-* of the report"

@@ -42,6 +42,7 @@ def _published(run: SearchRun, hunted: Hunted, entries: list[dict[str, Any]]) ->
         local_p0=np.array(found["scan"]["local_p0"], dtype=float),
         local_z=np.array(found["scan"]["local_z"], dtype=float),
         limits=tuple(_limit(entry) for entry in entries),
+        simulated=_is_simulated(run, hunted.sample),
         limit_unit=entries[0]["unit"] if entries else "selected events",
         limit_width=entries[0]["width"] if entries else None,
         note=" ".join(filter(None, (_what_is_searched(run, hunted.sample), _describe_fit(found["background"])))),
@@ -82,11 +83,15 @@ def _describe_excess(found: dict[str, Any]) -> str:
     )
 
 
+def _is_simulated(run: SearchRun, sample: str) -> bool:
+    """Return whether all events are simulated: only those know their truth."""
+    return searched(run, sample).truth_known or source_of(run, sample).recipe is not None
+
+
 def _what_is_searched(run: SearchRun, name: str) -> str:
-    """Say where the events are not collision data (only simulation knows its truth), and how much signal they hold."""
+    """Say where the events are not collision data, and how much signal they hold."""
     sample = searched(run, name)
-    simulated = sample.truth_known or source_of(run, name).recipe is not None
-    text = "All events are simulated." if simulated else ""
+    text = "All events are simulated." if _is_simulated(run, name) else ""
     if sample.counts is None or sample.counts.n_signal == 0:
         return text
     mixture = run.search.mixtures.get(name)
@@ -110,8 +115,9 @@ def describe_search(run: SearchRun) -> str:
     """Return what stands where a paper's abstract would: the search, its data sets and its program."""
     data = "; ".join(_describe_dataset(name, run.catalogue.entry(name)) for name in datasets_of(run.search))
     title = run.search.title or f"Search {run.search.name}"
+    contents = [f"{name}: {text} " for name in run.search.data if (text := _what_is_searched(run, name))]
     return (
-        f"{title.rstrip('.')}: a search for a resonance in the dijet mass. Data sets: {data}. "
+        f"{title.rstrip('.')}: a search for a resonance in the dijet mass. Data sets: {data}. {''.join(contents)}"
         f"Made with darkhorse {metadata.version('darkhorse')}, seed {run.search.seed}."
     )
 

@@ -55,6 +55,7 @@ class PublishedSelection:
         limit_unit: "selected events" or "fb".
         limit_width: relative width of the resonance in the limits.
         luminosity: fb⁻¹, or None where it has no meaning.
+        simulated: whether no event comes from a collision; every column then says so.
         note: about the spectrum and its fit. scan_note: about the scan.
 
     Raises:
@@ -77,6 +78,7 @@ class PublishedSelection:
     limit_unit: str = "selected events"
     limit_width: float | None = None
     luminosity: float | None = None
+    simulated: bool = False
     note: str = ""
     scan_note: str = ""
 
@@ -98,6 +100,7 @@ class PublishedSelection:
         return [
             ("SQRT(S)", float(self.sqrt_s), "GeV"),
             *luminosity,
+            *([("Events", "simulated", "")] if self.simulated else []),
             ("Sample", self.sample, ""),
             ("Selection", self.name, ""),
             ("Detector", self.detector or "none (inclusive)", ""),

@@ -179,11 +179,13 @@ def test_hepdata_says_what_was_searched(run: SearchRun, submission: tuple[dict[s
     assert "S/sqrt(B)" in description
     assert documents[0]["comment"] == describe_search(run)
     assert "A small search" in documents[0]["comment"]
+    assert "mixed: All events are simulated." in documents[0]["comment"]
     qualifiers = {
         one["name"]: one["value"] for one in tables[f"Spectrum {SELECTION}"]["dependent_variables"][0]["qualifiers"]
     }
     assert qualifiers == {
         "SQRT(S)": 13000.0,
+        "Events": "simulated",
         "Sample": "mixed",
         "Selection": SELECTION,
         "Detector": "none (inclusive)",
