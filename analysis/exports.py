@@ -23,11 +23,19 @@ from analysis.store import write_atomically
 
 
 def write_histograms(run: SearchRun) -> list[Path]:
-    """Write every histogram of a search to histograms.root (TH1) and histograms.json (UHI); return both paths."""
+    """Write every histogram of a search to histograms.root (TH1) and histograms.json (UHI); return both paths.
+
+    Files that hold the same already are left alone.
+    """
     histograms = {**_processor_histograms(run), **_spectra(run)}
     content = json.dumps(histograms, default=uhi.io.json.default)
-    as_json = write_atomically(run.out / "histograms.json", content)
-    return [_write_root(run.out / "histograms.root", histograms), as_json]
+    as_root, as_json = run.out / "histograms.root", run.out / "histograms.json"
+    if not (as_root.is_file() and as_json.is_file() and as_json.read_text() == content):
+        # the ROOT file first and the JSON file not before it is whole: what the one says then holds for both
+        as_json.unlink(missing_ok=True)
+        _write_root(as_root, histograms)
+        write_atomically(as_json, content)
+    return [as_root, as_json]
 
 
 def _processor_histograms(run: SearchRun) -> dict[str, hist.Hist]:

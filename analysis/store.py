@@ -108,12 +108,18 @@ class Store:
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all; raise OSError (full disk, read-only folder) leaving what was there."""
+    """Write a file whole or not at all; raise OSError (full disk, read-only folder) leaving what was there.
+
+    A file that holds the same already is left alone.
+    """
+    encoded = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() == encoded:
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(encoded)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -132,7 +138,7 @@ def write_json(path: Path, content: Any) -> Path:
 def exclusive(directory: Path) -> Iterator[None]:
     """Hold the output folder for one run; raise StageError when another run holds it."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
+    with (directory / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,8 +25,9 @@ def draw_figures(run: SearchRun) -> list[ReportFigure]:
     return list(run.once("figures", lambda: _draw(run)))
 
 
-def _draw(run: SearchRun) -> list[ReportFigure]:
-    key = content_key(
+def figures_key(run: SearchRun) -> str:
+    """Return a key of everything that the figures show."""
+    return content_key(
         run.config_key,
         [searched(run, name).key for name in run.search.data],
         [found.key for found in train(run).values()],
@@ -34,6 +35,10 @@ def _draw(run: SearchRun) -> list[ReportFigure]:
         limit(run),
         code_key("analysis"),
     )
+
+
+def _draw(run: SearchRun) -> list[ReportFigure]:
+    key = figures_key(run)
     index = run.out / "figures" / "index.json"
     done = read_json(index) if index.is_file() else {}
     figures = [ReportFigure(**entry) for entry in done.get("figures", [])] if done.get("key") == key else []

@@ -6,18 +6,27 @@ from pathlib import Path
 
 from analysis.context import SearchRun, read_json
 from analysis.report.render import render_report
-from analysis.stages.figures import draw_figures
-from analysis.store import library_versions
+from analysis.stages.figures import draw_figures, figures_key
+from analysis.store import code_key, content_key, library_versions, write_atomically
 
 
 def report(run: SearchRun) -> Path:
-    """Write report/index.html from results.json and the figures; return its path."""
+    """Write report/index.html from results.json and the figures unless it shows the same already; return its path."""
+    results = read_json(run.out / "results.json")
+    settings = run.search.model_dump(mode="json")
+    key = content_key(results, figures_key(run), settings, library_versions(), code_key("analysis"))
+    page, made_from = run.out / "report" / "index.html", run.out / "report" / ".key"
+    if page.is_file() and made_from.is_file() and made_from.read_text() == key:
+        return page
+    made_from.unlink(missing_ok=True)
     log = run.out / "log.txt"
-    return render_report(
-        read_json(run.out / "results.json"),
+    page = render_report(
+        results,
         draw_figures(run),
         directory=run.out,
-        settings=run.search.model_dump(mode="json"),
+        settings=settings,
         versions=library_versions(),
-        log=log.read_text() if log.is_file() else "",
+        log=log.read_text(errors="replace") if log.is_file() else "",
     )
+    write_atomically(made_from, key)
+    return page
