@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from analysis.catalogue import Catalogue
 from analysis.config import Dataset, Search
 from analysis.context import ExecutorChoice, RunOptions, SearchRun, datasets_of
 from analysis.errors import CatalogueError, ConfigurationError
+from analysis.logs import logged
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
 from analysis.store import exclusive
 from analysis.validation import validated
@@ -46,8 +48,7 @@ def progress_bar(label: str, *, unit: str = "it") -> Iterator[Callable[[int, int
 
 def build_run(options: argparse.Namespace) -> SearchRun:
     """Return the run that the options of a search command describe; raise ConfigurationError or CatalogueError."""
-    if options.workers < 1:
-        raise ConfigurationError(f"--workers {options.workers} is not a number of workers: give 1 or more.")
+    _check_workers(options.workers)
     if getattr(options, "files", None):
         search, path = _search_of_files(options), None
     elif options.search is None:
@@ -58,7 +59,7 @@ def build_run(options: argparse.Namespace) -> SearchRun:
     for name in datasets_of(search):
         catalogue.entry(name)
     interactive = sys.stderr.isatty()
-    choice = ExecutorChoice(options.executor, options.workers, options.scheduler, progress=interactive)
+    choice = ExecutorChoice(_executor(options), options.workers, options.scheduler, progress=interactive)
     out = options.out or Path("out") / search.name
     return SearchRun(
         search,
@@ -67,16 +68,35 @@ def build_run(options: argparse.Namespace) -> SearchRun:
     )
 
 
+def _check_workers(workers: int) -> None:
+    if workers < 1:
+        raise ConfigurationError(f"--workers {workers} is not a number of workers: give 1 or more.")
+
+
+def _executor(options: argparse.Namespace) -> str:
+    if options.scheduler is not None and options.executor not in (None, "dask"):
+        raise ConfigurationError(
+            f"--scheduler names a Dask scheduler, which --executor {options.executor} would not use: leave one out."
+        )
+    return str(options.executor or ("dask" if options.scheduler is not None else "futures"))
+
+
 def load_search_catalogue(search: Search, path: Path | None, data: Path) -> Catalogue:
     """Return the catalogue of a search, with the search's own `datasets` laid over it."""
     file = find_catalogue(search, beside=path)
-    base = path.parent if path is not None and search.datasets else file.parent
-    return Catalogue(load_catalogue(file, search.datasets), data, base=base)
+    entries = load_catalogue(file, search.datasets, beside=path)
+    return Catalogue(entries, data, base=file.parent)
 
 
 def _search_of_files(options: argparse.Namespace) -> Search:
     """Return a search that only processes the files named on the command line."""
-    entry: dict[str, Any] = {"files": [str(Path(file).resolve()) for file in options.files], "format": options.format}
+    if options.search is not None:
+        raise ConfigurationError(
+            f"Process either the search {options.search} or --files, not both. `--set processing.…` changes the "
+            "settings for --files."
+        )
+    files = [file if "://" in file else glob.escape(str(Path(file).resolve())) for file in options.files]
+    entry: dict[str, Any] = {"files": files, "format": options.format}
     if options.tree:
         entry["tree"] = options.tree
     content: dict[str, Any] = {"name": "files", "data": ["files"], "datasets": {"files": entry}}
@@ -85,25 +105,12 @@ def _search_of_files(options: argparse.Namespace) -> Search:
     return validated(Search, content, source="the command line")
 
 
-@contextlib.contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """Append what the packages log to a file, with times, while a command runs."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
-
-
 def stage(options: argparse.Namespace) -> None:
     """Run a search up to the stage that the command names."""
     from analysis.pipeline import run_until
 
     run = build_run(options)
-    with exclusive(run.out), logged(run.out / "log.txt"):
+    with exclusive(run.out), logged(run.out / "log.txt", native=not options.debug):
         for line in run_until(run, options.stage):
             logger.info(line)
             print(line, flush=True)
@@ -163,6 +170,9 @@ def _origin(entry: Dataset) -> str:
 
 def generate(options: argparse.Namespace) -> None:
     """Generate built-in samples, with the recipe's settings changed as the options say."""
+    _check_workers(options.workers)
+    if options.alias and len(options.names) > 1:
+        raise ConfigurationError(f"--as {options.alias} names one data set, but {len(options.names)} are asked for.")
     for name in options.names:
         catalogue = _recipe_catalogue(options, name)
         target = options.alias or name

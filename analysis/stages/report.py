@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.context import SearchRun, read_json
+from analysis.logs import own_lines
 from analysis.report.render import render_report
 from analysis.stages.figures import draw_figures, figures_key
 from analysis.store import code_key, content_key, library_versions, write_atomically
@@ -26,7 +27,7 @@ def report(run: SearchRun) -> Path:
         directory=run.out,
         settings=settings,
         versions=library_versions(),
-        log=log.read_text(errors="replace") if log.is_file() else "",
+        log=own_lines(log.read_text(errors="replace")) if log.is_file() else "",
     )
     write_atomically(made_from, key)
     return page
