@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -14,14 +15,17 @@ from pathlib import Path
 from analysis import commands
 from analysis.errors import DarkhorseError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
 STAGES = {
-    "run": "do everything that is not already done",
-    "process": "events to columns and histograms",
-    "train": "…and train the detectors",
-    "hunt": "…and select events and search the spectra for bumps",
-    "limit": "…and set upper limits",
-    "figures": "…and draw every figure",
-    "report": "…and write the HTML report",
+    "run": "run a whole search: everything that is not already done",
+    "process": "turn events into columns and histograms",
+    "train": "… then train the detectors",
+    "hunt": "… then select events and search the spectra for bumps",
+    "limit": "… then set upper limits",
+    "figures": "… then draw every figure",
+    "report": "… then write results.json and the HTML report",
 }
 
 
@@ -55,12 +59,22 @@ def explain(error: Exception) -> str:
     if isinstance(error, (DarkhorseError, *commands.library_errors())):
         return str(error)
     if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror or error}{where}. Nothing half-written was left; free space or choose another folder."
+        return _explain_system_error(error)
     return (
         f"unexpected {type(error).__name__}: {error}. This is a fault of the program: run again with --debug and "
         "report what it prints."
     )
+
+
+def _explain_system_error(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)  # raised by a library, in its own words
+    text = error.strerror + (f": {error.filename}" if error.filename else "")
+    if error.errno in _FULL:
+        return f"{text}. Nothing half-written was left: free space, or choose another folder with --out or --data."
+    if error.errno in _UNWRITABLE:
+        return f"{text}. Make the folder writable, or choose another one with --out or --data."
+    return f"{text}. Check the path and its permissions."
 
 
 def _set_up_logging(*, verbose: bool) -> None:
@@ -105,18 +119,31 @@ def _command(
         "--data", type=Path, default=Path(os.environ.get("DARKHORSE_DATA", "data")), metavar="DIR",
         help="folder of generated, downloaded and processed events (default: %(default)s)",
     )  # fmt: skip
-    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
-    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     return command
+
+
+def _add_making_options(command: argparse.ArgumentParser, *, settings: str) -> None:
+    """Add the options of every command that makes something."""
+    command.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: %(default)s)"
+    )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help=f"change a key of the {settings}, sub-keys joined by dots; can be repeated",
+    )  # fmt: skip
 
 
 def _add_search_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("search", nargs="?", metavar="SEARCH.yaml", help="a search file, or the name of a ready one")
+    _add_making_options(command, settings="search")
     command.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: out/<search>)")
-    command.add_argument("--executor", choices=("iterative", "futures", "dask"), default="futures")
-    command.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    command.add_argument(
+        "--executor", choices=("iterative", "futures", "dask"),
+        help="how events are processed (default: dask with --scheduler, else futures)",
+    )  # fmt: skip
+    command.add_argument("--scheduler", metavar="ADDRESS", help="address of a running Dask scheduler")
     command.add_argument("--scale", metavar="small|paper", help="one of the search's sizes")
-    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--seed", type=int, metavar="N", help="another seed than the search's")
     command.add_argument("--skip-bad-files", action="store_true", help="go on without files that cannot be read")
 
 
@@ -133,7 +160,8 @@ def _add_catalogue_commands(subparsers: argparse._SubParsersAction[argparse.Argu
     for command in (datasets, generate, fetch):
         command.add_argument("--catalogue", type=Path, metavar="FILE", help="another catalogue than datasets.yaml")
     for command in (generate, fetch):
-        command.add_argument("names", nargs="+", metavar="NAME", help="data sets of the catalogue, or search files")
+        command.add_argument("names", nargs="+", metavar="NAME", help="data sets of the catalogue")
+    _add_making_options(generate, settings="recipe")
     generate.add_argument("--events", type=int, metavar="N", help="another number of events than the recipe's")
     generate.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's")
     generate.add_argument("--as", dest="alias", metavar="NAME", help="name of the generated data set")

@@ -11,11 +11,12 @@ from analysis.errors import ConfigurationError
 from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit
-from analysis.stages.process import process
+from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import report
 from analysis.stages.results import write_results
-from analysis.stages.searched import columns_needed
 from analysis.stages.train import train
+from analysis.validation import nearest
+from ml import detector_from_settings
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,15 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
 
 
 def check_detectors(search: Search) -> None:
-    """Raise TrainingError or ConfigurationError where a detector's settings or features cannot be."""
-    columns_needed(search)
+    """Raise TrainingError, InputError or ConfigurationError where settings of detectors or processor cannot be."""
+    known = dijet_processor(search.processing, None).schema.names
+    for name, detector in search.detectors.items():
+        for feature in detector_from_settings(detector.type, detector.settings).settings.features:
+            if feature not in known:
+                raise ConfigurationError(
+                    f"The detector {name!r} asks for the feature {feature!r}, but the processed events have no such "
+                    f"column{nearest(feature, known)}"
+                )
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")

@@ -134,7 +134,31 @@ def find_catalogue(search: Search | None = None, *, beside: Path | None = None) 
     raise CatalogueError(f"No catalogue: none of {', '.join(map(str, options))} exists. Give one with `catalogue:`.")
 
 
-def load_catalogue(path: Path, extra: Mapping[str, Any] | None = None) -> dict[str, Dataset]:
-    """Read a catalogue, lay a search's own `datasets` over it, and validate every entry."""
-    content = merged(read_yaml(path), extra or {})
-    return {name: validated(Dataset, entry, source=path, prefix=str(name)) for name, entry in content.items()}
+def load_catalogue(
+    path: Path, extra: Mapping[str, Any] | None = None, *, beside: Path | None = None
+) -> dict[str, Dataset]:
+    """Read a catalogue, lay a search's own `datasets` over it, and validate every entry.
+
+    `beside` is the search file, from which relative paths of its own data sets start; None for the command line.
+    """
+    own = {name: _anchored(entry, beside.parent if beside else Path()) for name, entry in (extra or {}).items()}
+    content = merged(read_yaml(path), own)
+    sources = {name: (str(beside or "the command line"), f"datasets.{name}") for name in own}
+    entries = {}
+    for name, entry in content.items():
+        source, prefix = sources.get(name, (str(path), str(name)))
+        entries[name] = validated(Dataset, entry, source=source, prefix=prefix)
+    return entries
+
+
+def _anchored(entry: Any, folder: Path) -> Any:
+    """Return a catalogue entry with its local files below `folder`, those with absolute paths and URLs as they are."""
+    files = entry.get("files") if isinstance(entry, Mapping) else None
+    if not isinstance(files, Sequence) or isinstance(files, str):
+        return entry
+    resolved = folder.resolve()
+    return {**entry, "files": [file if _is_anchored(file) else str(resolved / file) for file in files]}
+
+
+def _is_anchored(file: Any) -> bool:
+    return not isinstance(file, str) or ":" in file.split("/")[0] or file.startswith(("/", "~"))

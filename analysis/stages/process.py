@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hist
 import uhi.io.json
+from coffea.processor.executor import ExecutorBase
 
 from analysis.config import Axis, Dataset, Processing
-from analysis.context import SearchRun, datasets_of, read_json
+from analysis.context import ExecutorChoice, SearchRun, datasets_of, read_json
 from analysis.errors import StageError
 from analysis.events import Events, load_events
 from analysis.store import code_key, content_key, library_versions, write_json
@@ -117,12 +119,11 @@ def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], 
     columns = (folder / "columns").resolve()
     choice, settings = run.options.executor, run.search.processing
     logger.info("processing %s: %d files", name, len(files))
-    with open_executor(
-        choice.kind, workers=choice.workers, scheduler=choice.scheduler, status=choice.progress
-    ) as executor:
+    with ExitStack() as workers:
         output = run_files(
             {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
-            executor=executor, chunksize=settings.chunksize, skip_bad_files=run.options.skip_bad_files,
+            executor=_open_executor(workers, choice), chunksize=settings.chunksize,
+            skip_bad_files=run.options.skip_bad_files,
         )  # fmt: skip
     results = output.results
     parts = results["parts"].get(name, {})
@@ -139,8 +140,22 @@ def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], 
     (folder / "histograms.json").write_text(histograms)
 
 
-def dijet_processor(settings: Processing, columns: Path) -> DijetProcessor:
-    """Return the processor that a search's `processing:` asks for, writing its columns below `columns`."""
+def _open_executor(workers: ExitStack, choice: ExecutorChoice) -> ExecutorBase:
+    """Return an executor that lasts as long as `workers`; raise StageError where the scheduler does not answer."""
+    opened = open_executor(choice.kind, workers=choice.workers, scheduler=choice.scheduler, status=choice.progress)
+    try:
+        return workers.enter_context(opened)
+    except (OSError, ValueError) as error:
+        if choice.scheduler is None:
+            raise
+        raise StageError(
+            f"The Dask scheduler {choice.scheduler!r} cannot be reached: {error}. Start it with `dask scheduler`, "
+            "correct --scheduler (tcp://HOST:PORT), or leave it out for a cluster on this machine."
+        ) from error
+
+
+def dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:
+    """Return the processor that a search's `processing:` asks for, writing its columns below `columns`, if given."""
     return DijetProcessor(
         jets=settings.jets,
         puppi=settings.puppi,
