@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import importlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from analysis.errors import StageError
+
+logger = logging.getLogger(__name__)
 
 MARKER = ".complete.json"
 LIBRARIES = ("awkward", "coffea", "fastjet", "keras", "numpy", "pyhf", "scikit-learn", "scipy", "tensorflow", "uproot")
@@ -82,13 +85,18 @@ class Store:
 
         With `resumable`, an unfinished folder of the same key is handed to `fill` again with what it holds.
         """
-        found = self.find(name, key)
-        if found is not None:
-            return found
         folder = self.directory / name
         partial = folder.with_name(f".{folder.name}.{key}.partial")
-        self._clear_unfinished(folder, keep=partial if resumable else None)
-        partial.mkdir(parents=True, exist_ok=True)
+        while (found := self.find(name, key)) is None:
+            partial.mkdir(parents=True, exist_ok=True)
+            with _held(partial) as mine:
+                if mine:  # else another run finished or removed it while this one waited
+                    self._fill(folder, partial, key, fill, resumable=resumable)
+                    return folder
+        return found
+
+    def _fill(self, folder: Path, partial: Path, key: str, fill: Callable[[Path], None], *, resumable: bool) -> None:
+        _clear_unfinished(folder, partial, keep=resumable)
         try:
             fill(partial)
             (partial / MARKER).write_text(json.dumps({"key": key}))
@@ -99,12 +107,52 @@ class Store:
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
-        return folder
 
-    def _clear_unfinished(self, folder: Path, *, keep: Path | None) -> None:
-        for left in folder.parent.glob(f".{folder.name}.*.partial"):
-            if left != keep:
-                shutil.rmtree(left)
+
+def _clear_unfinished(folder: Path, partial: Path, *, keep: bool) -> None:
+    """Remove what killed runs left of an artefact: what is in `partial` unless `keep`, and folders of other keys.
+
+    Errors do not matter: workers of a killed run may still be writing, and what they write no summary names.
+    """
+    for left in folder.parent.glob(f".{folder.name}.*.partial"):
+        if left != partial:
+            with _held(left, wait=False) as mine:
+                if mine:
+                    shutil.rmtree(left, ignore_errors=True)
+    for item in [] if keep else list(partial.iterdir()):
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+        else:
+            item.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an unfinished artefact against other runs; yields whether it is held and still in its place."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        locked = _lock(descriptor, folder, wait=wait)
+        yield locked and folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat())
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            return False
+        name = folder.name.removeprefix(".").rsplit(".", 2)[0]
+        logger.warning("another run is making %s: waiting for it", folder.parent / name)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        logger.debug("the file system of %s has no locks", folder)
+    return True
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:

@@ -120,3 +120,40 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
 def test_two_runs_do_not_share_an_output_folder(tmp_path: Path) -> None:
     with exclusive(tmp_path), pytest.raises(StageError, match="Another run"), exclusive(tmp_path):
         pass
+
+
+def test_two_runs_share_the_making_of_one_artefact(tmp_path: Path) -> None:
+    """The second waits for the first and takes what it made."""
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from analysis.store import Store
+
+        def fill(folder):
+            (folder / "value").write_text("theirs")
+            print("begun", flush=True)
+            time.sleep(0.5)
+
+        Store(Path(sys.argv[1])).make("a.b", "k1", fill)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "begun\n"
+        calls: list[str] = []
+        folder = Store(tmp_path).make("a.b", "k1", fill("mine", calls))
+    assert other.returncode == 0
+    assert calls == []
+    assert (folder / "value").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.b"]
+
+
+def test_the_leftovers_of_other_keys_go(tmp_path: Path) -> None:
+    (tmp_path / ".a.k0.partial").mkdir()
+    (tmp_path / ".a.k0.partial" / "value").write_text("old")
+    (tmp_path / ".a.k1.partial").mkdir()
+    (tmp_path / ".a.k1.partial" / "stray").write_text("old")
+    folder = Store(tmp_path).make("a", "k1", fill("one", []))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name for path in folder.iterdir()} == {"value", ".complete.json"}
