@@ -139,9 +139,11 @@ def load_catalogue(
 ) -> dict[str, Dataset]:
     """Read a catalogue, lay a search's own `datasets` over it, and validate every entry.
 
-    `beside` is the search file, from which relative paths of its own data sets start; None for the command line.
+    `beside` is the search file: relative paths of its own data sets start there.
     """
-    own = {name: _anchored(entry, beside.parent if beside else Path()) for name, entry in (extra or {}).items()}
+    own = dict(extra or {})
+    if beside is not None:
+        own = {name: _anchored(entry, beside.parent) for name, entry in own.items()}
     content = merged(read_yaml(path), own)
     sources = {name: (str(beside or "the command line"), f"datasets.{name}") for name in own}
     entries = {}
