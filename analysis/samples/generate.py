@@ -82,7 +82,10 @@ def generate(
         if missing:
             summary_file(directory, name).unlink(missing_ok=True)
             log.info("generating %d of %d files of %s", len(missing), len(files), name)
-            run_jobs(recipe, [(index, files[index]) for index in missing], workers=workers, progress=report)
+            try:
+                run_jobs(recipe, [(index, files[index]) for index in missing], workers=workers, progress=report)
+            finally:
+                _remove_partial(Path(directory), name)  # of workers that were stopped
         _remove_surplus(files, Path(directory), name)
         _write_summary(recipe, files, summary_file(directory, name))
     return files
@@ -137,7 +140,7 @@ def summarise(recipe: Recipe, parts: Sequence[Mapping[str, Any]]) -> dict[str, A
 def _remove_partial(directory: Path, name: str) -> None:
     """Remove what an interrupted run left behind."""
     for path in directory.glob(f".{name}*.partial"):
-        log.info("removing %s of an interrupted run", path)
+        log.info("removing %s, which is not whole", path)
         path.unlink(missing_ok=True)
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from analysis.samples.errors import GenerationError
 from analysis.samples.events import Events, b_hadrons, read_batch, stable_particles
+from analysis.samples.leading_jets import leading_jets
 from analysis.samples.particles import Candidates
 from analysis.samples.processes import pythia_settings
 from analysis.samples.recipe import Recipe
 from analysis.samples.response import detect
 from analysis.samples.veto import HOPELESS, LeadingJetVeto, hopeless
-from processors.jets import cluster_jets
 
 BATCH_EVENTS = 250
 # Attempts per event wanted, before Pythia is taken to be stuck.
@@ -116,19 +116,5 @@ def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:
     """Return which events have a hardest jet above the recipe's threshold and within its |eta|."""
     if recipe.min_leading_jet_pt is None:
         return np.ones(candidates.n_events, bool)
-    particles = ak.zip(
-        {
-            "pt": candidates.pt,
-            "eta": candidates.eta,
-            "phi": candidates.phi,
-            "mass": np.zeros(len(candidates.pt)),
-        }
-    )
-    jets = cluster_jets(
-        ak.unflatten(particles, candidates.counts()),
-        radius=recipe.jet_radius,
-        min_pt=recipe.min_leading_jet_pt,
-        count=1,
-        n_subjettiness=0,
-    )
-    return np.abs(jets.eta[:, 0]) < recipe.max_leading_jet_eta
+    jets = leading_jets(candidates, radius=recipe.jet_radius, min_pt=recipe.min_leading_jet_pt)
+    return np.abs(jets) < recipe.max_leading_jet_eta

@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
-import uproot
-
 METADATA_NAME = "darkhorse"
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata of a file written here; raise ValueError or OSError where it is not one."""
+    # imported when needed: together they take a second, which `darkhorse --help` would wait for
+    import h5py
+    import uproot
+
     try:
         if path.suffix == ".root":
             with uproot.open(path) as file:

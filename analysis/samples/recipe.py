@@ -13,7 +13,7 @@ from analysis.samples.detector import Detector
 from analysis.samples.resonance import Resonance
 
 # What a file of a given recipe holds changes with these: raise the number when generation changes.
-GENERATION_VERSION = 2
+GENERATION_VERSION = 3
 
 # Keys that the recipe itself sets, and the recipe's own name for them.
 RESERVED_SETTINGS = {

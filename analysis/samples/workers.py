@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -56,10 +58,15 @@ def _in_parallel(recipe: Recipe, jobs: Sequence[Job], *, workers: int, progress:
             theirs.close()
             processes[ours] = process
         _follow(processes, progress=progress)
-    finally:
+    except BaseException:
         for process in processes.values():
-            process.terminate()
+            process.kill()
+        raise
+    finally:
+        for connection, process in processes.items():
             process.join()
+            process.close()
+            connection.close()
 
 
 def _follow(processes: dict[Connection, SpawnProcess], *, progress: Progress | None) -> None:
@@ -88,10 +95,18 @@ def _follow(processes: dict[Connection, SpawnProcess], *, progress: Progress | N
                     progress(done)
 
 
+def _die_with_parent() -> None:
+    """End this process when its parent ends, however that happens; what is half written has a temporary name."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _work(recipe: Recipe, jobs: Sequence[Job], next_job: Any, connection: Connection) -> None:
-    """Take jobs until none is left. Writing to the pipe of a dead parent fails, which ends the worker."""
+    """Take jobs until none is left; report events made, then None, or the error that ended it."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
-    signal.signal(signal.SIGTERM, _stop)
     try:
         from analysis.samples.job import make_file
 
@@ -103,16 +118,10 @@ def _work(recipe: Recipe, jobs: Sequence[Job], next_job: Any, connection: Connec
             index, path = jobs[position]
             make_file(recipe, index, path, progress=connection.send)
         connection.send(None)
-    except BrokenPipeError:
-        return
     except (GenerationError, OSError) as error:
         connection.send(error)
     except Exception as error:
         connection.send(GenerationError(f"A generating process failed: {type(error).__name__}: {error}"))
-
-
-def _stop(*_: object) -> None:
-    raise SystemExit(1)
 
 
 def _cause(code: int | None) -> str:

@@ -47,13 +47,16 @@ def write_events(
     """Write `batches` one after the other to `path`; `truth` is 1 for signal, 0 for background."""
     text = json.dumps(metadata, sort_keys=True)
     if format == "root":
-        write_root(path, batches, truth=truth, metadata=text)
+        write_root(path, batches, truth=truth, block=metadata["index"] + 1, metadata=text)
     else:
         write_lhco(path, batches, truth=truth, metadata=text)
 
 
-def write_root(path: Path, batches: Sequence[Events], *, truth: int, metadata: str) -> None:
-    """Write the TTree `Events` with NanoAOD-like branches, and the metadata as a TObjString."""
+def write_root(path: Path, batches: Sequence[Events], *, truth: int, block: int, metadata: str) -> None:
+    """Write the TTree `Events` with NanoAOD-like branches, and the metadata as a TObjString.
+
+    Events are numbered from 1 in luminosity block `block` of run 1.
+    """
     identity = uuid.uuid5(uuid.NAMESPACE_OID, metadata)
     # given an open file, uproot does not write the (temporary) name into it
     sink = path.open("w+b")
@@ -61,7 +64,8 @@ def write_root(path: Path, batches: Sequence[Events], *, truth: int, metadata: s
         file[METADATA_NAME] = metadata
         file.mktree("Events", _branch_types(), title="Events")
         # one basket per branch: small ones cost more to read than the events
-        file["Events"].extend(_joined([_branches(batch, truth=truth) for batch in batches]))
+        branches = _joined([_branches(batch, truth=truth) for batch in batches])
+        file["Events"].extend(_numbers(len(branches["truth"]), block=block) | branches)
     fix_dates(path)
 
 
@@ -98,6 +102,9 @@ def _branch_types() -> dict[str, Any]:
     return {
         "PFCands": _jagged(candidate),
         "GenBHadron": _jagged(hadron),
+        "run": "uint32",
+        "luminosityBlock": "uint32",
+        "event": "uint64",
         "MET_pt": "float32",
         "MET_phi": "float32",
         "genWeight": "float32",
@@ -130,6 +137,15 @@ def _branches(events: Events, *, truth: int) -> dict[str, Any]:
         "MET_phi": met_phi.astype(np.float32),
         "genWeight": events.weight.astype(np.float32),
         "truth": np.full(candidates.n_events, truth, np.int32),
+    }
+
+
+def _numbers(n_events: int, *, block: int) -> dict[str, Any]:
+    """Return the branches that identify an event in NanoAOD."""
+    return {
+        "run": np.ones(n_events, np.uint32),
+        "luminosityBlock": np.full(n_events, block, np.uint32),
+        "event": np.arange(1, n_events + 1, dtype=np.uint64),
     }
 
 
