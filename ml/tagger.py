@@ -37,7 +37,7 @@ class TaggerSettings:
 
     features: tuple[str, ...] = DEFAULT_FEATURES
     classifier: ClassifierName = "mlp"
-    members: int = 4
+    members: int = 8
     decorrelation: Literal["none", "ratio", "slices"] = "none"
     ratio_features: tuple[str, ...] | None = None
     slices: int = 5
