@@ -9,6 +9,7 @@ import numpy as np
 import pythia8mc
 from numpy.typing import NDArray
 
+from analysis.samples.angles import LongitudinalAngles
 from analysis.samples.errors import GenerationError
 from analysis.samples.events import Events, b_hadrons, read_batch, stable_particles
 from analysis.samples.leading_jets import leading_jets
@@ -30,14 +31,15 @@ class Generator:
     """
 
     def __init__(self, recipe: Recipe, *, seeds: np.random.SeedSequence) -> None:
-        pythia_seed, detector_seed = seeds.spawn(2)
+        pythia_seed, detector_seed, angle_seed = seeds.spawn(3)
         self.pythia_seed = 1 + int(pythia_seed.generate_state(1, np.uint64)[0] % np.uint64(900_000_000))
         self.recipe = recipe
         self.passed = 0
         self._failed = 0  # in a row
         self._random = np.random.default_rng(detector_seed)
         self._pythia = make_pythia(recipe, seed=self.pythia_seed)
-        self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep it alive
+        self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep the hooks alive
+        self._angles = add_angles(self._pythia, recipe, generator=np.random.default_rng(angle_seed))
         if not self._pythia.init():
             raise GenerationError(
                 f"Pythia cannot start {recipe.process} with the settings {list(recipe.settings)}: correct them. "
@@ -51,7 +53,7 @@ class Generator:
         """
         try:
             batch = self._pythia.nextBatch(attempts, MAX_ATTEMPTS)
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             raise GenerationError(
                 f"Pythia gave up generating {self.recipe.process} ({error}): its settings, or the masses and decays "
                 "of the resonances, leave it too few valid events."
@@ -79,11 +81,15 @@ class Generator:
         accepted = max(int(info.nAccepted()), 1)
         efficiency = self.passed / accepted
         sigma = 1e9 * float(info.sigmaGen())
+        tried = int(info.nSelected())
+        if self._angles is not None:  # what is not accepted for its angles was no event of the process
+            sigma *= self._angles.looked / max(self._angles.accepted, 1)
+            tried = self._angles.accepted
         relative = float(info.sigmaErr()) / float(info.sigmaGen()) if sigma > 0 else 0.0
         binomial = math.sqrt((1 - efficiency) / self.passed) if self.passed else 0.0
         value = sigma * efficiency
         return {
-            "tried": int(info.nSelected()),
+            "tried": tried,
             "passed": self.passed,
             "cross_section": value,
             "cross_section_error": value * math.hypot(relative, binomial),
@@ -108,8 +114,19 @@ def add_veto(pythia: pythia8mc.Pythia, recipe: Recipe) -> LeadingJetVeto | None:
         return None
     early = recipe.process == "qcd_dijet"
     veto = LeadingJetVeto(recipe.min_leading_jet_pt, radius=recipe.jet_radius, early=early)
-    pythia.setUserHooksPtr(veto)
+    pythia.addUserHooksPtr(veto)
     return veto
+
+
+def add_angles(
+    pythia: pythia8mc.Pythia, recipe: Recipe, *, generator: np.random.Generator
+) -> LongitudinalAngles | None:
+    """Let Pythia make the angles of the signal, where they are not isotropic; the caller keeps the hook alive."""
+    if recipe.process != "wprime_xy" or recipe.signal.angles == "isotropic":
+        return None
+    angles = LongitudinalAngles(generator)
+    pythia.addUserHooksPtr(angles)
+    return angles
 
 
 def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:

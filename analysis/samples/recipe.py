@@ -13,7 +13,7 @@ from analysis.samples.detector import Detector
 from analysis.samples.resonance import Resonance
 
 # What a file of a given recipe holds changes with these: raise the number when generation changes.
-GENERATION_VERSION = 3
+GENERATION_VERSION = 4
 
 # Keys that the recipe itself sets, and the recipe's own name for them.
 RESERVED_SETTINGS = {
@@ -44,7 +44,7 @@ class Recipe(BaseModel):
     seed: int = Field(ge=0, le=2**63 - 1)
     format: Literal["root", "lhco"] = "root"
     settings: tuple[str, ...] = ()
-    events_per_file: int = Field(default=5000, gt=0)
+    events_per_file: int = Field(default=5000, gt=0, le=20_000)
     sqrt_s: float = Field(default=13.0, gt=0, le=1000, allow_inf_nan=False)
     pt_hat_min: PositiveGeV | None = None
     min_leading_jet_pt: PositiveGeV | None = 1200.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -49,12 +50,14 @@ class Decaying(Particle):
 class Resonance(_Model):
     """W' → X⁺ Y⁰ (and its charge conjugate). Defaults: the LHC Olympics R&D signal, 3.5 / 0.5 / 0.1 TeV.
 
-    The decays of X are those of X⁺, with total charge +1; those of Y have charge 0.
+    The decays of X are those of X⁺, with total charge +1; those of Y have charge 0. `angles` are those of
+    longitudinally polarised vector bosons, which the LHC Olympics signal shows, or isotropic in every decay.
     """
 
     wprime: Particle = Particle(mass=3500.0)
     x: Decaying = Decaying(mass=500.0, decays=((2, -1), (4, -3)))
     y: Decaying = Decaying(mass=100.0, decays=((1, -1), (2, -2), (3, -3), (4, -4)))
+    angles: Literal["longitudinal", "isotropic"] = "longitudinal"
 
     @model_validator(mode="after")
     def _possible(self) -> Resonance:

@@ -5,6 +5,7 @@ Nothing in the files depends on when or where they were written: the same events
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,8 @@ def write_root(path: Path, batches: Sequence[Events], *, truth: int, block: int,
 def write_lhco(path: Path, batches: Sequence[Events], *, truth: int, metadata: str) -> None:
     """Write a pandas "fixed" frame under /df: 700 × (pT, eta, phi) and the label per event, as float64."""
     rows = np.concatenate([lhco_rows(batch, truth=truth) for batch in batches])
-    with h5py.File(path, "w", track_order=False) as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w", track_order=False) as file:
         _mark(file, GROUP | {"PYTABLES_FORMAT_VERSION": "2.1"})
         file.attrs[METADATA_NAME] = np.bytes_(metadata.encode())
         frame = file.create_group("df")
@@ -82,6 +84,7 @@ def write_lhco(path: Path, batches: Sequence[Events], *, truth: int, metadata: s
         for name, index in (("axis0", columns), ("axis1", np.arange(len(rows))), ("block0_items", columns)):
             _array(frame, name, index, chunks=(min(len(index), 8192),), attributes=ARRAY | INDEX)
         _array(frame, "block0_values", rows, chunks=(min(len(rows), ROWS_PER_CHUNK), rows.shape[1]), attributes=ARRAY)
+    path.write_bytes(content.getbuffer())  # HDF5 itself may crash where the disk is full
 
 
 def lhco_rows(events: Events, *, truth: int) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_kept_events_pass_the_filter(signal):
     assert jets.pt[:, 0].min() >= 1200
     assert np.abs(jets.eta[:, 0]).max() < 2.5
     counts = generator.counts()
-    assert 0.6 < counts["passed"] / counts["tried"] < 0.9
+    assert 0.8 < counts["passed"] / counts["tried"] < 0.98
     assert 0 < counts["cross_section_error"] < counts["cross_section"]
 
 
