@@ -19,6 +19,7 @@ RUN = ("run", "tiny.yaml", "--out", "out", "--executor", "iterative")
 # Every moment gets a child of one program, as starting Python costs more than the run.
 KILL = """
 import importlib, itertools, json, os, signal, sys
+import matplotlib.backends.backend_agg, mplhep, pyhf, sklearn.ensemble
 import analysis.pipeline, analysis.stages.figures
 from analysis.cli import main
 
@@ -48,7 +49,6 @@ for module, name, count in json.loads(sys.argv[1]):
 MOMENTS = [
     ("os", "fsync", 3),  # a part of the columns is on disk under its temporary name
     ("ml.folds", "_fit_fold", 2),
-    ("ml.folds", "_keep", 1),
     ("analysis.stages.hunt", "bump_hunt", 2),
     ("analysis.stages.limit", "upper_limit", 1),
     ("analysis.plots.saving", "_write", 3),
