@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,24 @@ class Processed:
 
 def process(run: SearchRun) -> dict[str, Processed]:
     """Process every data set of a search that is not processed already."""
-    return {name: processed(run, name) for name in datasets_of(run.search)}
+    with ExitStack() as workers:
+        # workers take seconds to start: once for all data sets, and only where one is not processed yet
+        executor = cache(partial(_open_executor, workers, run.options.executor))
+        return {name: _processed(run, name, executor) for name in datasets_of(run.search)}
 
 
 def processed(run: SearchRun, name: str) -> Processed:
     """Return one data set's processed events."""
-    return run.once(f"processed {name}", lambda: _process(run, name))
+    with ExitStack() as workers:
+        return _processed(run, name, partial(_open_executor, workers, run.options.executor))
 
 
-def _process(run: SearchRun, name: str) -> Processed:
+def _processed(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) -> Processed:
+    result: Processed = run.once(f"processed {name}", lambda: _process(run, name, executor))
+    return result
+
+
+def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) -> Processed:
     entry = run.catalogue.entry(name)
     files = run.catalogue.local_files(name)
     settings = run.search.processing
@@ -97,9 +107,7 @@ def _process(run: SearchRun, name: str) -> Processed:
         name, [_identity(file) for file in files], entry.format, entry.tree, settings.model_dump(exclude={"chunksize"}),
         run.options.skip_bad_files, code_key("processors"), library_versions(),
     )  # fmt: skip
-    directory = run.events_store.make(
-        f"{name}-{key}", key, lambda folder: _run_processor(run, name, entry, files, folder)
-    )
+    directory = run.events_store.make(f"{name}-{key}", key, partial(_run_processor, run, name, entry, files, executor))
     summary = read_json(directory / "summary.json")
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
@@ -115,16 +123,16 @@ def _identity(file: str) -> list[Any]:
     return ["/".join(path.parts[-2:]), stat.st_size if stat else None, stat.st_mtime_ns if stat else None]
 
 
-def _run_processor(run: SearchRun, name: str, entry: Dataset, files: list[str], folder: Path) -> None:
+def _run_processor(
+    run: SearchRun, name: str, entry: Dataset, files: list[str], executor: Callable[[], ExecutorBase], folder: Path
+) -> None:
     columns = (folder / "columns").resolve()
-    choice, settings = run.options.executor, run.search.processing
+    settings = run.search.processing
     logger.info("processing %s: %d files", name, len(files))
-    with ExitStack() as workers:
-        output = run_files(
-            {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
-            executor=_open_executor(workers, choice), chunksize=settings.chunksize,
-            skip_bad_files=run.options.skip_bad_files,
-        )  # fmt: skip
+    output = run_files(
+        {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
+        executor=executor(), chunksize=settings.chunksize, skip_bad_files=run.options.skip_bad_files,
+    )  # fmt: skip
     results = output.results
     parts = results["parts"].get(name, {})
     for part in (part for of_variation in parts.values() for part in of_variation):
