@@ -45,13 +45,14 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def code_key(*packages: str) -> str:
-    """Return a key of the source code of the named packages, so that a changed program redoes its work."""
+def code_key(*names: str) -> str:
+    """Return a key of the source code of packages and modules, so that a changed program redoes its work."""
     digest = hashlib.sha256()
-    for package in packages:
-        folder = Path(str(importlib.import_module(package).__file__)).parent
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    for name in names:
+        module = importlib.import_module(name)
+        source = Path(str(module.__file__))
+        for file in sorted(source.parent.rglob("*.py")) if hasattr(module, "__path__") else [source]:
+            digest.update(str(file.relative_to(source.parent)).encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 

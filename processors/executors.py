@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
+import threading
+import time
 from collections.abc import Iterator
 
 import loky
@@ -35,11 +38,29 @@ def open_executor(
     if name == "iterative":
         yield IterativeExecutor(status=status)
     elif name == "futures":
-        with loky.ProcessPoolExecutor(max_workers=workers) as pool:
+        with loky.ProcessPoolExecutor(max_workers=workers, initializer=_start_worker) as pool:
             yield FuturesExecutor(pool=pool, workers=workers, status=status)
     else:
         with _dask_client(workers, scheduler) as client:
             yield DaskExecutor(client=client, status=status)
+
+
+def _start_worker() -> None:
+    """Make a worker leave when its run was killed, and keep it when a chunk needs more memory than the first.
+
+    loky takes 300 MB of growth for a leak and restarts the worker; what the libraries keep after a chunk is bounded.
+    """
+    from loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = 2**40
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -51,6 +72,6 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[object]:
             yield client
     else:
         # a busy machine makes Dask warn that workers are slow to stop, which is no concern of the user's
-        settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+        settings = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.ERROR}
         with LocalCluster(n_workers=workers, **settings) as cluster, Client(cluster) as client:
             yield client

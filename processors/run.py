@@ -52,7 +52,8 @@ def run_files(
     file is opened and counted first. Results do not depend on the executor: outputs are merged file by file, in the
     order of the fileset.
 
-    Raises one InputError that lists every bad file with a reason, after reading all of them. With ``skip_bad_files``
+    Raises one InputError that lists every file that cannot be opened, or, when all can, every one that is damaged
+    inside, after reading them. With ``skip_bad_files``
     these are left out instead, each as a whole: a file that fails in its last chunk contributes nothing, and its
     Parquet parts are removed. A dataset of which nothing is left is still an error. Raises OutputError if columns
     cannot be written.

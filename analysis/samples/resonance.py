@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -58,6 +58,18 @@ class Resonance(_Model):
     x: Decaying = Decaying(mass=500.0, decays=((2, -1), (4, -3)))
     y: Decaying = Decaying(mass=100.0, decays=((1, -1), (2, -2), (3, -3), (4, -4)))
     angles: Literal["longitudinal", "isotropic"] = "longitudinal"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_over_defaults(cls, content: Any) -> Any:
+        """Take what a particle leaves out (its decays, say) from the default one, so that one number can be changed."""
+        if not isinstance(content, Mapping):
+            return content
+        merged = dict(content)
+        for name in ("x", "y"):
+            if isinstance(merged.get(name), Mapping):
+                merged[name] = {"decays": cls.model_fields[name].default.decays, **merged[name]}
+        return merged
 
     @model_validator(mode="after")
     def _possible(self) -> Resonance:

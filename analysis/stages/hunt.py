@@ -128,7 +128,7 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     window = search.window.signal if search.window else None
     key = content_key(
         sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
-        code_key("stats", "ml"), library_versions(),
+        code_key("stats", "ml.selection", __name__), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"hunt/{selection.identifier}", key, lambda target: _search(run, sample, scores, selection, target)

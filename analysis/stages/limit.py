@@ -36,7 +36,7 @@ def workspaces_of(run: SearchRun, hunted: Hunted) -> Path:
 
 def _limits(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> list[dict[str, Any]]:
     key = content_key(
-        hunted.key, settings.masses, settings.width, settings.level, code_key("stats"), library_versions()
+        hunted.key, settings.masses, settings.width, settings.level, code_key("stats", __name__), library_versions()
     )
     folder = run.results_store.make(
         f"limit/{hunted.identifier}", key, lambda target: _set_limits(run, hunted, settings, target)

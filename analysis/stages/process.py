@@ -105,7 +105,7 @@ def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) ->
     settings = run.search.processing
     key = content_key(
         name, [_identity(file) for file in files], entry.format, entry.tree, settings.model_dump(exclude={"chunksize"}),
-        run.options.skip_bad_files, code_key("processors"), library_versions(),
+        run.options.skip_bad_files, code_key("processors", __name__), library_versions(),
     )  # fmt: skip
     directory = run.events_store.make(f"{name}-{key}", key, partial(_run_processor, run, name, entry, files, executor))
     summary = read_json(directory / "summary.json")

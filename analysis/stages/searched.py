@@ -10,7 +10,7 @@ from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.events import Events, MixtureCounts, count_mixture, mix
 from analysis.stages.process import Processed, processed
-from analysis.store import content_key
+from analysis.store import code_key, content_key
 from ml import detector_from_settings
 from ml.sample import Sample
 
@@ -56,7 +56,7 @@ def _searched(run: SearchRun, name: str) -> Searched:
         events = source.events(names)
         known = bool(np.all(events["truth"] >= 0))
         counts = count_mixture(events, background=name, signal=None, window=window) if known else None
-        return Searched(name, events, None, counts, content_key(source.key, names))
+        return Searched(name, events, None, counts, content_key(source.key, _source()))
     sources: list[Processed] = [processed(run, mixture.background)]
     signal = None
     if mixture.signal is not None:
@@ -65,8 +65,13 @@ def _searched(run: SearchRun, name: str) -> Searched:
     events, spare = mix(mixture, sources[0].events(names), signal, window=search.window, seed=search.seed)
     counts = count_mixture(events, background=mixture.background, signal=mixture.signal, window=window)
     window_matters = search.window if mixture.of == "window" else None
-    key = content_key([source.key for source in sources], mixture, search.seed, names, window_matters)
+    key = content_key([source.key for source in sources], mixture, search.seed, window_matters, _source())
     return Searched(name, events, spare, counts, key)
+
+
+def _source() -> str:
+    """Return a key of the code that mixes events."""
+    return code_key("analysis.events", __name__)
 
 
 def columns_needed(search: Search) -> list[str]:

@@ -68,7 +68,7 @@ def trained(run: SearchRun, sample: str, detector: str) -> Trained:
 def _trained(run: SearchRun, sample_name: str, name: str) -> Trained:
     sample, settings = searched(run, sample_name), run.search.detectors[name]
     key = content_key(
-        sample.key, settings, run.search.window, run.search.seed, name, code_key("ml"), library_versions()
+        sample.key, settings, run.search.window, run.search.seed, name, code_key("ml", __name__), library_versions()
     )  # fmt: skip
     folder = run.results_store.make(
         f"train/{sample_name}-{name}", key, lambda target: _train(run, sample, name, settings, target), resumable=True

@@ -22,7 +22,7 @@ scales:
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def search_file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(SEARCH)

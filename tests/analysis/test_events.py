@@ -80,7 +80,7 @@ def test_the_seed_chooses_the_signal_and_nothing_else_does() -> None:
 
 def test_too_little_signal_says_how_much_there_is() -> None:
     background, signal = events(2000, mass=3000, truth=0, file_id=1), events(5, mass=3500, truth=1, file_id=2)
-    with pytest.raises(StageError, match="asks for 222 events of 's'.*only 5 pass"):
+    with pytest.raises(StageError, match=r"asks for 222 events of 's'.*only 5 pass"):
         mix(Mixture(background="b", signal="s", fraction=0.1), background, signal, window=None, seed=1)
 
 

@@ -86,3 +86,11 @@ def test_settings_as_a_mapping_come_last():
 def test_files_add_up():
     recipe = Recipe(**QCD | {"events": 12, "events_per_file": 5})
     assert [recipe.events_in(index) for index in range(recipe.n_files)] == [5, 5, 2]
+
+
+def test_one_number_of_a_resonance_can_be_changed_alone() -> None:
+    changed = Recipe(process="wprime_xy", events=10, seed=1, resonance={"x": {"mass": 300}}).signal
+    default = Recipe(process="wprime_xy", events=10, seed=1).signal
+    assert changed.x.mass == 300
+    assert changed.x.decays == default.x.decays
+    assert changed.y == default.y
