@@ -10,7 +10,7 @@ from pathlib import Path
 from analysis.config import Dataset
 from analysis.errors import CatalogueError
 from analysis.fetch import fetch_files
-from analysis.samples import generate, is_complete, sample_files
+from analysis.samples import generate, is_complete, missing_files, sample_files
 from analysis.validation import nearest
 
 Progress = Callable[[int, int | None], None]
@@ -74,9 +74,10 @@ class Catalogue:
         absolute = Path(pattern).expanduser()
         matches = sorted(glob.glob(str(absolute if absolute.is_absolute() else self.base / absolute), recursive=True))
         if not matches:
+            start = "" if absolute.is_absolute() else f" (relative paths start at {self.base.resolve()})"
             raise CatalogueError(
-                f"No file matches {pattern!r}, given for the data set {name!r} (relative paths start at "
-                f"{self.base.resolve()}). Correct `files:` or put the file there."
+                f"No file matches {pattern!r}, given for the data set {name!r}{start}. Correct the path or put the "
+                "file there."
             )
         return matches
 
@@ -101,8 +102,9 @@ class Catalogue:
         entry = self.entry(name)
         expected: int | None
         if entry.recipe is not None:
-            files = sample_files(entry.recipe, self.folder(name), name)
-            expected = len(files)
+            missing = {*missing_files(entry.recipe, self.folder(name), name)}
+            wanted = sample_files(entry.recipe, self.folder(name), name)
+            files, expected = [file for file in wanted if file not in missing], len(wanted)
         elif any(pattern.startswith("root://") for pattern in entry.files):
             files, expected = [], None
         else:

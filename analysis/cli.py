@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         _add_search_options(command)
         if name == "process":
             command.add_argument("--files", nargs="+", metavar="FILE", help="process these files instead of a search's")
-            command.add_argument("--format", default="darkhorse", help="format of --files (default: %(default)s)")
+            command.add_argument("--format", help="format of --files (default: darkhorse)")
             command.add_argument("--tree", help="tree in the ROOT files of --files")
     _add_export(subparsers)
     _add_catalogue_commands(subparsers)

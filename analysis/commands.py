@@ -49,6 +49,7 @@ def progress_bar(label: str, *, unit: str = "it") -> Iterator[Callable[[int, int
 def build_run(options: argparse.Namespace) -> SearchRun:
     """Return the run that the options of a search command describe; raise ConfigurationError or CatalogueError."""
     _check_workers(options.workers)
+    _refuse_options_without_effect(options)
     if getattr(options, "files", None):
         search, path = _search_of_files(options), None
     elif options.search is None:
@@ -81,6 +82,14 @@ def _executor(options: argparse.Namespace) -> str:
     return str(options.executor or ("dask" if options.scheduler is not None else "futures"))
 
 
+def _refuse_options_without_effect(options: argparse.Namespace) -> None:
+    """Raise ConfigurationError for options that the command would ignore."""
+    files = bool(getattr(options, "files", None))
+    for name in ("scale", "seed") if files else ("format", "tree"):
+        if getattr(options, name, None) is not None:
+            raise ConfigurationError(f"--{name} {'does not go' if files else 'goes only'} with --files. Leave it out.")
+
+
 def load_search_catalogue(search: Search, path: Path | None, data: Path) -> Catalogue:
     """Return the catalogue of a search, with the search's own `datasets` laid over it."""
     file = find_catalogue(search, beside=path)
@@ -96,7 +105,7 @@ def _search_of_files(options: argparse.Namespace) -> Search:
             "settings for --files."
         )
     files = [file if "://" in file else glob.escape(str(Path(file).resolve())) for file in options.files]
-    entry: dict[str, Any] = {"files": files, "format": options.format}
+    entry: dict[str, Any] = {"files": files, "format": options.format or "darkhorse"}
     if options.tree:
         entry["tree"] = options.tree
     content: dict[str, Any] = {"name": "files", "data": ["files"], "datasets": {"files": entry}}

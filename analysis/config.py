@@ -38,12 +38,22 @@ class Dataset(Model):
     luminosity: float | None = Field(None, gt=0, description="fb⁻¹")
     checksum: Mapping[str, str] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _energy_of_the_recipe(cls, content: Any) -> Any:
+        """Take √s from the recipe where the entry does not say it."""
+        recipe = content.get("recipe") if isinstance(content, Mapping) else None
+        energy = recipe.get("sqrt_s") if isinstance(recipe, Mapping) else None
+        return content if energy is None or "sqrt_s" in content else {**content, "sqrt_s": energy}
+
     @model_validator(mode="after")
     def _files_or_recipe(self) -> Dataset:
         if bool(self.files) == (self.recipe is not None):
             raise ValueError("a data set has either `files` or a `recipe`")
         if self.recipe is not None and (self.recipe.format == "lhco") != (self.format == "lhco"):
             raise ValueError(f"`format: {self.format}` contradicts `recipe.format: {self.recipe.format}`")
+        if self.recipe is not None and self.recipe.sqrt_s != self.sqrt_s:
+            raise ValueError(f"`sqrt_s: {self.sqrt_s:g}` contradicts `recipe.sqrt_s: {self.recipe.sqrt_s:g}`")
         return self
 
 
@@ -136,7 +146,6 @@ class DetectorSettings(Model):
     type: str
     folds: int = Field(5, ge=2)
     settings: Mapping[str, Any] = {}
-    samples: Mapping[str, Name] = {}
 
 
 class SpectrumSettings(Model):
@@ -146,7 +155,7 @@ class SpectrumSettings(Model):
     stop: float = Field(gt=0)
     width: float | None = Field(None, gt=0, description="bin width in GeV")
     bins: int | None = Field(None, gt=0)
-    family: str = "dijet"
+    family: Literal["dijet"] = "dijet"
     parameters: int = Field(3, ge=2, le=5)
 
     @model_validator(mode="after")
@@ -182,7 +191,7 @@ class BumpHuntSettings(Model):
 class LimitSettings(Model):
     """Masses (GeV) at which limits are set, and the selections they are set on (all when empty)."""
 
-    masses: tuple[float, ...] = ()
+    masses: tuple[float, ...] = Field(min_length=1)
     width: float = Field(0.03, gt=0)
     selections: tuple[float, ...] = ()
     level: float = Field(0.05, gt=0, lt=1)
@@ -227,6 +236,14 @@ class Search(Model):
             raise ValueError("`detectors` need a `window` with its sidebands")
         if (self.bump_hunt or self.limits) and self.spectrum is None:
             raise ValueError("`bump_hunt` and `limits` need a `spectrum`")
+        if self.limits and not self.bump_hunt:
+            raise ValueError("`limits` are set on the spectra of the `bump_hunt`: give both")
+        unknown = set(self.limits.selections if self.limits else ()) - {1.0, *self.efficiencies}
+        if unknown:
+            raise ValueError(
+                f"`limits.selections` asks for {min(unknown):g}, which is not among `efficiencies` (nor 1, the "
+                "inclusive spectrum)"
+            )
         if self.spectrum is not None:
             self._masses_inside(self.spectrum)
         if any(mixture.of == "window" for mixture in self.mixtures.values()) and self.window is None:

@@ -53,8 +53,8 @@ class SearchRun:
 
     @cached_property
     def results_store(self) -> Store:
-        """Artefacts of this search alone: models, scores, hunts, limits."""
-        return Store(self.out / "stages")
+        """Artefacts of this search alone: models with their scores, hunts, limits."""
+        return Store(self.out)
 
     @cached_property
     def events_store(self) -> Store:
@@ -64,7 +64,8 @@ class SearchRun:
     @cached_property
     def config_key(self) -> str:
         """Return a key of everything that the search file and its options say."""
-        return content_key(self.search, library_versions())
+        entries = {name: self.catalogue.entry(name) for name in datasets_of(self.search)}
+        return content_key(self.search, entries, library_versions())
 
     def bar(self, label: str) -> AbstractContextManager[Callable[..., None] | None]:
         """Return a progress callback (done, total) for something that may take seconds, None where nobody watches."""
@@ -85,11 +86,7 @@ def read_json(path: Path) -> Any:
 def datasets_of(search: Search) -> list[str]:
     """Return the data sets that a search reads, in order, each once."""
     names: list[str] = []
-    for name in (*search.data, *([search.simulation] if search.simulation else []), *_detector_samples(search)):
+    for name in (*search.data, *([search.simulation] if search.simulation else [])):
         mixture = search.mixtures.get(name)
         names += [name] if mixture is None else [mixture.background, *([mixture.signal] if mixture.signal else [])]
     return list(dict.fromkeys(names))
-
-
-def _detector_samples(search: Search) -> list[str]:
-    return [name for detector in search.detectors.values() for name in detector.samples.values()]

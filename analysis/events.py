@@ -140,7 +140,7 @@ def mix(
     if mixture.max_background is not None and mixture.max_background < len(background):
         chosen = np.sort(rng.choice(len(background), mixture.max_background, replace=False))
         background = background.take(chosen)
-    mixed = _unweighted(background, mixture.background, truth=0)
+    mixed = _unweighted(background, mixture.background)
     if signal is None or mixture.fraction == 0:
         return mixed, signal
     wanted = signal_to_inject(mixture, mixed, signal, window=window)
@@ -150,7 +150,8 @@ def mix(
             f"{mixture.of}), but only {len(signal)} pass the selection. Generate more or lower the fraction."
         )
     rows = rng.permutation(len(signal))
-    injected = _unweighted(signal.take(np.sort(rows[:wanted])), str(mixture.signal), truth=1)
+    injected = _unweighted(signal.take(np.sort(rows[:wanted])), str(mixture.signal))
+    injected = Events({**injected.columns, "truth": np.ones(wanted, dtype=mixed["truth"].dtype)})
     return joined(mixed, injected), signal.take(np.sort(rows[wanted:]))
 
 
@@ -165,11 +166,10 @@ def signal_to_inject(mixture: Mixture, background: Events, signal: Events, *, wi
     return round(mixture.fraction * background.inside(window.signal).sum() / efficiency)
 
 
-def _unweighted(events: Events, name: str, *, truth: int) -> Events:
+def _unweighted(events: Events, name: str) -> Events:
     weight = events["weight"]
     if len(weight) and not np.allclose(weight, weight[0]):
         raise StageError(
             f"The events of {name!r} carry different weights: pseudo-data can be mixed of unweighted events only."
         )
-    size = len(events)
-    return Events({**events.columns, "weight": np.ones(size), "truth": np.full(size, truth, dtype=np.int8)})
+    return Events({**events.columns, "weight": np.ones(len(events))})

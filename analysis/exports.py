@@ -79,13 +79,22 @@ def _write_root(path: Path, histograms: dict[str, Any]) -> Path:
 
 
 def write_workspaces(run: SearchRun) -> list[Path]:
-    """Copy the pyhf workspaces of all selections into workspaces/; return their paths."""
-    limit(run)
-    written = []
-    for hunted in hunt(run).values():
-        for source in sorted(workspaces_of(run, hunted).glob("*.json")):
-            written.append(write_atomically(run.out / "workspaces" / source.name, source.read_bytes()))
-    return written
+    """Copy the pyhf workspaces of all selections into workspaces/, and those of no other; return their paths."""
+    limits = {entry["selection"] for entry in limit(run)}
+    folder = run.out / "workspaces"
+    wanted = {
+        folder / source.name: source.read_bytes()
+        for identifier, hunted in hunt(run).items()
+        if identifier in limits
+        for source in sorted(workspaces_of(run, hunted).glob("*.json"))
+    }
+    for path in folder.glob("*.json"):
+        if path not in wanted:
+            path.unlink()
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
+    return list(wanted)
 
 
 def export_results(run: SearchRun, what: str) -> list[Path]:

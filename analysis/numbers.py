@@ -46,11 +46,17 @@ def format_number(value: float | None, *, digits: int = 3) -> str:
     return f"{_minus(mantissa)} × 10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
-def format_uncertain(value: float | None, uncertainty: float | None = None, *, unit: str = "") -> str:
+def format_uncertain(
+    value: float | None, uncertainty: float | None = None, *, spread: float | None = None, unit: str = ""
+) -> str:
     """A value with its uncertainty rounded to two significant digits, and the value to the same place.
+
+    A second uncertainty, the `spread`, follows the first one and is rounded to its place.
 
     >>> format_uncertain(0.91234, 0.0123), format_uncertain(12345.0, 678.0).replace(NARROW_SPACE, " ")
     ('0.912 ± 0.012', '12 350 ± 680')
+    >>> format_uncertain(10.594, 1.204, spread=0.187)
+    '10.6 ± 1.2 ± 0.2'
     """
     if value is None or math.isnan(value):
         return NONE
@@ -59,12 +65,12 @@ def format_uncertain(value: float | None, uncertainty: float | None = None, *, u
         return format_number(value) + tail
     exponent = _scientific(uncertainty, 2)[1]
     largest = _scientific(max(abs(value), uncertainty), 2)[1]
+    parts = [value, uncertainty] if spread is None or not math.isfinite(spread) else [value, uncertainty, spread]
     if -4 < largest < 6:
-        return f"{_rounded(value, 1 - exponent)} ± {_rounded(uncertainty, 1 - exponent)}{tail}"
-    scale = 10.0**largest
+        return " ± ".join(_rounded(part, 1 - exponent) for part in parts) + tail
     decimals = 1 - exponent + largest
-    both = f"({_rounded(value / scale, decimals)} ± {_rounded(uncertainty / scale, decimals)})"
-    return f"{both} × 10{str(largest).translate(_SUPERSCRIPTS)}{tail}"
+    scaled = " ± ".join(_rounded(part / 10.0**largest, decimals) for part in parts)
+    return f"({scaled}) × 10{str(largest).translate(_SUPERSCRIPTS)}{tail}"
 
 
 def format_p_value(p: float | None) -> str:
@@ -98,6 +104,8 @@ def is_bound(global_p: Mapping[str, Any] | None) -> bool:
     """
     if not global_p or global_p.get("value") is None or global_p.get("method", "toys") != "toys":
         return False
+    if isinstance(stated := global_p.get("is_bound"), bool):
+        return stated
     toys = int(global_p.get("toys") or 0)
     return toys > 0 and bool(global_p["value"] * (toys + 1) < 1.5)
 
@@ -141,6 +149,15 @@ def format_percent(fraction: float | None, *, digits: int = 3) -> str:
     if fraction is None or math.isnan(fraction):
         return NONE
     return f"{format_number(100 * fraction, digits=digits)}%"
+
+
+def format_confidence(level: float) -> str:
+    """The confidence of an upper limit whose CLs falls to `level`.
+
+    >>> format_confidence(0.05), format_confidence(0.1)
+    ('95%', '90%')
+    """
+    return f"{100 * (1 - level):g}%"
 
 
 def mathtext_p(p: float) -> str:

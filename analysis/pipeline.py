@@ -14,9 +14,10 @@ from analysis.stages.limit import limit
 from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import report
 from analysis.stages.results import write_results
-from analysis.stages.train import train
+from analysis.stages.train import as_window, train
 from analysis.validation import nearest
 from ml import detector_from_settings
+from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +49,17 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
 
 def check_detectors(search: Search) -> None:
     """Raise TrainingError, InputError or ConfigurationError where settings of detectors or processor cannot be."""
-    known = dijet_processor(search.processing, None).schema.names
+    dijet_processor(search.processing, None)
+    as_window(search.window)
+    known = [
+        name for name in HISTOGRAM_COLUMNS if name != "mjj"
+    ]  # what identifies an event, or its truth, is no feature
     for name, detector in search.detectors.items():
         for feature in detector_from_settings(detector.type, detector.settings).settings.features:
             if feature not in known:
                 raise ConfigurationError(
-                    f"The detector {name!r} asks for the feature {feature!r}, but the processed events have no such "
-                    f"column{nearest(feature, known)}"
+                    f"The detector {name!r} asks for the feature {feature!r}, which is not a feature of the processed "
+                    f"events{nearest(feature, known)}"
                 )
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:

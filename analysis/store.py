@@ -10,6 +10,8 @@ import importlib
 import json
 import logging
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +64,16 @@ def library_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in LIBRARIES}
 
 
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of every library that the project asks for, for the record."""
+    names = [
+        re.split(r"[<>=!~;\\[ ]", requirement)[0]
+        for requirement in metadata.requires("darkhorse") or ()
+        if "extra ==" not in requirement
+    ]
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in sorted(names)}
+
+
 class Store:
     """Artefacts below one folder, each a folder of files with a marker that is written last.
 
@@ -106,6 +118,7 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
         if folder.exists():
+            (folder / MARKER).unlink(missing_ok=True)  # first: a removal that is cut short must not look whole
             shutil.rmtree(folder)
         partial.rename(folder)
 

@@ -173,6 +173,7 @@ def _keep(detector: Detector, history: History, kept: Path, key: str) -> None:
     detector.save(temporary)
     (temporary / "fold.json").write_text(json.dumps({"key": key, "history": history.to_dict()}))
     if kept.exists():
+        (kept / "fold.json").unlink(missing_ok=True)  # first: a removal that is cut short must not look whole
         shutil.rmtree(kept)
     temporary.rename(kept)
 

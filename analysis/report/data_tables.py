@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import NONE, format_count, format_number, format_percent, format_window
+from analysis.numbers import NONE, format_count, format_number, format_percent, format_uncertain, format_window
 from analysis.report.quantities import Quantity, entries, number, part, scalar_text
-from analysis.report.table import Table, build
+from analysis.report.table import CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, build, has_content
 
 LABELS_NOTE = "† uses truth labels: reference only, never a result of the search."
+MEASURED_NOTE = (
+    "Figures of merit come from the truth: value ± statistical uncertainty ± spread over the members of the ensemble, "
+    "on n_S signal and n_B background events (those that pass, for working points). The largest SIC is taken where at "
+    "least 20 background events pass."
+)
+BOUND_NOTE = "“>”: no background event passes, so ε_B is taken as one event and the value is a lower bound."
+_MEASURED: tuple[tuple[str, str], ...] = (
+    ("auc", "AUC"),
+    ("max_sic", "Largest SIC"),
+    ("sic_at_0.5", "SIC at ε_S = 0.5"),
+    ("background_rejection_at_0.5", "1/ε_B at ε_S = 0.5"),
+)
 
 
 def datasets_table(results: Mapping[str, Any]) -> Table | None:
@@ -116,26 +128,53 @@ def mixtures_table(results: Mapping[str, Any]) -> Table | None:
 def detectors_table(results: Mapping[str, Any]) -> Table | None:
     """Figures of merit of each detector, where the truth is known."""
 
-    def metric(key: str) -> Any:
-        return lambda _, e: Quantity.read(e.get(key)).with_count
 
-    labelled = any(entry.get("uses_labels") for _, entry in entries(results, "detectors"))
+    def metric(key: str, title: str) -> Column:
+        return title, lambda _, e: measured_text(e.get(key))
+
+    rows = list(entries(results, "detectors"))
+    labelled = any(entry.get("uses_labels") for _, entry in rows)
+    measured = any(key in entry for _, entry in rows for key, _ in _MEASURED)
+    bound = any(_is_bound(entry.get(key)) for _, entry in rows for key, _ in _MEASURED)
+    content = has_content(rows)
     return build(
         "Detectors",
-        entries(results, "detectors"),
+        rows,
         [
             ("Detector", lambda name, e: f"{name} †" if e.get("uses_labels") else name),
             ("Type", lambda _, e: scalar_text(e.get("type"))),
-            ("AUC", metric("auc")),
-            ("Largest SIC", metric("max_sic")),
-            ("SIC at ε_S = 0.5", metric("sic_at_0.5")),
+            *(metric(*pair) for pair in _MEASURED),
+            *SIGNAL_CONTENT,
             ("Members", lambda _, e: scalar_text(e.get("members"))),
             ("Training [s]", lambda _, e: _seconds(e.get("seconds"))),
             ("Truth labels", lambda _, e: "reference only" if e.get("uses_labels") else NONE),
         ],
-        known=("type", "auc", "max_sic", "sic_at_0.5", "members", "seconds", "uses_labels"),
-        notes=(LABELS_NOTE,) if labelled else (),
+        known=("type", "members", "seconds", "uses_labels", *(key for key, _ in _MEASURED)),
+        notes=(
+            *((MEASURED_NOTE,) if measured else ()),
+            *((BOUND_NOTE,) if bound else ()),
+            *((CONTENT_NOTE,) if content else ()),
+            *((LABELS_NOTE,) if labelled else ()),
+        ),
     )
+
+
+def measured_text(entry: Any) -> str:
+    """A figure of merit: value ± statistical ± spread, the events behind it below; "> value" for a lower bound."""
+    found = Quantity.read(entry)
+    if not isinstance(entry, Mapping) or found.value is None:
+        return str(found)
+    counts = [number(entry.get(key)) for key in ("n_signal", "n_background")]
+    text = format_uncertain(found.value, found.uncertainty, spread=number(entry.get("spread")))
+    if _is_bound(entry):
+        text = f"> {format_number(found.value)}"
+    if None in counts:
+        return f"{text} (n = {format_count(found.n)})" if found.n is not None else text
+    return f"{text}\n(n_S = {format_count(counts[0])}, n_B = {format_count(counts[1])})"
+
+
+def _is_bound(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and number(entry.get("n_background")) == 0
 
 
 def _seconds(entry: Any) -> str:

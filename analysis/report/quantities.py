@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.numbers import (
     NONE,
+    format_confidence,
     format_count,
     format_number,
     format_p_interval,
@@ -71,6 +73,12 @@ def limits(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     )
 
 
+def confidences(results: Mapping[str, Any]) -> list[str]:
+    """The confidence levels of the limits, "95%" where none of them says."""
+    levels = {level for entry in limits(results) if (level := number(entry.get("level"))) is not None}
+    return [format_confidence(level) for level in sorted(levels or {0.05})]
+
+
 def uses_labels(results: Mapping[str, Any], selection: Mapping[str, Any]) -> bool:
     """Tell whether a selection was made by a detector trained with truth labels.
 
@@ -86,9 +94,9 @@ def uses_labels(results: Mapping[str, Any], selection: Mapping[str, Any]) -> boo
     )
 
 
-def global_p_text(hunt: Mapping[str, Any]) -> str:
+def global_p_text(hunt: Mapping[str, Any], key: str = "global_p") -> str:
     """The global p-value with its interval, as a bound where no toy was beyond the data."""
-    p = part(hunt, "global_p")
+    p = part(hunt, key)
     value, low, high = (number(p.get(key)) for key in ("value", "low", "high"))
     if is_bound(p):
         return f"< {format_p_interval(value, low, high)}"
@@ -99,6 +107,11 @@ def global_z_text(hunt: Mapping[str, Any]) -> str:
     """The global significance, as a bound where the p-value is one."""
     text = format_z(number(hunt.get("global_z")))
     return f"> {text}" if text != NONE and is_bound(part(hunt, "global_p")) else text
+
+
+def z_of(p: float | None) -> float | None:
+    """One-sided significance of a p-value, None where it has no finite one."""
+    return -statistics.NormalDist().inv_cdf(p) if p is not None and 0 < p < 1 else None
 
 
 def scalar_text(value: Any) -> str:

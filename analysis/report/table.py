@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.numbers import NONE
-from analysis.report.quantities import scalar_text
+from analysis.numbers import NONE, format_percent
+from analysis.report.quantities import Quantity, number, scalar_text
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,23 @@ class Table:
 
 Column = tuple[str, Callable[[str, Mapping[str, Any]], str]]
 
+# how much signal something holds, three ways; left out where the truth is not known
+SIGNAL_CONTENT: tuple[Column, ...] = (
+    ("Total signal fraction", lambda _, e: format_percent(number(e.get("signal_fraction")))),
+    ("S/B in window", lambda _, e: str(Quantity.read(e.get("s_over_b_window")))),
+    ("S/√B in window", lambda _, e: str(Quantity.read(e.get("s_over_sqrt_b_window")))),
+)
+CONTENT_KEYS = ("signal_fraction", "s_over_b_window", "s_over_sqrt_b_window")
+CONTENT_NOTE = (
+    "Signal is counted from the truth: its fraction is S/(S + B) of all events of the row, S/B and S/√B are counted "
+    "inside the signal window."
+)
+
+
+def has_content(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> bool:
+    """Tell whether any row says how much signal it holds."""
+    return any(number(entry.get(key)) is not None for _, entry in rows for key in CONTENT_KEYS)
+
 
 def build(
     caption: str,
@@ -44,12 +61,12 @@ def build(
     """Make a table of named entries, None without any.
 
     Columns that are empty in every row are left out (but the first). Plain numbers and texts under keys that are not
-    `known` are appended as columns of their own, so that nothing measured is lost.
+    `known` are appended as columns of their own, so that nothing measured is lost; what SIGNAL_CONTENT shows never is.
     """
     named = list(rows)
     if not named:
         return None
-    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, frozenset(known))]
+    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, {*known, *CONTENT_KEYS})]
     cells = [[cell(name, entry) for _, cell in (*columns, *extra)] for name, entry in named]
     header = [title for title, _ in (*columns, *extra)]
     kept = [i for i in range(len(header)) if i == 0 or any(row[i] not in (NONE, "") for row in cells)]
@@ -58,7 +75,7 @@ def build(
     )
 
 
-def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: frozenset[str]) -> list[str]:
+def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: set[str]) -> list[str]:
     keys = dict.fromkeys(str(key) for _, entry in rows for key, value in entry.items() if _is_plain(value))
     return [key for key in keys if key not in known]
 

@@ -86,9 +86,14 @@ def generate(
                 run_jobs(recipe, [(index, files[index]) for index in missing], workers=workers, progress=report)
             finally:
                 _remove_partial(Path(directory), name)  # of workers that were stopped
-        _remove_surplus(files, Path(directory), name)
         _write_summary(recipe, files, summary_file(directory, name))
     return files
+
+
+def missing_files(recipe: Recipe, directory: str | Path, name: str) -> list[Path]:
+    """Return the paths of files that are absent, not whole, or made from another recipe."""
+    files = sample_files(recipe, directory, name)
+    return [files[index] for index in _missing(recipe, directory, name)]
 
 
 def _missing(recipe: Recipe, directory: str | Path, name: str) -> list[int]:
@@ -142,16 +147,6 @@ def _remove_partial(directory: Path, name: str) -> None:
     for path in directory.glob(f".{name}*.partial"):
         log.info("removing %s, which is not whole", path)
         path.unlink(missing_ok=True)
-
-
-def _remove_surplus(files: Sequence[Path], directory: Path, name: str) -> None:
-    """Remove files of the same name beyond the recipe's: a glob would take them for part of the sample."""
-    wanted = set(files)
-    for path in directory.glob(f"{name}-[0-9][0-9][0-9]*"):
-        number = path.name.removeprefix(f"{name}-").removesuffix(path.suffix)
-        if path.suffix in SUFFIX.values() and number.isdigit() and path not in wanted:
-            log.info("removing %s: not part of the sample any more", path)
-            path.unlink()
 
 
 @contextmanager

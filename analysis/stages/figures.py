@@ -44,9 +44,12 @@ def _draw(run: SearchRun) -> list[ReportFigure]:
     figures = [ReportFigure(**entry) for entry in done.get("figures", [])] if done.get("key") == key else []
     if figures and all((run.out / figure.path).is_file() for figure in figures):
         return [_below(run.out, figure) for figure in figures]
-    figures = [
-        _saved(run.out, section, name, caption, figure) for section, name, caption, figure in _all(run, label_of(run))
-    ]
+    figures = []
+    with run.bar("figures") as progress:
+        for section, name, caption, figure in _all(run, label_of(run)):
+            figures.append(_saved(run.out, section, name, caption, figure))
+            if progress is not None:
+                progress(len(figures), None)
     _remove_others(run.out / "figures", {figure.name for figure in figures})
     write_json(
         index, {"key": key, "figures": [json.loads(json.dumps(asdict(figure), default=str)) for figure in figures]}

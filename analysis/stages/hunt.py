@@ -22,6 +22,8 @@ from stats import BumpHunt, Family, Spectrum, bump_hunt, dijet, gaussian_templat
 
 logger = logging.getLogger(__name__)
 
+SIGNAL_CONTENT = ("signal_fraction", "s_over_b_window", "s_over_sqrt_b_window")
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -114,7 +116,13 @@ def hunt(run: SearchRun) -> dict[str, Hunted]:
     """Search the spectrum of every selection; returns them by identifier. Empty where no bump hunt is asked for."""
     if run.search.spectrum is None or run.search.bump_hunt is None:
         return {}
-    return {selection.identifier: hunted(run, selection) for selection in selections_of(run)}
+    found, selections = {}, selections_of(run)
+    with run.bar("hunt") as progress:
+        for index, selection in enumerate(selections):
+            found[selection.identifier] = hunted(run, selection)
+            if progress is not None:
+                progress(index + 1, len(selections))
+    return found
 
 
 def hunted(run: SearchRun, selection: Selection) -> Hunted:
@@ -128,13 +136,14 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     window = search.window.signal if search.window else None
     key = content_key(
         sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
+        family_of(run, selection.sample).name, sqrt_s_of(run, selection.sample),
         code_key("stats", "ml.selection", __name__), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
-        f"hunt/{selection.identifier}", key, lambda target: _search(run, sample, scores, selection, target)
+        f"stages/hunt/{selection.identifier}", key, lambda target: _search(run, sample, scores, selection, target)
     )
     content = read_json(folder / "hunt.json")
-    spectrum = Spectrum.from_counts(content["edges"], content["counts"])
+    spectrum = Spectrum(content["edges"], content["counts"], content["variances"])
     scan = content["summary"]["bump_hunt"]["scan"]
     best = scan["width"].index(content["summary"]["bump_hunt"]["width"])
     p0 = np.array(scan["local_p0"][best], dtype=float)
@@ -159,7 +168,10 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
             f"The selection {selection.identifier} is empty: no event in {search.spectrum.start:g} to "
             f"{search.spectrum.stop:g} GeV. Raise the efficiency or widen the spectrum."
         )
-    spectrum = Spectrum.from_masses(chosen, edges_of(search.spectrum))
+    weights = sample.events["weight"][rows]
+    spectrum = Spectrum.from_masses(
+        chosen, edges_of(search.spectrum), weights=None if np.all(weights == 1) else weights
+    )
     seeds = np.random.SeedSequence([search.seed, zlib.crc32(selection.identifier.encode())])
     logger.info("hunting in %s: %d events, %d toys", selection.identifier, len(chosen), search.bump_hunt.toys)
     found = bump_hunt(
@@ -184,6 +196,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     content = {
         "edges": spectrum.edges.tolist(),
         "counts": spectrum.counts.tolist(),
+        "variances": spectrum.variances.tolist(),
         "fit": _fit(found),
         "summary": summary,
     }
@@ -201,7 +214,8 @@ def selected_rows(
     if scores is None or not rows.any():
         return rows
     inside = np.flatnonzero(rows)
-    kept = select(scores.score[inside], scores.fold_index[inside], selection.efficiency)
+    weight = sample.events["weight"][inside]
+    kept = select(scores.score[inside], scores.fold_index[inside], selection.efficiency, weight=weight)
     result = np.zeros(len(rows), dtype=bool)
     result[inside[kept]] = True
     return result
@@ -244,6 +258,10 @@ def family_of(run: SearchRun, sample: str) -> Family:
     """Return the background family of a sample's spectra; x = m/√s with the √s of its data sets."""
     search = run.search
     assert search.spectrum is not None
-    mixture = search.mixtures.get(sample)
-    entry = run.catalogue.entry(sample if mixture is None else mixture.background)
-    return dijet(search.spectrum.parameters, sqrt_s=1000.0 * entry.sqrt_s)
+    return dijet(search.spectrum.parameters, sqrt_s=1000.0 * sqrt_s_of(run, sample))
+
+
+def sqrt_s_of(run: SearchRun, sample: str) -> float:
+    """Return the collision energy of a sample in TeV."""
+    mixture = run.search.mixtures.get(sample)
+    return run.catalogue.entry(sample if mixture is None else mixture.background).sqrt_s

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.config import LimitSettings
 from analysis.context import SearchRun, read_json
-from analysis.stages.hunt import Hunted, family_of, hunt
+from analysis.stages.hunt import SIGNAL_CONTENT, Hunted, family_of, hunt
 from analysis.store import code_key, content_key, library_versions, write_json
 from stats import StatisticsError, resonance_workspace, upper_limit
 
@@ -31,7 +31,7 @@ def limit(run: SearchRun) -> list[dict[str, Any]]:
 
 def workspaces_of(run: SearchRun, hunted: Hunted) -> Path:
     """Return the folder with the pyhf workspaces of one selection."""
-    return run.results_store.directory / "limit" / hunted.identifier / "workspaces"
+    return run.results_store.directory / "stages" / "limit" / hunted.identifier / "workspaces"
 
 
 def _limits(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def _limits(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> list[dic
         hunted.key, settings.masses, settings.width, settings.level, code_key("stats", __name__), library_versions()
     )
     folder = run.results_store.make(
-        f"limit/{hunted.identifier}", key, lambda target: _set_limits(run, hunted, settings, target)
+        f"stages/limit/{hunted.identifier}", key, lambda target: _set_limits(run, hunted, settings, target)
     )
     return list(read_json(folder / "limits.json"))
 
@@ -51,9 +51,11 @@ def _set_limits(run: SearchRun, hunted: Hunted, settings: LimitSettings, folder:
         for index, mass in enumerate(settings.masses):
             entry: dict[str, Any] = {"selection": hunted.identifier, "signal": "Gaussian resonance", "mass": mass}
             entry |= {"width": settings.width, "unit": "selected events"}
+            entry |= {name: hunted.summary.get(name) for name in SIGNAL_CONTENT}
             try:
                 workspace = resonance_workspace(hunted.spectrum, family, mass=mass, width=settings.width)
                 write_json(folder / "workspaces" / f"{hunted.identifier}-{mass:g}.json", workspace)
+                entry["expected_background"] = float(sum(workspace["channels"][0]["samples"][1]["data"]))
                 entry |= upper_limit(workspace, level=settings.level).to_dict() | {"mass": mass}
             except StatisticsError as error:
                 logger.warning("%s at %g GeV: no limit: %s", hunted.identifier, mass, error)

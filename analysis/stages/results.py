@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.context import SearchRun, datasets_of
-from analysis.exports import write_histograms
-from analysis.stages.hunt import hunt
+from analysis.exports import write_histograms, write_workspaces
+from analysis.samples import read_summary
+from analysis.stages.hunt import Selection, hunt
 from analysis.stages.limit import limit
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.train import Trained, train
-from analysis.store import library_versions, write_json
+from analysis.store import installed_versions, write_json
+from ml.divergence import spectrum_divergence
 
 MEASURES = ("auc", "max_sic", "sic_at_0.5", "background_rejection_at_0.5")
 
@@ -30,17 +35,19 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "mixtures": {
             name: counts.to_dict() for name in run.search.data if (counts := searched(run, name).counts) is not None
         },
-        "detectors": {_detector_name(run, *pair): _detector(found) for pair, found in train(run).items()},
+        "detectors": {_detector_name(run, *pair): _detector(run, found) for pair, found in train(run).items()},
         "selections": {identifier: hunted.summary for identifier, hunted in hunt(run).items()},
         "limits": limit(run),
-        "figures_of_merit": {},
-        "libraries": library_versions(),
+        "figures_of_merit": _sculpting(run),
+        "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
+        "versions": installed_versions(),
     }
 
 
 def write_results(run: SearchRun) -> Path:
-    """Write results.json, histograms.root and histograms.json; return the path of the first."""
+    """Write results.json, the histograms and the pyhf workspaces; return the path of the first."""
     write_histograms(run)
+    write_workspaces(run)
     return write_json(run.out / "results.json", results_of(run))
 
 
@@ -54,8 +61,44 @@ def _detector_name(run: SearchRun, sample: str, detector: str) -> str:
     return detector if len(run.search.data) == 1 else f"{detector} on {sample}"
 
 
-def _detector(found: Trained) -> dict[str, Any]:
-    summary = found.summary
+def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
+    summary, counts = found.summary, searched(run, found.sample).counts
+    content = (
+        {}
+        if counts is None
+        else {
+            "signal_fraction": counts.fraction,
+            "s_over_b_window": counts.s_over_b_window,
+            "s_over_sqrt_b_window": counts.s_over_sqrt_b_window,
+        }
+    )
     facts = {name: summary[name] for name in ("type", "uses_labels", "members", "folds", "seconds")}
     measured = {name: summary["measured"][name] for name in MEASURES if name in summary["measured"]}
-    return {**facts, "sample": found.sample, "settings": summary["settings"], **measured}
+    return {**facts, "sample": found.sample, "settings": summary["settings"], **content, **measured}
+
+
+def _sculpting(run: SearchRun) -> dict[str, Any]:
+    """Return how far each selected spectrum is from the inclusive one: Jensen–Shannon divergence in nats."""
+    figures = {}
+    for identifier, hunted in hunt(run).items():
+        inclusive = hunt(run)[Selection(hunted.sample, None, 1.0).identifier]
+        if hunted is not inclusive:
+            rng = np.random.default_rng(np.random.SeedSequence([run.search.seed, zlib.crc32(identifier.encode())]))
+            value, uncertainty = spectrum_divergence(hunted.spectrum.counts, inclusive.spectrum.counts, rng=rng)
+            figures[f"JSD to inclusive, {identifier}"] = {
+                "value": value,
+                "uncertainty": uncertainty,
+                "n": round(float(hunted.spectrum.counts.sum())),
+            }
+    return figures
+
+
+def _entry(run: SearchRun, name: str) -> dict[str, Any]:
+    """Return a data set's catalogue entry as it was resolved, with the summary of its generation."""
+    entry = run.catalogue.entry(name)
+    content: dict[str, Any] = entry.model_dump(mode="json", exclude_none=True)
+    if entry.recipe is not None:
+        summary = read_summary(run.catalogue.folder(name), name)
+        names = ("cross_section", "cross_section_error", "tried", "filter_efficiency", "settings", "versions")
+        content["generation"] = {field: summary[field] for field in names}
+    return content

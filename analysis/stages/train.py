@@ -71,7 +71,7 @@ def _trained(run: SearchRun, sample_name: str, name: str) -> Trained:
         sample.key, settings, run.search.window, run.search.seed, name, code_key("ml", __name__), library_versions()
     )  # fmt: skip
     folder = run.results_store.make(
-        f"train/{sample_name}-{name}", key, lambda target: _train(run, sample, name, settings, target), resumable=True
+        f"models/{sample_name}-{name}", key, lambda target: _train(run, sample, name, settings, target), resumable=True
     )
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         values = {field: arrays.get(field) for field in _ARRAYS}
@@ -100,7 +100,7 @@ def _train(run: SearchRun, sample: Searched, name: str, settings: DetectorSettin
     searched_rows = np.arange(len(sample.events))
     training = whole if detector.uses_labels else whole.select(searched_rows)
     seeds = np.random.SeedSequence([run.search.seed, zlib.crc32(name.encode())])
-    crossfit = CrossFit(factory, settings.folds, directory=folder / "models")
+    crossfit = CrossFit(factory, settings.folds, directory=folder)
     logger.info("training %s on %s: %d folds", name, sample.name, settings.folds)
     with run.bar(f"train {name} on {sample.name}") as bar:
         progress = None if bar is None else lambda fraction, _text: bar(round(1000 * fraction), 1000)
@@ -145,15 +145,15 @@ def measure(events: Events, scores: Scores, window: WindowSettings | None) -> di
     All signal events count, injected or not: each was scored by a fold that never saw it.
     """
     rows = events.inside(window.signal) if window is not None else np.ones(len(events), dtype=bool)
-    truth = events["truth"][rows]
+    truth, weight = events["truth"][rows], events["weight"][rows]
     if not (truth == 1).any() or (truth == 0).sum() < MIN_BACKGROUND:
         return {}
     event = scores.event[rows]
     members = None if scores.members is None else scores.members[rows]
     figures: dict[str, Callable[[], Any]] = {
-        "auc": lambda: auc(event, truth, members=members),
-        "max_sic": lambda: max_sic(event, truth, members=members, min_background=MIN_BACKGROUND),
-        "sic_at_0.5": lambda: sic_at(event, truth, 0.5, members=members),
-        "background_rejection_at_0.5": lambda: background_rejection(event, truth, 0.5, members=members),
+        "auc": lambda: auc(event, truth, weight=weight, members=members),
+        "max_sic": lambda: max_sic(event, truth, weight=weight, members=members, min_background=MIN_BACKGROUND),
+        "sic_at_0.5": lambda: sic_at(event, truth, 0.5, weight=weight, members=members),
+        "background_rejection_at_0.5": lambda: background_rejection(event, truth, 0.5, weight=weight, members=members),
     }
     return {name: figure().to_dict() for name, figure in figures.items()}

@@ -328,7 +328,7 @@ def test_a_full_folder_for_columns(darkhorse: CommandLine, events_folder: Path) 
 @pytest.mark.parametrize(
     ("lost", "room"),
     [
-        (["stages/train", "results.json"], 1_000),
+        (["models", "results.json"], 1_000),
         (["stages/hunt", "results.json"], 2_000),
         (["stages/limit", "results.json"], 3_000),
         (["histograms.root", "histograms.json", "results.json"], 10_000),

@@ -86,6 +86,11 @@ def test_a_second_run_does_nothing(darkhorse: CommandLine, copy: Path, monkeypat
     assert stamps(copy) == before
 
 
+def stage_of(marker: str) -> str:
+    """Return the stage that wrote an artefact's marker."""
+    return "train" if marker.startswith("out/models/") else marker.split("/")[2]
+
+
 @pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize(
     ("setting", "redone"),
@@ -105,7 +110,7 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     marks = {name for name in after if name.endswith(".complete.json")}
     changed = {name for name in marks if after[name] != before.get(name)}
     untouched = {"out/stages/hunt/dijets-inclusive/.complete.json"} if "hunt" not in redone else set()
-    assert {name.split("/")[2] for name in changed} == redone
+    assert {stage_of(name) for name in changed} == redone
     assert not untouched & changed
     assert {name for name in after if name.startswith("data")} == {name for name in before if name.startswith("data")}
     assert all(after[name] == before[name] for name in after if name.startswith("data"))
