@@ -105,6 +105,39 @@ def write_lhco(path: Path, rows: np.ndarray, *, key: str = "df") -> Path:
     return path
 
 
+def write_delphes(path: Path, n_events: int, *, scale: float = 1.0) -> dict[str, ak.Array]:
+    """Branches named as Delphes does; uproot cannot write its classes, only their names and contents.
+
+    Momenta and masses lie between 0.5 and 2 times `scale` (GeV).
+    """
+    rng = np.random.default_rng(2)
+    content: dict[str, ak.Array] = {}
+    collections = {
+        "EFlowTrack": ("PT", "Eta", "Phi", "Mass"),
+        "EFlowPhoton": ("ET", "Eta", "Phi", "E"),
+        "EFlowNeutralHadron": ("ET", "Eta", "Phi", "E"),
+        "FatJet": ("PT", "Eta", "Phi", "Mass", "NCharged", "NNeutrals"),
+        "MissingET": ("MET", "Eta", "Phi"),
+        "Event": ("Weight",),
+    }
+    for name, leaves in collections.items():
+        counts = np.ones(n_events, int) if name in ("MissingET", "Event") else rng.integers(2, 6, n_events)
+        content[f"{name}_size"] = counts.astype(np.int32)
+        for leaf in leaves:
+            values = rng.integers(1, 9, counts.sum()) if leaf.startswith("N") else rng.uniform(0.5, 2, counts.sum())
+            if leaf in ("PT", "ET", "Mass", "E", "MET"):
+                values = scale * values
+            kind = np.int32 if leaf.startswith("N") else np.float32
+            content[f"{name}/{name}.{leaf}"] = ak.unflatten(values.astype(kind), counts)
+    types = {
+        name: values.dtype if isinstance(values, np.ndarray) else f"var * {ak.type(values).content.content}"
+        for name, values in content.items()
+    }
+    with uproot.recreate(path) as file:
+        file.mktree("Delphes", types, counter_name=lambda name: name.split("/")[0] + "_size").extend(content)
+    return content
+
+
 @pytest.fixture(scope="session")
 def particles() -> Callable[..., ak.Array]:
     """make_particles(n_events, seed=…)."""

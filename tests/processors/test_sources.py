@@ -12,6 +12,7 @@ import uproot
 from processors.errors import InputError
 from processors.schemas import FORMATS, format_for, schema_for
 from processors.sources import require, standardise
+from tests.processors.conftest import write_delphes
 
 
 def test_generated_layout(tmp_path: Path, nano_events, particles, generated_file) -> None:
@@ -69,34 +70,6 @@ def test_real_files(shared_data: Path, nano_events, *, name: str, format_name: s
             assert ak.all(record.FatJet[column] == file["Events"][f"{prefix}_{column}"].array())
         np.testing.assert_array_equal(record.weight, file["Events"]["genWeight"].array())
     assert set(record.truth.tolist()) == {-1}
-
-
-def write_delphes(path: Path, n_events: int) -> dict[str, ak.Array]:
-    """Branches named as Delphes does; uproot cannot write its classes, only their names and contents."""
-    rng = np.random.default_rng(2)
-    content: dict[str, ak.Array] = {}
-    collections = {
-        "EFlowTrack": ("PT", "Eta", "Phi", "Mass"),
-        "EFlowPhoton": ("ET", "Eta", "Phi", "E"),
-        "EFlowNeutralHadron": ("ET", "Eta", "Phi", "E"),
-        "FatJet": ("PT", "Eta", "Phi", "Mass", "NCharged", "NNeutrals"),
-        "MissingET": ("MET", "Eta", "Phi"),
-        "Event": ("Weight",),
-    }
-    for name, leaves in collections.items():
-        counts = np.ones(n_events, int) if name in ("MissingET", "Event") else rng.integers(2, 6, n_events)
-        content[f"{name}_size"] = counts.astype(np.int32)
-        for leaf in leaves:
-            values = rng.integers(1, 9, counts.sum()) if leaf.startswith("N") else rng.uniform(0.5, 2, counts.sum())
-            kind = np.int32 if leaf.startswith("N") else np.float32
-            content[f"{name}/{name}.{leaf}"] = ak.unflatten(values.astype(kind), counts)
-    types = {
-        name: values.dtype if isinstance(values, np.ndarray) else f"var * {ak.type(values).content.content}"
-        for name, values in content.items()
-    }
-    with uproot.recreate(path) as file:
-        file.mktree("Delphes", types, counter_name=lambda name: name.split("/")[0] + "_size").extend(content)
-    return content
 
 
 def test_delphes(tmp_path: Path, nano_events) -> None:
