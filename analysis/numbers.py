@@ -53,7 +53,7 @@ def format_uncertain(
 
     A second uncertainty, the `spread`, follows the first one and is rounded to its place.
 
-    >>> format_uncertain(0.91234, 0.0123), format_uncertain(12345.0, 678.0).replace(NARROW_SPACE, " ")
+    >>> format_uncertain(0.91234, 0.0123), format_uncertain(12348.0, 678.0).replace(NARROW_SPACE, " ")
     ('0.912 ± 0.012', '12 350 ± 680')
     >>> format_uncertain(10.594, 1.204, spread=0.187)
     '10.6 ± 1.2 ± 0.2'

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.numbers import NONE, format_count, format_number, format_percent, format_uncertain, format_window
 from analysis.report.quantities import Quantity, entries, number, part, scalar_text
-from analysis.report.table import CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, build, has_content
+from analysis.report.table import CONTENT_KEYS, CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, build, has_content
 
 LABELS_NOTE = "† uses truth labels: reference only, never a result of the search."
 MEASURED_NOTE = (
@@ -128,7 +128,6 @@ def mixtures_table(results: Mapping[str, Any]) -> Table | None:
 def detectors_table(results: Mapping[str, Any]) -> Table | None:
     """Figures of merit of each detector, where the truth is known."""
 
-
     def metric(key: str, title: str) -> Column:
         return title, lambda _, e: measured_text(e.get(key))
 
@@ -149,7 +148,7 @@ def detectors_table(results: Mapping[str, Any]) -> Table | None:
             ("Training [s]", lambda _, e: _seconds(e.get("seconds"))),
             ("Truth labels", lambda _, e: "reference only" if e.get("uses_labels") else NONE),
         ],
-        known=("type", "members", "seconds", "uses_labels", *(key for key, _ in _MEASURED)),
+        known=("type", "members", "seconds", "uses_labels", *CONTENT_KEYS, *(key for key, _ in _MEASURED)),
         notes=(
             *((MEASURED_NOTE,) if measured else ()),
             *((BOUND_NOTE,) if bound else ()),
@@ -174,6 +173,7 @@ def measured_text(entry: Any) -> str:
 
 
 def _is_bound(entry: Any) -> bool:
+    """Tell whether a figure of merit rests on no background event, see ml.metrics.sic_at."""
     return isinstance(entry, Mapping) and number(entry.get("n_background")) == 0
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from analysis.report import data_tables, result_tables
 from analysis.report.figures import ReportFigure
+from analysis.report.quantities import part
 from analysis.report.summary import summary, warnings
 from analysis.report.table import Table
 
@@ -68,7 +69,7 @@ def render_report(
         figures: what is shown, in order within each section; one whose PNG is missing becomes a warning.
         directory: output folder of the search.
         settings: the resolved search, shown as YAML.
-        versions: versions of the packages used.
+        versions: versions of the packages used; without them those that results.json names.
         log: the log as text or lines; its last `log_lines` are shown.
 
     Returns:
@@ -88,8 +89,9 @@ def render_report(
         summary=summary(results),
         warnings=warnings(results, missing_figures=missing),
         sections=_sections(results, shown),
-        settings=yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True) if settings else "",
-        versions=versions or {},
+        settings=_yaml(settings),
+        catalogue=_yaml(part(results, "catalogue")),
+        versions=versions or part(results, "versions") or part(results, "libraries"),
         log="\n".join(lines[-log_lines:]),
     )
     return _write(Path(directory) / "report" / "index.html", page)
@@ -125,6 +127,10 @@ def unbroken(text: str) -> str:
     for glue in (" × ", " ± ", " TeV", " GeV", " = ", " < ", " > "):
         text = text.replace(glue, glue.replace(" ", "\u00a0"))
     return text
+
+
+def _yaml(settings: Mapping[str, Any] | None) -> str:
+    return yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True) if settings else ""
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.numbers import (
     NONE,
+    format_confidence,
     format_count,
     format_mass,
     format_number,
@@ -18,6 +19,7 @@ from analysis.numbers import (
 from analysis.report.data_tables import skipped_files
 from analysis.report.quantities import (
     Quantity,
+    confidences,
     entries,
     global_p_text,
     global_z_text,
@@ -25,10 +27,13 @@ from analysis.report.quantities import (
     number,
     part,
     uses_labels,
+    z_of,
 )
 
 # below this a background fit does not describe the spectrum
 POOR_FIT = 0.01
+# below this many expected background events the asymptotic formulae of a limit are not reliable
+FEW_EVENTS = 5.0
 
 Entry = Mapping[str, Any]
 
@@ -76,8 +81,24 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
             found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
         if number(limit.get("observed")) is None:
             found.append(f"Limit of {place}: no observed limit was found.")
+    found += _few_events(results)
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
     return found
+
+
+def _few_events(results: Entry) -> Iterator[str]:
+    """One sentence for each selection with limits where asymptotic formulae are not to be trusted."""
+    few: dict[str, list[str]] = {}
+    for entry in limits(results):
+        background = Quantity.read(entry.get("expected_background")).value
+        if background is not None and background < FEW_EVENTS:
+            where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)})"
+            few.setdefault(str(entry.get("selection", NONE)), []).append(where)
+    for name, masses in few.items():
+        yield (
+            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected in the window of the signal "
+            f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
+        )
 
 
 def _doubts(name: str, hunt: Entry) -> Iterator[str]:
@@ -141,6 +162,12 @@ def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
             f"Over the whole mass scan that is a global p {sign}{global_p_text(hunt)} "
             f"({global_z_text(hunt)}, {source})."
         )
+    extrapolated = number(part(hunt, "gross_vitells").get("value"))
+    if is_bound(p) and extrapolated is not None:
+        yield (
+            f"None of the toys reached the data; the Gross–Vitells extrapolation from them gives a global p of about "
+            f"{format_p_value(extrapolated)} ({format_z(z_of(extrapolated))}), which no toy has tested."
+        )
 
 
 def _limit(results: Entry, name: str, entry: Entry) -> Iterator[str]:
@@ -151,7 +178,9 @@ def _limit(results: Entry, name: str, entry: Entry) -> Iterator[str]:
     limit = min(found, key=lambda e: abs(e["mass"] - mass))
     expected = [number(value) for value in limit.get("expected") or ()]
     observed = format_number(number(limit.get("observed")))
-    text = f"There, the 95% CL upper limit at {format_mass(limit['mass'])} is {observed}"
+    level = number(limit.get("level"))
+    confidence = confidences(results)[0] if level is None else format_confidence(level)
+    text = f"There, the {confidence} CL upper limit at {format_mass(limit['mass'])} is {observed}"
     unit = str(limit.get("unit", ""))
     if len(expected) == 5 and expected[2] is not None:
         text += f" {unit}, where {format_number(expected[2])}"

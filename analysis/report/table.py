@@ -61,12 +61,12 @@ def build(
     """Make a table of named entries, None without any.
 
     Columns that are empty in every row are left out (but the first). Plain numbers and texts under keys that are not
-    `known` are appended as columns of their own, so that nothing measured is lost; what SIGNAL_CONTENT shows never is.
+    `known` are appended as columns of their own, so that nothing measured is lost.
     """
     named = list(rows)
     if not named:
         return None
-    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, {*known, *CONTENT_KEYS})]
+    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, frozenset(known))]
     cells = [[cell(name, entry) for _, cell in (*columns, *extra)] for name, entry in named]
     header = [title for title, _ in (*columns, *extra)]
     kept = [i for i in range(len(header)) if i == 0 or any(row[i] not in (NONE, "") for row in cells)]
@@ -75,7 +75,7 @@ def build(
     )
 
 
-def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: set[str]) -> list[str]:
+def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: frozenset[str]) -> list[str]:
     keys = dict.fromkeys(str(key) for _, entry in rows for key, value in entry.items() if _is_plain(value))
     return [key for key in keys if key not in known]
 

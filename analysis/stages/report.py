@@ -8,14 +8,14 @@ from analysis.context import SearchRun, read_json
 from analysis.logs import own_lines
 from analysis.report.render import render_report
 from analysis.stages.figures import draw_figures, figures_key
-from analysis.store import code_key, content_key, library_versions, write_atomically
+from analysis.store import code_key, content_key, write_atomically
 
 
 def report(run: SearchRun) -> Path:
     """Write report/index.html from results.json and the figures unless it shows the same already; return its path."""
     results = read_json(run.out / "results.json")
     settings = run.search.model_dump(mode="json")
-    key = content_key(results, figures_key(run), settings, library_versions(), code_key("analysis"))
+    key = content_key(results, figures_key(run), settings, code_key("analysis"))
     page, made_from = run.out / "report" / "index.html", run.out / "report" / ".key"
     if page.is_file() and made_from.is_file() and made_from.read_text() == key:
         return page
@@ -26,7 +26,6 @@ def report(run: SearchRun) -> Path:
         draw_figures(run),
         directory=run.out,
         settings=settings,
-        versions=library_versions(),
         log=own_lines(log.read_text(errors="replace")) if log.is_file() else "",
     )
     write_atomically(made_from, key)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,86 +10,8 @@ from matplotlib.figure import Figure
 
 from analysis import plots
 from analysis.report import ReportFigure, render_report
-from analysis.report.quantities import Quantity, scalar_text
-from analysis.report.render import unbroken
 from analysis.report.summary import most_significant, summary, warnings
-from analysis.report.table import Table
-
-
-def selection(detector: str | None, p0: float, *, z: float, fit_p: float = 0.4, value: float = 0.02) -> dict[str, Any]:
-    return {
-        "detector": detector, "mixture": "pseudo", "window": [3300.0, 3700.0], "efficiency": 0.01, "seed": 1,
-        "n_selected": 515,
-        "bump_hunt": {
-            "mass": 3500.0, "width": 0.03, "yield": {"value": 61.8, "uncertainty": 9.3, "n": 515},
-            "local_p0": p0, "local_z": z,
-            "global_p": {"value": value, "low": 0.012, "high": 0.031, "method": "toys", "toys": 2000},
-            "global_z": 2.05,
-            "background": {"family": "dijet", "parameters": 3, "chi2": 31.25, "ndof": 28, "p": fit_p},
-        },
-        "abcd": {"predicted": 420.0, "uncertainty": 21.0, "observed": 515, "z": 3.3},
-    }  # fmt: skip
-
-
-def results() -> dict[str, Any]:
-    cutflow = {"nominal": {"all": {"events": 60000, "sum_of_weights": 60000.0},
-                           "leading pT": {"events": 51234, "sum_of_weights": 51234.0}},
-               "up": {"all": {"events": 60000, "sum_of_weights": 60000.0},
-                      "leading pT": {"events": 52345, "sum_of_weights": 52345.0}}}  # fmt: skip
-    return {
-        "search": "demo", "version": "0.1.0", "config_key": "5f1c9a0e",
-        "datasets": {"qcd": {"events": 60000, "selected": 51234, "skipped_files": []}},
-        "cutflow": {"qcd": cutflow},
-        "mixtures": {"pseudo": {
-            "background": "qcd", "signal": "wprime", "n_signal": 250, "n_background": 51234, "fraction": 0.00486,
-            "window": [3300, 3700], "s_over_b_window": 0.032, "s_over_sqrt_b_window": 2.41,
-            "n_signal_window": 181, "n_background_window": 5650,
-        }},
-        "detectors": {
-            "cwola": {"auc": {"value": 0.8123, "uncertainty": 0.0123, "n": 51484}, "uses_labels": False,
-                      "type": "cwola"},
-            "supervised": {"auc": 0.9512, "uses_labels": True, "members": 4, "epochs": 17},
-        },
-        "selections": {
-            "inclusive": selection(None, 0.0052, z=2.56),
-            "cwola_1%": selection("cwola", 2.8e-10, z=6.2),
-            "supervised_1%": selection("supervised", 1e-30, z=11.4),
-        },
-        "limits": [
-            {"selection": "cwola_1%", "signal": "wprime", "mass": 3500.0, "unit": "selected events", "observed": 98.2,
-             "expected": [11, 15, 21.3, 30, 43], "scan": [[1, 0.5], [90, 0.06]], "failed_fits": 0},
-        ],
-        "figures_of_merit": {"jsd_inclusive": {"value": 1.2e-4, "uncertainty": 3e-5, "n": 515}},
-    }  # fmt: skip
-
-
-class Page(HTMLParser):
-    """Text, links and cells of a page; complains about tags that do not close in order."""
-
-    VOID = frozenset({"meta", "img", "br", "link"})
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-        assert self.open == []
-        self.text = " ".join(self.text.replace("\u00a0", " ").replace("\u202f", " ").split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data + " "
-
-    def values(self, attribute: str) -> list[str]:
-        return [value for _, attrs in self.tags if (value := attrs.get(attribute)) is not None]
+from tests.analysis.report_example import Page, results
 
 
 @pytest.fixture
@@ -109,8 +29,9 @@ def test_page_holds_the_numbers(tmp_path: Path, figure: ReportFigure) -> None:
     text = Page(path).text
     for expected in (
         "3.50 TeV", "2.8 × 10⁻¹⁰", "6.20σ", "0.0052", "2.56σ", "0.020 [0.012, 0.031]", "2.05σ", "61.8 ± 9.3",
-        "31.2/28", "0.40", "420 ± 21", "0.812 ± 0.012 (n = 51 484)", "0.951", "98.2", "21.3", "51 234", "85.4%",
-        "52 345", "0.486%", "2.41", "3.30–3.70 TeV", "(1.20 ± 0.30) × 10⁻⁴", "515", "2 000", "17", "numpy", "2.1.0",
+        "31.2/28", "0.40", "420 ± 21", "0.812 ± 0.012 ± 0.009 (n_S = 250, n_B = 51 234)", "0.951", "98.2", "21.3",
+        "51 234", "85.4%",
+        "52 345", "0.486%", "2.41", "3.30–3.70 TeV", "0.01235", "0.0021", "515", "2 000", "17", "numpy", "2.1.0",
         "- 3300.0", "last", "5f1c9a0e", "supervised_1% †", "reference only",
     ):  # fmt: skip
         assert expected in text, expected
@@ -239,30 +160,56 @@ def test_nothing_doubtful_gives_no_warning() -> None:
         (("datasets", "qcd", "skipped_files", ["bad.root"]), "qcd: bad.root"),
         (("datasets", "qcd", "skipped_files", [{"file": "bad.root", "reason": "cut short"}]), "bad.root (cut short)"),
         (("selections", "cwola_1%", "bump_hunt", "background", "p", 0.004), "fit is poor (p = 0.0040)"),
-        (("selections", "cwola_1%", "bump_hunt", "global_p", "value", 1 / 2001), "none of 2 000 toys"),
+        (("selections", "cwola_1%", "bump_hunt", "global_p", "is_bound", True), "none of 2 000 toys"),
         (("selections", "cwola_1%", "bump_hunt", "failed_fits", 3), "3 fits of the scan failed"),
         (("selections", "cwola_1%", "bump_hunt", "global_p", "failed", 2), "2 fits of the toys failed"),
         (("limits", 0, "failed_fits", 2), "Limit of cwola_1% at 3.50 TeV: 2 fits failed"),
         (("limits", 0, "observed", None), "no observed limit was found"),
+        (
+            ("limits", 0, "expected_background", 0.31),
+            "Limits of cwola_1%: fewer than 5 background events are expected in the window of the signal at 3.50 TeV "
+            "(0.31); the asymptotic formulae are not reliable there, toys are needed.",
+        ),
     ],
 )
 def test_what_is_doubtful_is_said(change: tuple[Any, ...], message: str) -> None:
     *keys, last, value = change
-    changed = copy.deepcopy(results())
-    place: Any = changed
+    doubtful = results()
+    place: Any = doubtful
     for key in keys:
         place = place[key]
     place[last] = value
-    found = [warning.replace("\u202f", " ") for warning in warnings(changed)]
+    found = [warning.replace("\u202f", " ") for warning in warnings(doubtful)]
     assert len(found) == 1
     assert message in found[0]
 
 
 def test_a_global_bound_is_written_as_one(tmp_path: Path) -> None:
     bound = results()
-    bound["selections"]["cwola_1%"]["bump_hunt"]["global_p"].update(value=1 / 2001, low=0.0, high=0.0015)
+    hunted = bound["selections"]["cwola_1%"]["bump_hunt"]
+    hunted["global_p"].update(value=1 / 2001, low=0.0, high=0.0015, exceeding=0, is_bound=True)
+    hunted["gross_vitells"].update(value=1.354e-6)
     text = Page(render_report(bound, [], directory=tmp_path)).text
     assert "global p < 5.0 × 10⁻⁴ [0, 0.0015] (> 2.05σ, 2 000 toys)" in text
+    assert "Gross–Vitells extrapolation from them gives a global p of about 1.4 × 10⁻⁶ (4.69σ)" in text
+    assert "extrapolation" not in " ".join(summary(results()))
+
+
+def test_catalogue_and_versions_from_the_results(tmp_path: Path) -> None:
+    known = results() | {
+        "catalogue": {"qcd": {"recipe": {"seed": 11, "settings": ["HardQCD:all = on"]}, "sqrt_s": 13000.0}},
+        "versions": {"python": "3.11.9", "pythia8mc": "8.312"},
+        "libraries": {"scipy": "1.17.1"},
+    }
+    text = Page(render_report(known, [], directory=tmp_path)).text
+    assert "Data sets used" in text
+    assert "qcd: recipe: seed: 11 settings: - HardQCD:all = on sqrt_s: 13000.0" in text
+    assert "pythia8mc 8.312" in text
+    assert "scipy" not in text
+    del known["versions"], known["catalogue"]
+    text = Page(render_report(known, [], directory=tmp_path)).text
+    assert "scipy 1.17.1" in text
+    assert "Data sets used" not in text
 
 
 def test_a_lost_figure_is_a_warning(tmp_path: Path) -> None:
@@ -278,24 +225,3 @@ def test_figures_in_order_and_unknown_sections_last(tmp_path: Path, figure: Repo
     assert page.values("alt") == ["Spectrum: Spectrum with fit and pulls", "Other: Other figure"]
     assert "Further figures" in page.text
     assert "figures/spectrum.pdf" in page.text
-
-
-def test_quantities_and_cells() -> None:
-    assert str(Quantity.read({"value": 0.5, "uncertainty": 0.1, "n": 10})) == "0.50 ± 0.10"
-    assert Quantity.read({"value": 0.5, "n": 10}).with_count == "0.5 (n = 10)"
-    assert Quantity.read("text") == Quantity()
-    assert Quantity.read(float("nan")) == Quantity()
-    assert [scalar_text(value) for value in (None, True, 3, 0.25, "x", [1, 2])] == [
-        "–",
-        "yes",
-        "3",
-        "0.25",
-        "x",
-        "1, 2",
-    ]
-    assert unbroken("1 × 10 TeV") == "1\u00a0×\u00a010\u00a0TeV"
-
-
-def test_tables_must_be_rectangular() -> None:
-    with pytest.raises(ValueError, match="1 cells under 2 headings"):
-        Table("x", ["a", "b"], [["1"]])
