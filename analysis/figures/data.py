@@ -8,10 +8,15 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.events import Events
+from analysis.figures.captions import signal_content
 from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
 from analysis.plots.comparison import Role
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, columns_needed, searched
+from ml import detector_from_settings
+
+# columns of the dijet record that tell the kinematics of an event rather than the inside of its jets
+KINEMATIC = ("j1_pt", "j2_pt", "deta")
 
 
 def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role]]:
@@ -32,7 +37,12 @@ def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role
 
 def feature_names(run: SearchRun) -> list[str]:
     """Return the columns that some detector reads, in order; the dijet standard ones where there is no detector."""
-    return [name for name in columns_needed(run.search) if name not in ("j1_pt", "j2_pt", "deta")]
+    read = [
+        name
+        for one in run.search.detectors.values()
+        for name in detector_from_settings(one.type, one.settings).settings.features
+    ]
+    return list(dict.fromkeys(read)) or [name for name in columns_needed(run.search) if name not in KINEMATIC]
 
 
 def compared(run: SearchRun, sample: Searched, column: str, *, edges: np.ndarray | None = None) -> Comparison:
@@ -45,18 +55,20 @@ def data_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, 
     """Yield (section, name, caption, figure) for every searched sample."""
     for name in run.search.data:
         sample = searched(run, name)
+        content = signal_content(sample)
+        title = "Inputs of the detectors" if run.search.detectors else "Jet observables"
         what = "data against simulation" if run.search.simulation else "data"
         figure = comparison_figure([compared(run, sample, c) for c in feature_names(run)], label=label)
         yield (
             "data",
             f"features-{name}",
-            f"Inputs of the detectors in {name}: {what}, each normalised to its own area. Signal, where shown, is "
-            "known from the truth and is not to scale.",
+            f"{title} in {name}: {what}, each normalised to its own area. Signal, where shown, is "
+            f"known from the truth and is not to scale.{content}",
             figure,
         )
         yield (
             "data",
             f"mass-{name}",
-            f"Dijet mass of all selected events of {name}, normalised, with statistical errors.",
+            f"Dijet mass of all selected events of {name}, normalised, with statistical errors.{content}",
             comparison_figure(compared(run, sample, "mjj"), log=True, label=label),
         )

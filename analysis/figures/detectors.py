@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis.context import SearchRun
+from analysis.figures.captions import signal_content
 from analysis.plots import (
     Label,
     RocCurve,
@@ -30,25 +31,26 @@ def detector_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, s
         detectors = [trained(run, name, detector) for detector in run.search.detectors]
         curves = [curve for found in detectors if (curve := _curve(run, sample, found)) is not None]
         if curves:
-            yield from _efficiency_figures(run, name, curves, label)
+            yield from _efficiency_figures(run, sample, curves, label)
         for found in detectors:
             yield from _score_figures(run, sample, found, label)
 
 
 def _efficiency_figures(
-    run: SearchRun, name: str, curves: list[RocCurve], label: Label
+    run: SearchRun, sample: Searched, curves: list[RocCurve], label: Label
 ) -> Iterator[tuple[str, str, str, object]]:
+    name, content = sample.name, signal_content(sample)
     where = f" in the window {_window_text(run)}" if run.search.window else ""
     yield (
         "detectors",
         f"sic-{name}",
-        f"Significance improvement against signal efficiency{where}, from the truth, out of fold.",
+        f"Significance improvement against signal efficiency{where}, from the truth, out of fold.{content}",
         sic_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
     )
     yield (
         "detectors",
         f"roc-{name}",
-        f"Background rejection against signal efficiency{where}, from the truth, out of fold.",
+        f"Background rejection against signal efficiency{where}, from the truth, out of fold.{content}",
         roc_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
     )
 
@@ -59,10 +61,11 @@ def _score_figures(
     shown = [Values("Pseudo-data" if sample.truth_known else "Data", found.score, role="data")]
     if sample.truth_known and found.spare_score is not None and len(found.spare_score):
         shown.append(Values("Signal", found.spare_score, role="signal"))
+    content = signal_content(sample)
     yield (
         "detectors",
         f"score-{sample.name}-{found.name}",
-        f"Score of {found.name} on {sample.name}, every event scored by models that did not see it.",
+        f"Score of {found.name} on {sample.name}, every event scored by models that did not see it.{content}",
         comparison_figure(histogram_values("Anomaly score", shown, coverage=1.0), log=True, label=label),
     )
     rows = sample.events["truth"] != 1
@@ -74,7 +77,7 @@ def _score_figures(
         f"decorrelation-{sample.name}-{found.name}",
         f"Mean score of {found.name} against dijet mass"
         + (" for background known from the truth" if sample.truth_known else "")
-        + ": a detector that learnt the mass would rise in the window.",
+        + f": a detector that learnt the mass would rise in the window.{content}",
         profile_figure(profile, window=window, label=label),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.context import SearchRun
+from analysis.figures.captions import selected_content, signal_content
+from analysis.numbers import format_confidence
 from analysis.plots import (
     FittedSpectrum,
     Label,
@@ -18,6 +20,7 @@ from analysis.plots import (
 )
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.limit import limit
+from analysis.stages.searched import searched
 
 Described = tuple[str, str, str, object]
 
@@ -29,13 +32,14 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
         found = [hunted for hunted in hunt(run).values() if hunted.sample == name]
         if not found:
             continue
+        content = signal_content(searched(run, name))
         for hunted in found:
-            yield _spectrum(hunted, window, label)
+            yield _spectrum(hunted, window, label, content=content)
         yield (
             "selections",
             f"p0-{name}",
             f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; relative width as in "
-            "the table). Global p-values come from toys that repeat fit and scan.",
+            f"the table). Global p-values come from toys that repeat fit and scan.{content}",
             p0_figure([_scan(hunted) for hunted in found], window=window, label=label),
         )
         inclusive, *selected = found
@@ -48,11 +52,12 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
         if selected:
             caption = (
                 f"Shape of the selected spectra of {name} beside the inclusive one, each normalised to its own area."
+                f"{content}"
             )
             yield "selections", f"shapes-{name}", caption, comparison_figure(shapes, log=True, label=label)
 
 
-def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label) -> Described:
+def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label, *, content: str) -> Described:
     background, peak = hunted.summary["bump_hunt"]["background"], hunted.summary["bump_hunt"]
     spectrum = FittedSpectrum(
         hunted.label,
@@ -69,7 +74,7 @@ def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label) 
     caption = (
         f"Spectrum of {hunted.identifier} with the background-only fit ({background['family']}), and the best-fit "
         f"resonance at {peak['mass']:g} GeV on top of it. Pulls are (data − fit) over the Garwood error that "
-        "faces the fit, so their squares do not add up to χ²."
+        f"faces the fit, so their squares do not add up to χ².{content}{selected_content(hunted.summary)}"
     )
     return "selections", f"spectrum-{hunted.identifier}", caption, spectrum_figure(spectrum, label=label)
 
@@ -88,6 +93,9 @@ def _scan(hunted: Hunted) -> MassScan:
 
 def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     """Yield (section, name, caption, figure): one Brazil band per selection with limits."""
+    settings = run.search.limits
+    if settings is None:
+        return
     entries = limit(run)
     for hunted in hunt(run).values():
         points = [LimitPoint.from_result(entry) for entry in entries if entry["selection"] == hunted.identifier]
@@ -95,6 +103,14 @@ def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
             yield (
                 "limits",
                 f"limit-{hunted.identifier}",
-                f"Upper limits at 95% CLs on the number of resonance events that {hunted.identifier} selects.",
-                brazil_figure(points, unit="selected events", signal="Gaussian resonance", label=label),
+                f"Upper limits at {format_confidence(settings.level)} CLs on the number of resonance events that "
+                f"{hunted.identifier} selects.{signal_content(searched(run, hunted.sample))}"
+                f"{selected_content(hunted.summary)}",
+                brazil_figure(
+                    points,
+                    unit="selected events",
+                    signal="Gaussian resonance",
+                    label=label,
+                    confidence=1 - settings.level,
+                ),
             )
