@@ -8,8 +8,10 @@ import pytest
 
 from analysis.config import Search
 from analysis.errors import ConfigurationError
+from analysis.pipeline import check_detectors
 from analysis.search_file import find_search, load_catalogue, load_search, merged, set_key
 from analysis.validation import validated
+from ml import TrainingError
 
 SEARCH = """
 data: mixed
@@ -57,6 +59,8 @@ def test_set_and_scale_and_seed(search_file: Path) -> None:
         ("window.signal=[3700, 3300]", r"\[3700, 3300\] is not an interval"),
         ("bump_hunt.masses={start: 1000, stop: 2000, step: 100}", r"1000 GeV lies outside the spectrum"),
         ("efficiencies=[2]", r"2 is not an efficiency"),
+        ("spectrum.family=banana", r"spectrum\.family: .*'dijet', got 'banana'"),
+        ("limits.masses=[3500]", r"`limits` are set on the spectra of the `bump_hunt`"),
         ("nonsense", r"not of the form key\.sub=value"),
         ("data.x=1", r"data is not a mapping"),
     ],
@@ -126,3 +130,31 @@ def test_merging_leaves_its_inputs_alone() -> None:
 def test_a_search_without_data_says_so() -> None:
     with pytest.raises(ConfigurationError, match="data: "):
         validated(Search, {"name": "x"}, source="x.yaml")
+
+
+def test_limits_are_set_on_selections_that_exist(search_file: Path) -> None:
+    hunting = ["bump_hunt.masses={start: 3000, stop: 4000, step: 100}", "limits.masses=[3500]"]
+    load_search(str(search_file), overrides=[*hunting, "limits.selections=[0.01, 1]"])
+    with pytest.raises(ConfigurationError, match=r"`limits\.selections` asks for 0\.02"):
+        load_search(str(search_file), overrides=[*hunting, "limits.selections=[0.02]"])
+
+
+def test_the_recipe_and_its_entry_agree_on_the_energy(tmp_path: Path) -> None:
+    path = tmp_path / "datasets.yaml"
+    path.write_text("x: {recipe: {process: qcd_dijet, events: 10, seed: 1, sqrt_s: 14}}\n")
+    assert load_catalogue(path)["x"].sqrt_s == 14
+    with pytest.raises(ConfigurationError, match=r"`sqrt_s: 13` contradicts `recipe\.sqrt_s: 14`"):
+        load_catalogue(path, {"x": {"sqrt_s": 13}})
+
+
+@pytest.mark.parametrize("feature", ["truth", "file_id", "weight", "mjj", "fold"])
+def test_what_identifies_an_event_is_no_feature(feature: str) -> None:
+    search, _ = load_search("demo", overrides=[f"detectors.cwola.settings.features=[{feature}, j1_m]"])
+    with pytest.raises((ConfigurationError, TrainingError), match=feature):
+        check_detectors(search)
+
+
+def test_overlapping_sidebands_are_refused_before_anything_runs() -> None:
+    search, _ = load_search("demo", overrides=["window.sidebands=[[2900, 3300], [3200, 3300]]"])
+    with pytest.raises(TrainingError, match="overlap"):
+        check_detectors(search)

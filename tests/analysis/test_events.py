@@ -89,3 +89,10 @@ def test_weighted_events_cannot_be_mixed() -> None:
     weighted = Events({**background.columns, "weight": np.arange(10.0)})
     with pytest.raises(StageError, match="different weights"):
         mix(Mixture(background="b"), weighted, None, window=None, seed=1)
+
+
+def test_background_of_unknown_truth_stays_unknown() -> None:
+    background, signal = events(1000, mass=3000, truth=-1, file_id=1), events(100, mass=3500, truth=1, file_id=2)
+    mixed, _ = mix(Mixture(background="b", signal="s", fraction=0.01), background, signal, window=None, seed=1)
+    assert sorted(set(mixed["truth"])) == [-1, 1]
+    assert count_mixture(mixed, background="b", signal="s", window=None).n_signal == 10
