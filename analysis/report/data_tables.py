@@ -146,7 +146,6 @@ def detectors_table(results: Mapping[str, Any]) -> Table | None:
             *SIGNAL_CONTENT,
             ("Members", lambda _, e: scalar_text(e.get("members"))),
             ("Training [s]", lambda _, e: _seconds(e.get("seconds"))),
-            ("Truth labels", lambda _, e: "reference only" if e.get("uses_labels") else NONE),
         ],
         known=("type", "members", "seconds", "uses_labels", *CONTENT_KEYS, *(key for key, _ in _MEASURED)),
         notes=(

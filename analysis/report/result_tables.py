@@ -34,7 +34,11 @@ from analysis.report.table import CONTENT_KEYS, CONTENT_NOTE, SIGNAL_CONTENT, Co
 
 Entry = Mapping[str, Any]
 
-MERITS = {"jsd": "Jensen–Shannon divergence from the inclusive spectrum"}
+MERITS = {"jsd": "JSD to inclusive"}
+JSD_NOTE = (
+    "JSD: Jensen–Shannon divergence between the shapes of the selected and the inclusive mass spectrum; 0 where they "
+    "agree. A signal in the selection and a sculpted background both raise it."
+)
 
 
 def selections_table(results: Entry) -> Table | None:
@@ -142,7 +146,7 @@ def limits_table(results: Entry) -> Table | None:
             ("CL", lambda _, e: NONE if len(levels) == 1 else _confidence(e)),
             ("Observed", lambda _, e: format_number(number(e.get("observed")))),
             *(_expected(*pair) for pair in enumerate(("Expected −2σ", "−1σ", "Median", "+1σ", "+2σ"))),
-            ("Background expected in the signal's window", lambda _, e: format_number(_background(e))),
+            ("Expected background around the mass", lambda _, e: format_number(_background(e))),
             *SIGNAL_CONTENT,
             ("Best fit", lambda _, e: format_number(number(e.get("best_fit")))),
             ("Local p₀", lambda _, e: format_p_value(number(e.get("local_p0")))),
@@ -170,14 +174,16 @@ def merit_table(results: Entry) -> Table | None:
             ("Events", lambda _, e: format_count(Quantity.read(e["entry"]).n)),
         ],
         known=("entry",),
+        notes=(JSD_NOTE,) if any(name.lower().startswith("jsd") for name, _ in rows) else (),
     )
 
 
 def _merit(name: str) -> str:
     """What a figure of merit measures and of which selection, from its name "<measure> <selection>"."""
     measure, _, selection = name.partition(" ")
-    words = MERITS.get(measure, measure.replace("_", " "))
-    return f"{words}: {selection}" if selection else words
+    if selection and measure in MERITS:
+        return f"{MERITS[measure]}: {selection}"
+    return name if selection else name.replace("_", " ")
 
 
 _SETTINGS_OF_A_LIMIT: tuple[Column, ...] = (

@@ -96,7 +96,7 @@ def _few_events(results: Entry) -> Iterator[str]:
             few.setdefault(str(entry.get("selection", NONE)), []).append(where)
     for name, masses in few.items():
         yield (
-            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected in the window of the signal "
+            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected around a resonance "
             f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
         )
 

@@ -167,7 +167,7 @@ def test_nothing_doubtful_gives_no_warning() -> None:
         (("limits", 0, "observed", None), "no observed limit was found"),
         (
             ("limits", 0, "expected_background", 0.31),
-            "Limits of cwola_1%: fewer than 5 background events are expected in the window of the signal at 3.50 TeV "
+            "Limits of cwola_1%: fewer than 5 background events are expected around a resonance at 3.50 TeV "
             "(0.31); the asymptotic formulae are not reliable there, toys are needed.",
         ),
     ],

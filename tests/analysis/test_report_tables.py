@@ -64,7 +64,7 @@ def test_limits_say_their_level_and_background() -> None:
     assert table is not None
     assert table.caption == "95% CL upper limits (CLs)"
     assert table.notes[0] == "Signal: wprime; Signal width: 3%; Unit: selected events."
-    assert column(table, "Background expected in the signal's window") == ["118"]
+    assert column(table, "Expected background around the mass") == ["118"]
     loose = results()
     loose["limits"][0]["level"] = 0.1
     table = limits_table(loose)
@@ -91,10 +91,12 @@ def test_few_expected_events_are_one_warning_per_selection() -> None:
 def test_figures_of_merit_in_words() -> None:
     table = merit_table(results())
     assert table is not None
-    assert table.rows == [
-        ["Jensen–Shannon divergence from the inclusive spectrum: cwola_1%", "0.01235", "0.0021", "515"]
-    ]
+    assert table.rows == [["JSD to inclusive: cwola_1%", "0.01235", "0.0021", "515"]]
     assert merit_table({"figures_of_merit": {"other_one": 2.0}}).rows == [["other one", "2"]]  # type: ignore[union-attr]
+    written = merit_table({"figures_of_merit": {"JSD to inclusive, injected_x-0.01": {"value": 12.3456, "n": 230}}})
+    assert written is not None
+    assert written.rows == [["JSD to inclusive, injected_x-0.01", "12.35", "230"]]
+    assert any("Jensen–Shannon" in note for note in written.notes)
 
 
 def test_quantities_and_cells() -> None:

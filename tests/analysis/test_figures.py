@@ -1,0 +1,62 @@
+"""Which figures a search shows, and what their captions say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.config import DetectorSettings
+from analysis.events import Events, count_mixture
+from analysis.figures import hunts
+from analysis.figures.captions import selected_content, signal_content
+from analysis.figures.data import feature_names
+from analysis.plots import Label
+from analysis.stages.searched import Searched
+
+
+def sample(n_signal: int, *, known: bool = True, window: tuple[float, float] | None = (3300.0, 3700.0)) -> Searched:
+    truth = np.repeat([1, 0], [n_signal, 400])
+    events = Events({"truth": truth, "mjj": np.full(len(truth), 3500.0)})
+    counts = count_mixture(events, background="qcd", signal="wprime", window=window) if known else None
+    return Searched("pseudo", events, None, counts, "key")
+
+
+def test_captions_name_the_signal_three_ways() -> None:
+    expected = " pseudo holds a total signal fraction of 2.44%, S/B = 0.025 and S/√B = 0.5 in the window."
+    assert signal_content(sample(10)) == expected
+    assert signal_content(sample(10, window=None)) == " pseudo holds a total signal fraction of 2.44%."
+    assert signal_content(sample(0)) == " pseudo holds no signal."
+    assert signal_content(sample(10, known=False)) == ""
+    selection = {"signal_fraction": 0.25, "s_over_b_window": 1.5, "s_over_sqrt_b_window": 6.0}
+    assert "25%, S/B = 1.5 and S/√B = 6 in the window" in selected_content(selection)
+    assert selected_content({"signal_fraction": None}) == ""
+
+
+def test_only_features_that_a_detector_reads_are_its_inputs() -> None:
+    def names(**features: list[str]) -> list[str]:
+        detectors = {
+            name: DetectorSettings(type="cwola", settings={"features": read}) for name, read in features.items()
+        }
+        return feature_names(SimpleNamespace(search=SimpleNamespace(detectors=detectors)))  # type: ignore[arg-type]
+
+    assert names(a=["j1_m", "j2_m"], b=["j2_m", "j1_tau21"]) == ["j1_m", "j2_m", "j1_tau21"]
+    assert names() == ["j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32"]
+
+
+def test_limits_are_drawn_at_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    hunted = SimpleNamespace(identifier="pseudo-inclusive", sample="pseudo", summary={})
+    entry = {"selection": "pseudo-inclusive", "mass": 3500.0, "observed": 3.0, "expected": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    run: Any = SimpleNamespace(search=SimpleNamespace(limits=SimpleNamespace(level=0.1)))
+    monkeypatch.setattr(hunts, "hunt", lambda _: {"pseudo-inclusive": hunted})
+    monkeypatch.setattr(hunts, "limit", lambda _: [entry])
+    monkeypatch.setattr(hunts, "searched", lambda _run, _name: sample(10))
+    [(section, name, caption, figure)] = list(hunts.limit_figures(run, Label()))
+    assert (section, name) == ("limits", "limit-pseudo-inclusive")
+    assert caption.startswith("Upper limits at 90% CLs on the number of resonance events")
+    assert "S/√B = 0.5" in caption
+    assert figure.axes[0].get_ylabel().startswith("90% CL")  # type: ignore[attr-defined]
+    run.search.limits = None
+    assert list(hunts.limit_figures(run, Label())) == []
