@@ -1,7 +1,7 @@
 """Counts and templates in, p-values and limits out. Knows nothing of detectors or files."""
 
 from stats.binning import resolution_edges, uniform_edges
-from stats.bumphunt import BumpHunt, bump_hunt
+from stats.bumphunt import BumpHunt, bump_hunt, goodness_outside
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, SignalFits, effective, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family, dijet
@@ -37,6 +37,7 @@ __all__ = [
     "fit_signal",
     "gaussian_template",
     "gaussian_templates",
+    "goodness_outside",
     "gross_vitells_p",
     "resolution_edges",
     "resonance_limits",

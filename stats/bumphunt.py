@@ -188,6 +188,19 @@ def _global(
     return toy_p(largest, pseudo), gross_vitells_p(largest, pseudo, two_dimensional=templates.shape[0] > 1)
 
 
+def goodness_outside(spectrum: Spectrum, family: Family, *, mass: float, width: float, reach: float = 3.0) -> Goodness:
+    """χ² of a background fit to the bins away from a peak at ``mass`` (GeV) of relative ``width``.
+
+    A strong signal spoils the fit of a background alone; whether the function describes the background is then seen
+    beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError where too few remain.
+    """
+    away = reach * width * mass
+    mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)
+    counts, exposure = effective(spectrum, mask)
+    background = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
+    return chi2_test(counts[0][mask], background.seen[0][mask], n_parameters=family.n_parameters)
+
+
 def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
     grid = np.asarray(values, dtype=float)
     if grid.ndim != 1 or grid.size == 0 or not np.all(np.isfinite(grid)) or (np.diff(grid) <= 0).any() or grid[0] <= 0:

@@ -111,8 +111,9 @@ def background_table(results: Entry) -> Table | None:
             ("Parameters", lambda _, b: scalar_text(b.get("parameters"))),
             ("χ²/ndof", lambda _, b: _chi2(b)),
             ("p", lambda _, b: format_p_value(number(b.get("p")))),
+            ("p beside the peak", lambda _, b: format_p_value(number(b.get("p_outside_peak")))),
         ],
-        known=("family", "parameters", "chi2", "ndof", "p"),
+        known=("family", "parameters", "chi2", "ndof", "p", "p_outside_peak"),
     )
 
 

@@ -102,9 +102,14 @@ def _few_events(results: Entry) -> Iterator[str]:
 
 
 def _doubts(name: str, hunt: Entry) -> Iterator[str]:
-    p = number(part(hunt, "background").get("p"))
+    background = part(hunt, "background")
+    p = number(background.get("p_outside_peak", background.get("p")))
     if p is not None and p < POOR_FIT:
-        yield f"Selection {name}: the background fit is poor (p = {format_p_value(p)}), its significances are doubtful."
+        where = " beside the peak" if "p_outside_peak" in background else ""
+        yield (
+            f"Selection {name}: the background function does not describe the spectrum{where} "
+            f"(p = {format_p_value(p)}), its significances are doubtful."
+        )
     global_p = part(hunt, "global_p")
     if is_bound(global_p):
         toys = format_count(number(global_p.get("toys")))

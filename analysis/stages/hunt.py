@@ -18,7 +18,17 @@ from analysis.stages.searched import Searched, searched
 from analysis.stages.train import Trained, trained
 from analysis.store import code_key, content_key, library_versions, write_json
 from ml.selection import select
-from stats import BumpHunt, Family, Spectrum, bump_hunt, dijet, gaussian_template, uniform_edges
+from stats import (
+    BumpHunt,
+    Family,
+    Spectrum,
+    StatisticsError,
+    bump_hunt,
+    dijet,
+    gaussian_template,
+    goodness_outside,
+    uniform_edges,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +193,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         rng=np.random.default_rng(seeds),
         workers=run.options.executor.workers,
     )
-    summary = {
+    summary: dict[str, Any] = {
         "detector": selection.detector,
         "mixture": selection.sample,
         "window": list(search.window.signal) if search.window and selection.detector else None,
@@ -193,6 +203,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         **_signal_content(sample, rows, search.window.signal if search.window else None),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
+    summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)
     content = {
         "edges": spectrum.edges.tolist(),
         "counts": spectrum.counts.tolist(),
@@ -201,6 +212,19 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "summary": summary,
     }
     write_json(folder / "hunt.json", content)
+
+
+def _p_outside_peak(found: BumpHunt) -> float | None:
+    """Return the p-value of the background function beside the best-fit peak, None where too few bins are left."""
+    width, mass = found.best
+    try:
+        goodness = goodness_outside(
+            found.spectrum, found.family, mass=float(found.masses[mass]), width=float(found.widths[width])
+        )
+    except StatisticsError as error:
+        logger.info("no fit beside the peak: %s", error)
+        return None
+    return goodness.p if np.isfinite(goodness.p) else None
 
 
 def selected_rows(

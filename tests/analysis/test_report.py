@@ -159,7 +159,10 @@ def test_nothing_doubtful_gives_no_warning() -> None:
     [
         (("datasets", "qcd", "skipped_files", ["bad.root"]), "qcd: bad.root"),
         (("datasets", "qcd", "skipped_files", [{"file": "bad.root", "reason": "cut short"}]), "bad.root (cut short)"),
-        (("selections", "cwola_1%", "bump_hunt", "background", "p", 0.004), "fit is poor (p = 0.0040)"),
+        (
+            ("selections", "cwola_1%", "bump_hunt", "background", "p", 0.004),
+            "does not describe the spectrum (p = 0.0040)",
+        ),
         (("selections", "cwola_1%", "bump_hunt", "global_p", "is_bound", True), "none of 2 000 toys"),
         (("selections", "cwola_1%", "bump_hunt", "failed_fits", 3), "3 fits of the scan failed"),
         (("selections", "cwola_1%", "bump_hunt", "global_p", "failed", 2), "2 fits of the toys failed"),

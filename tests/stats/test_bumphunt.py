@@ -12,6 +12,7 @@ from stats import (
     bump_hunt,
     dijet,
     gaussian_template,
+    goodness_outside,
     resolution_edges,
 )
 from tests.stats.conftest import EDGES, SQRT_S
@@ -120,3 +121,16 @@ def test_sparse_spectra_are_fitted(shape: np.ndarray) -> None:
     assert hunt.failed_fits == 0
     assert hunt.global_p is not None
     assert hunt.global_p.failed == 0
+
+
+def test_a_peak_spoils_the_background_fit_but_not_beside_it() -> None:
+    edges = np.arange(3000.0, 6401.0, 100.0)
+    family = dijet(3, sqrt_s=13000.0)
+    centres = 0.5 * (edges[1:] + edges[:-1]) / 13000.0
+    background = (1 - centres) ** 10 / centres**5
+    rng = np.random.default_rng(5)
+    expected = 20_000 * background / background.sum() + 800 * gaussian_template(edges, 4000.0, width=0.03)
+    spectrum = Spectrum.from_counts(edges, rng.poisson(expected))
+    found = bump_hunt(spectrum, family, masses=[4000.0])
+    assert found.goodness.p < 1e-6
+    assert goodness_outside(spectrum, family, mass=4000.0, width=0.03).p > 0.01
