@@ -24,11 +24,16 @@ from analysis.samples.writers import write_events
 N_FILES, EVENTS_PER_FILE = 3, 1000
 
 
-def dijet_events(n_events: int, *, seed: int) -> Events:
-    """Two back-to-back sprays of 12 to 25 particles and six soft ones per event; m_jj falls from 2.5 TeV."""
+def dijet_events(n_events: int, *, seed: int, resonance: float | None = None) -> Events:
+    """Two back-to-back sprays of 12 to 25 particles and six soft ones per event; m_jj falls from 2.5 TeV.
+
+    With `resonance` it peaks at that mass (GeV, standard deviation 2%), and each jet has two narrow prongs.
+    """
     rng = np.random.default_rng(seed)
     mjj, rapidity = 2500 + rng.exponential(550, n_events), rng.uniform(-0.4, 0.4, n_events)
     azimuth, width = rng.uniform(-np.pi, np.pi, n_events), rng.gamma(3, 0.04, (2, n_events))
+    if resonance is not None:
+        mjj, width = rng.normal(resonance, 0.02 * resonance, n_events), np.full((2, n_events), 0.02)
     parts = []
     for jet, sign in enumerate((1, -1)):
         size = rng.integers(12, 26, n_events)
@@ -37,6 +42,8 @@ def dijet_events(n_events: int, *, seed: int) -> Events:
         pt = (mjj / (2 * np.cosh(rapidity)))[event] * share / np.bincount(event, share)[event]
         eta = sign * rapidity[event] + width[jet][event] * rng.normal(size=len(event))
         phi = azimuth[event] + jet * np.pi + width[jet][event] * rng.normal(size=len(event))
+        if resonance is not None:
+            eta = eta + rng.choice((-0.25, 0.25), len(event))
         parts.append((event, pt, eta, phi))
     soft = np.repeat(np.arange(n_events), 6)
     flat = rng.uniform(-1, 1, (2, len(soft)))
