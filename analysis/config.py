@@ -40,11 +40,13 @@ class Dataset(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _energy_of_the_recipe(cls, content: Any) -> Any:
-        """Take √s from the recipe where the entry does not say it."""
+    def _facts_of_the_recipe(cls, content: Any) -> Any:
+        """Take √s and the format from the recipe where the entry does not say them."""
         recipe = content.get("recipe") if isinstance(content, Mapping) else None
-        energy = recipe.get("sqrt_s") if isinstance(recipe, Mapping) else None
-        return content if energy is None or "sqrt_s" in content else {**content, "sqrt_s": energy}
+        if not isinstance(recipe, Mapping):
+            return content
+        facts = {"sqrt_s": recipe.get("sqrt_s"), "format": "lhco" if recipe.get("format") == "lhco" else None}
+        return {**{name: fact for name, fact in facts.items() if fact is not None}, **content}
 
     @model_validator(mode="after")
     def _files_or_recipe(self) -> Dataset:

@@ -192,7 +192,7 @@ def goodness_outside(spectrum: Spectrum, family: Family, *, mass: float, width: 
     """χ² of a background fit to the bins away from a peak at ``mass`` (GeV) of relative ``width``.
 
     A strong signal spoils the fit of a background alone; whether the function describes the background is then seen
-    beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError where too few remain.
+    beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError if too few remain.
     """
     away = reach * width * mass
     mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)

@@ -146,7 +146,6 @@ def test_a_resonance_of_the_users_own_is_generated(darkhorse: CommandLine) -> No
     assert files[0].stat().st_mtime_ns == before
 
 
-@pytest.mark.xfail(reason="--set format= reaches the recipe alone, the data set keeps its own format", strict=True)
 def test_samples_are_generated_in_the_layout_of_the_lhc_olympics(darkhorse: CommandLine) -> None:
     settings = ("--set", "format=lhco", "--set", "min_leading_jet_pt=null")
     said = darkhorse("generate", "wprime", "--as", "x", "--events", 20, "--workers", 1, *settings)
