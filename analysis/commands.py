@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import glob
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from analysis.store import exclusive
 from analysis.validation import validated
 
 logger = logging.getLogger(__name__)
+
+JETS_ONLY = ("nanoaod", "scouting")  # formats whose files have jets but, usually, no particles to cluster
 
 
 def library_errors() -> tuple[type[Exception], ...]:
@@ -108,7 +111,10 @@ def _search_of_files(options: argparse.Namespace) -> Search:
     entry: dict[str, Any] = {"files": files, "format": options.format or "darkhorse"}
     if options.tree:
         entry["tree"] = options.tree
-    content: dict[str, Any] = {"name": "files", "data": ["files"], "datasets": {"files": entry}}
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(files[0]).stem).strip("-") or "files"
+    content: dict[str, Any] = {"name": name, "data": ["files"], "datasets": {"files": entry}}
+    if entry["format"] in JETS_ONLY:
+        content["processing"] = {"jets": "FatJet"}
     for override in options.overrides:
         set_key(content, override)
     return validated(Search, content, source="the command line")

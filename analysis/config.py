@@ -248,6 +248,13 @@ class Search(Model):
             )
         if self.spectrum is not None:
             self._masses_inside(self.spectrum)
+        if self.spectrum is not None and self.window is not None:
+            low, high = self.window.signal
+            if low < self.spectrum.start or high > self.spectrum.stop:
+                raise ValueError(
+                    f"`window.signal` ({low:g} to {high:g} GeV) lies outside the spectrum ({self.spectrum.start:g} to "
+                    f"{self.spectrum.stop:g} GeV)"
+                )
         if any(mixture.of == "window" for mixture in self.mixtures.values()) and self.window is None:
             raise ValueError("a mixture with `of: window` needs a `window`")
         return self

@@ -22,12 +22,17 @@ from processors.dijet_columns import HISTOGRAM_COLUMNS
 logger = logging.getLogger(__name__)
 
 
-def provide_samples(run: SearchRun) -> None:
-    """Generate the built-in samples of a search and download its remote files, where they are not on disk."""
+def provide_samples(run: SearchRun) -> Iterator[str]:
+    """Generate the built-in samples of a search and download its remote files, where they are not on disk.
+
+    Yields a line before each that may take minutes.
+    """
     for name in datasets_of(run.search):
         entry = run.catalogue.entry(name)
         if run.catalogue.status(name).complete and entry.recipe is None:
             continue
+        if entry.recipe is not None and not run.catalogue.status(name).complete:
+            yield f"{name}: generating {entry.recipe.events:,} events, once; files that are finished stay"
         with run.bar(f"provide {name}") as progress:
             if entry.recipe is not None:
                 run.catalogue.generate(name, workers=run.options.executor.workers, progress=progress)
@@ -67,7 +72,7 @@ def check_detectors(search: Search) -> None:
 
 
 def _process(run: SearchRun) -> Iterator[str]:
-    provide_samples(run)
+    yield from provide_samples(run)
     for name, result in process(run).items():
         skipped = f", {len(result.summary['skipped'])} files skipped" if result.summary["skipped"] else ""
         yield f"{name}: {result.n_events:,} events, {result.n_selected:,} selected{skipped} ({result.directory})"

@@ -58,7 +58,8 @@ def data_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, 
         content = signal_content(sample)
         title = "Inputs of the detectors" if run.search.detectors else "Jet observables"
         what = "data against simulation" if run.search.simulation else "data"
-        figure = comparison_figure([compared(run, sample, c) for c in feature_names(run)], label=label)
+        grid = [compared(run, sample, column) for column in feature_names(run)]
+        figure = comparison_figure(grid, columns=2 if len(grid) in (2, 4) else 3, label=label)
         yield (
             "data",
             f"features-{name}",

@@ -81,7 +81,7 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
             found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
         if number(limit.get("observed")) is None:
             found.append(f"Limit of {place}: no observed limit was found.")
-    found += _few_events(results)
+    found += [*_few_events(results), *_strong_limits(results)]
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
     return found
 
@@ -98,6 +98,21 @@ def _few_events(results: Entry) -> Iterator[str]:
         yield (
             f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected around a resonance "
             f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
+        )
+
+
+def _strong_limits(results: Entry) -> Iterator[str]:
+    """Limits below the −2σ band: more often than by chance, an excess elsewhere lifts the background they rest on."""
+    strong: dict[str, list[str]] = {}
+    for entry in limits(results):
+        expected = list(entry.get("expected") or ())
+        observed, lowest = number(entry.get("observed")), number(expected[0]) if expected else None
+        if observed is not None and lowest is not None and observed <= lowest:
+            strong.setdefault(str(entry.get("selection", NONE)), []).append(format_mass(number(entry.get("mass"))))
+    for name, masses in strong.items():
+        yield (
+            f"Limits of {name} at {', '.join(masses)} lie at or below the −2σ band: an excess elsewhere in the "
+            "spectrum may lift the background that is expected there, and make them too strong."
         )
 
 

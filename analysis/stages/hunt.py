@@ -25,6 +25,7 @@ from stats import (
     StatisticsError,
     bump_hunt,
     dijet,
+    fit_signal,
     gaussian_template,
     goodness_outside,
     uniform_edges,
@@ -62,7 +63,7 @@ class Hunted:
 
     Attributes:
         summary: the selection's entry in results.json.
-        fit: `expected`, `error` and `signal` events per bin.
+        fit: `expected`, `error` of the background alone and `signal`, what a fit with one has more; per bin.
         scan: `masses` (GeV) and, for the best width, `p0`.
         key: changes when any of it does.
     """
@@ -260,13 +261,18 @@ def _signal_content(sample: Searched, rows: np.ndarray, window: tuple[float, flo
 
 
 def _fit(found: BumpHunt) -> dict[str, list[float]]:
-    """Return the fitted background, its uncertainty and the best-fit signal, in events per bin."""
+    """Return the background fitted alone, its uncertainty, and what the fit with a signal has more, in events per bin.
+
+    The last is not the signal alone: with a peak of its own to describe, the background takes another shape.
+    """
     width, mass = found.best
     template = gaussian_template(found.spectrum.edges, float(found.masses[mass]), width=float(found.widths[width]))
+    with_signal = fit_signal(found.background, template)
+    background = found.background.model.expected(with_signal.parameters[0])
     return {
         "expected": found.prediction.tolist(),
         "error": found.background.expected_errors[0].tolist(),
-        "signal": (found.yields[width, mass] * template / template.sum()).tolist(),
+        "signal": (background + with_signal.yields[0] * template - found.prediction).tolist(),
     }
 
 
