@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from processors.columns import OutputError
 from processors.errors import InputError
+from processors.schemas import FORMATS
 
 # Errors of a program, not of the file it reads: they must not be mistaken for a bad file and skipped.
 _PROGRAM_ERRORS = (OutputError, MemoryError, TypeError, AttributeError, NameError, ImportError, NotImplementedError)
 _TRUNCATED = ("truncated file", "expected chunk of length", "end of file", "received 0 bytes")
+_SIGNATURES = {b"root": "a ROOT file", b"\x89HDF": "an HDF5 file"}
 _FOREIGN = ("not a root file", "file signature not found")
 
 
@@ -53,12 +55,23 @@ def _reason(exception: BaseException, filename: str) -> str:
         return "is a folder, not a file. Name the files in it."
     if local and os.path.getsize(filename) == 0:
         return "is empty (0 bytes). Fetch or generate it again, or leave it out."
+    kind = _kind(filename) if local else None
+    if kind == "neither ROOT nor HDF5":
+        return "is neither a ROOT nor an HDF5 file. Name another file, or fetch this one again."
     if any(words in text for words in _FOREIGN):
-        return "is not a file of the format it is listed with. Check the format, or fetch the file again."
+        found = f" It is {kind}: choose a format for that." if kind else ""
+        return f"is not a file of the format it is listed with.{found} Formats: {', '.join(FORMATS)}."
     detail = f"{type(exception).__name__}: {_first_lines(exception)}"
     if any(words in text for words in _TRUNCATED):
         return f"is truncated ({detail}). Fetch or generate it again, or leave it out."
     return f"cannot be read to the end ({detail}). It is probably damaged: fetch or generate it again, or leave it out."
+
+
+def _kind(filename: str) -> str:
+    """What the first bytes of a local file say that it is."""
+    with open(filename, "rb") as file:
+        start = file.read(8)
+    return _SIGNATURES.get(start[:4], "neither ROOT nor HDF5")
 
 
 def _first_lines(exception: BaseException) -> str:

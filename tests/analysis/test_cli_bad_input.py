@@ -213,7 +213,10 @@ def test_a_mistyped_key_in_a_search(darkhorse: CommandLine) -> None:
         ("detectors.cwola.settings.featurs=[j1_m]", "has no key 'featurs'"),
         ("detectors.cwola.settings.bdt.iteration=3", "has no key 'iteration'"),
         ("detectors.cwola.type=cwolla", "no detector of type 'cwolla'"),
-        ("detectors.cwola.settings.features=[j1_m,j2_tau12]", "'j2_tau12', but the processed events have no such col"),
+        (
+            "detectors.cwola.settings.features=[j1_m,j2_tau12]",
+            "'j2_tau12', which is not a feature of the processed events",
+        ),
         ("processing.histograms.mj={bins: 3, start: 0, stop: 1}", "Did you mean 'mjj'?"),
         ("bump_hunt.masses.stop=7000", "lies outside the spectrum (2600 to 5600 GeV)"),
     ],
@@ -280,14 +283,17 @@ def test_an_empty_selection(darkhorse: CommandLine, events_folder: Path) -> None
     search = darkhorse.search([events_folder / "dijet-000.root"], detectors={})
     far = "spectrum={start: 11000, stop: 12000, width: 100}"
     masses = "bump_hunt.masses={start: 11500, stop: 11600, step: 50}"
-    message = darkhorse.refused("hunt", search, *HERE, "--set", far, "--set", masses, "--set", "limits=null")
+    message = darkhorse.refused(
+        "hunt", search, *HERE, "--set", far, "--set", masses, "--set", "limits=null", "--set", "window=null"
+    )
     assert "The selection dijets-inclusive is empty: no event in 11000 to 12000 GeV" in message
 
 
 def test_a_window_without_events(darkhorse: CommandLine, events_folder: Path) -> None:
     search = darkhorse.search([events_folder / "dijet-000.root"])
     window = "window={signal: [9000, 9500], sidebands: [[8500, 9000], [9500, 9900]]}"
-    assert "no events" in darkhorse.refused("train", search, *HERE, "--set", window)
+    assert "no events" in darkhorse.refused("train", search, *HERE, "--set", window, "--set", "spectrum.stop=10000")
+    assert "lies outside the spectrum" in darkhorse.refused("check", search, "--set", window)
 
 
 # where the results go

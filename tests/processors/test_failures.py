@@ -28,14 +28,14 @@ def test_a_message_without_the_file_gets_it() -> None:
 
 def test_an_unknown_error_keeps_its_words(tmp_path: Path) -> None:
     path = tmp_path / "a.root"
-    path.write_text("x")
+    path.write_bytes(b"root")
     message = str(describe_failure(RuntimeError("first line\n\nsecond line"), str(path)))
     assert message.startswith(f"{path} cannot be read to the end (RuntimeError: first line second line)")
 
 
 def test_permission(tmp_path: Path) -> None:
     path = tmp_path / "a.root"
-    path.write_text("x")
+    path.write_bytes(b"root")
     assert "may not be read" in str(describe_failure(PermissionError(13, "Permission denied"), str(path)))
 
 

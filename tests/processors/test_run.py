@@ -185,7 +185,7 @@ BAD = {
     "truncated HDF5": "is truncated",
     "empty ROOT": r"is empty \(0 bytes\)",
     "empty HDF5": r"is empty \(0 bytes\)",
-    "text": "is not a file of the format",
+    "text": "is neither a ROOT nor an HDF5 file",
     "other layout": r"/df/block0_values \(5, 50\)",
     "no tree": "has no tree 'Delphes': it holds Events",
     "folder": "is a folder",
