@@ -25,7 +25,8 @@ def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role
         ("Data" if not sample.truth_known else "Pseudo-data", sample.events, "data")
     ]
     if run.search.simulation is not None:
-        simulation = processed(run, run.search.simulation).events(columns_needed(run.search))
+        source = processed(run, run.search.simulation)
+        simulation = run.once("simulation events", lambda: source.events(columns_needed(run.search)))  # not per panel
         shown.append(("Simulation", simulation, "simulation"))
     if sample.truth_known:
         truth = sample.events["truth"] == 1
