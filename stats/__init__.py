@@ -3,8 +3,9 @@
 from stats.binning import resolution_edges, uniform_edges
 from stats.bumphunt import BumpHunt, bump_hunt, goodness_outside
 from stats.errors import StatisticsError
+from stats.families import FAMILIES, dijet, family, orders
 from stats.fits import BackgroundFits, SignalFits, effective, fit_background, fit_signal
-from stats.functions import BinnedFamily, Family, dijet
+from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
 from stats.limits import UpperLimit, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
@@ -14,6 +15,7 @@ from stats.signals import gaussian_template, gaussian_templates
 from stats.spectrum import Spectrum
 
 __all__ = [
+    "FAMILIES",
     "BackgroundFits",
     "BinnedFamily",
     "BumpHunt",
@@ -33,12 +35,14 @@ __all__ = [
     "choose_order",
     "dijet",
     "effective",
+    "family",
     "fit_background",
     "fit_signal",
     "gaussian_template",
     "gaussian_templates",
     "goodness_outside",
     "gross_vitells_p",
+    "orders",
     "resolution_edges",
     "resonance_limits",
     "resonance_workspace",

@@ -76,6 +76,12 @@ class BackgroundFits:
         return self.expected * np.sqrt(np.maximum(variance, 0.0))
 
     @property
+    def log_derivatives(self) -> np.ndarray:
+        """∂ log E_i/∂θ_k at the fitted point, shape (N, n_bins, n_parameters)."""
+        design = self.frame.linear.design
+        return np.broadcast_to(design, (self.counts.shape[0], *design.shape))
+
+    @property
     def seen(self) -> np.ndarray:
         """Expected events where the spectrum was looked at, shape (N, n_bins)."""
         return self.expected if self.exposure is None else self.expected * self.exposure
@@ -246,7 +252,7 @@ def _expand(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None
     exposed = None if exposure is None else np.broadcast_to(exposure, counts.shape).sum(axis=0)
     if exposed is None:
         exposed = np.full(total.shape[1], float(counts.shape[0]))
-    frame = Frame.around(model.middle(), total[0] + 0.5 * (exposed > 0))
+    frame = Frame.around(model.middle(model.family.terms), total[0] + 0.5 * (exposed > 0))
     previous = np.inf
     for _ in range(20):
         problem = newton.Problem(frame.basis, frame.linear.offset, total, exposed)

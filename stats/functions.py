@@ -1,7 +1,8 @@
-"""Smooth background families, log-linear in their parameters, and their integrals over bins."""
+"""Smooth background families (log-linear, linear or neither in their parameters) and their integrals over bins."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,20 +14,18 @@ CENTRE = 1  # quadrature nodes that make a bin its centre times its width
 
 
 @dataclass(frozen=True)
-class Family:
-    """A density dN/dm = exp(Σ_k θ_k φ_k(m)), in events per GeV.
+class Family(abc.ABC):
+    """A density dN/dm = f(m; θ), in events per GeV.
 
     Attributes:
         name: how results call it.
-        parameter_names: of θ, in order; the first is the logarithm of the normalisation.
-        terms: m in GeV, any shape, to φ with one more axis of length ``n_parameters``; also ∂log f/∂θ.
+        parameter_names: of θ, in order.
         domain: masses in GeV, open interval, on which the function is defined.
         formula, source: in the paper's letters, and the paper.
     """
 
     name: str
     parameter_names: tuple[str, ...]
-    terms: Callable[[np.ndarray], np.ndarray]
     domain: tuple[float, float]
     formula: str
     source: str
@@ -36,44 +35,90 @@ class Family:
         """Number of parameters, normalisation included."""
         return len(self.parameter_names)
 
+    @abc.abstractmethod
     def density(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-        """Events per GeV at ``mass`` (GeV)."""
-        return np.exp(self.terms(np.asarray(mass, dtype=float)) @ parameters)
+        """Events per GeV at ``mass`` (GeV, any shape) for θ of shape (…, p); shape (…, *mass.shape)."""
+
+    @abc.abstractmethod
+    def log_derivatives(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """∂ log f/∂θ_k, shape (…, *mass.shape, p)."""
 
 
-def dijet(n_parameters: int, *, sqrt_s: float) -> Family:
-    """The dijet functions f = p0 (1−x)^p1 / x^(p2 + p3 ln x + p4 ln² x), x = m/√s, cut after 3, 4 or 5 parameters.
+@dataclass(frozen=True)
+class LogLinearFamily(Family):
+    """f = exp(Σ_k θ_k φ_k(m)); θ₀ is the logarithm of the normalisation.
 
-    With 2 parameters f = p0 / x^p2. Used by CDF (arXiv:0812.4036, equation 1), ATLAS and CMS
-    (arXiv:1611.03568, section 5, where the F-test runs over the same four).
-
-    Args:
-        n_parameters: 2 to 5.
-        sqrt_s: centre-of-mass energy in GeV.
+    Attributes:
+        terms: m in GeV, any shape, to φ with one more axis of length p.
     """
-    if n_parameters not in (2, 3, 4, 5):
-        raise StatisticsError(f"The dijet function has 2 to 5 parameters, not {n_parameters}.")
-    if not (np.isfinite(sqrt_s) and sqrt_s > 0):
-        raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
 
-    def terms(mass: np.ndarray) -> np.ndarray:
-        x = mass / sqrt_s
-        log_x = np.log(x)
-        columns = [np.ones_like(x), -log_x] if n_parameters == 2 else [np.ones_like(x), np.log1p(-x), -log_x]
-        columns += [-(log_x**power) for power in range(2, n_parameters - 1)]
-        return np.stack(columns, axis=-1)
+    terms: Callable[[np.ndarray], np.ndarray]
 
-    names = ("log_p0", "p2") if n_parameters == 2 else ("log_p0", "p1", "p2", "p3", "p4")[:n_parameters]
-    exponent = {2: "p2", 3: "p2", 4: "(p2 + p3 ln x)", 5: "(p2 + p3 ln x + p4 ln² x)"}[n_parameters]
-    numerator = "p0" if n_parameters == 2 else "p0 (1 − x)^p1"
-    return Family(
-        name=f"dijet{n_parameters}",
-        parameter_names=names,
-        terms=terms,
-        domain=(0.0, sqrt_s),
-        formula=f"{numerator} / x^{exponent}, x = m/√s",
-        source="arXiv:1611.03568, section 5",
-    )
+    def density(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Events per GeV at ``mass``."""
+        return np.exp(np.tensordot(parameters, self.terms(np.asarray(mass, dtype=float)), axes=(-1, -1)))
+
+    def log_derivatives(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """φ itself, whatever θ."""
+        terms = self.terms(np.asarray(mass, dtype=float))
+        return np.broadcast_to(terms, np.shape(parameters)[:-1] + terms.shape)
+
+
+@dataclass(frozen=True)
+class LinearFamily(Family):
+    """f = Σ_k θ_k φ_k(m), fitted where every bin expects events.
+
+    Attributes:
+        terms: as in ``LogLinearFamily``.
+        non_negative: whether every θ_k must be 0 or above, as Bernstein coefficients, so that f is positive everywhere.
+    """
+
+    terms: Callable[[np.ndarray], np.ndarray]
+    non_negative: bool = False
+
+    def density(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Events per GeV at ``mass``."""
+        return np.tensordot(parameters, self.terms(np.asarray(mass, dtype=float)), axes=(-1, -1))
+
+    def log_derivatives(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """φ / f."""
+        return self.terms(np.asarray(mass, dtype=float)) / self.density(mass, parameters)[..., None]
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A log-linear family inside a wider one, from whose best fit that of the wider one can start.
+
+    Attributes:
+        terms: of the log-linear family, as there.
+        complete: its parameters, shape (…, q), to those of the wider family, shape (…, p).
+    """
+
+    terms: Callable[[np.ndarray], np.ndarray]
+    complete: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class NonLinearFamily(Family):
+    """f = exp(g(m; θ)) with any smooth g; starting values come from ``seeds``.
+
+    Attributes:
+        log_density: m (any shape) and θ (…, p) to g, shape (…, *m.shape).
+        gradient: the same to ∂g/∂θ, shape (…, *m.shape, p).
+        seeds: every spectrum starts from the one that fits it best.
+    """
+
+    log_density: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    seeds: tuple[Seed, ...]
+
+    def density(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Events per GeV at ``mass``."""
+        return np.exp(self.log_density(np.asarray(mass, dtype=float), np.asarray(parameters, dtype=float)))
+
+    def log_derivatives(self, mass: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """∂g/∂θ."""
+        return self.gradient(np.asarray(mass, dtype=float), np.asarray(parameters, dtype=float))
 
 
 @dataclass(frozen=True)
@@ -94,10 +139,10 @@ class LogLinear:
 
 
 class BinnedFamily:
-    """A family integrated over bins by Gauss–Legendre quadrature.
+    """A family integrated over bins by Gauss–Legendre quadrature, E_i(θ) = Σ_q w_iq f(m_iq; θ).
 
-    E_i(θ) = Σ_q w_iq exp(φ(m_iq)·θ). Its logarithm is nearly linear in θ: the second derivative is the variance of φ
-    inside a bin. ``linearise`` expands it about a reference, exact there; elsewhere the relative error is half the
+    Of a log-linear family log E_i is nearly linear in θ: the second derivative is the variance of φ inside a bin.
+    ``linearise`` expands it about a reference, exact there; elsewhere the relative error is half the
     variance, inside the bin, of the log-ratio of the two functions (10⁻⁵ over the statistical fluctuations of a
     spectrum). With one node (``CENTRE``) a bin is its centre times its width and the expansion is exact everywhere.
 
@@ -105,6 +150,9 @@ class BinnedFamily:
         family: the density.
         edges: bin edges in GeV inside the family's domain.
         nodes: quadrature nodes per bin.
+
+    Raises:
+        StatisticsError: for edges outside the domain, or no more bins than parameters.
     """
 
     def __init__(self, family: Family, edges: np.ndarray, *, nodes: int = 5) -> None:
@@ -124,30 +172,40 @@ class BinnedFamily:
         half = 0.5 * np.diff(edges)[:, None]
         self.family = family
         self.edges = edges
-        self._terms = family.terms(0.5 * (edges[1:] + edges[:-1])[:, None] + half * positions)
-        self._weights = half * weights
+        self.nodes = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * positions
+        self.weights = half * weights
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters of the family."""
         return self.family.n_parameters
 
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        return int(self.edges.size - 1)
+
     def expected(self, parameters: np.ndarray) -> np.ndarray:
         """Events per bin; (…, n_parameters) to (…, n_bins)."""
-        exponents = np.einsum("nqp,...p->...nq", self._terms, parameters)
-        return np.einsum("nq,...nq->...n", self._weights, np.exp(exponents))
+        return np.einsum("nq,...nq->...n", self.weights, self.family.density(self.nodes, np.asarray(parameters)))
 
-    def log_gradient(self, parameters: np.ndarray) -> np.ndarray:
-        """∂ log E_i / ∂θ_k at one point θ, shape (n_bins, n_parameters)."""
-        parts = self._weights * np.exp(self._terms @ parameters)
-        return np.einsum("nq,nqp->np", parts, self._terms) / parts.sum(axis=1, keepdims=True)
+    def log_derivatives(self, parameters: np.ndarray) -> np.ndarray:
+        """∂ log E_i / ∂θ_k; (…, n_parameters) to (…, n_bins, n_parameters)."""
+        parameters = np.asarray(parameters, dtype=float)
+        parts = self.weights * self.family.density(self.nodes, parameters)
+        slopes = self.family.log_derivatives(self.nodes, parameters)
+        return np.einsum("...nq,...nqp->...np", parts, slopes) / parts.sum(axis=-1)[..., None]
+
+    def averages(self, terms: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Integrals of terms over bins, shape (n_bins, n_terms), and widths of the bins, shape (n_bins,)."""
+        return np.einsum("nq,nqp->np", self.weights, terms(self.nodes)), self.weights.sum(axis=1)
 
     def linearise(self, parameters: np.ndarray) -> LogLinear:
         """The log-linear model that agrees with this one, and with its gradient, at ``parameters``."""
-        design = self.log_gradient(parameters)
+        design = self.log_derivatives(parameters)
         return LogLinear(design, np.log(self.expected(parameters)) - design @ parameters)
 
-    def middle(self) -> LogLinear:
+    def middle(self, terms: Callable[[np.ndarray], np.ndarray]) -> LogLinear:
         """The log-linear model of bin-averaged terms, for a first fit that knows no parameters yet."""
-        width = self._weights.sum(axis=1)
-        return LogLinear(np.einsum("nq,nqp->np", self._weights, self._terms) / width[:, None], np.log(width))
+        integrals, width = self.averages(terms)
+        return LogLinear(integrals / width[:, None], np.log(width))

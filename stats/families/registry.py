@@ -1,0 +1,78 @@
+"""Which background functions there are: a family by its name and number of parameters."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from stats.errors import StatisticsError
+from stats.families.dijet import dijet
+from stats.functions import Family
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a name becomes a family.
+
+    Attributes:
+        orders: numbers of parameters it exists with, each nested in the next.
+        build: (n_parameters, √s in GeV, lowest and highest edge in GeV) to the family.
+        description: a line for people who choose.
+    """
+
+    orders: tuple[int, ...]
+    build: Callable[[int, float, tuple[float, float]], Family]
+    description: str
+
+
+FAMILIES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "dijet": Recipe(
+            (2, 3, 4, 5, 6),
+            lambda n, sqrt_s, _: dijet(n, sqrt_s=sqrt_s),
+            "p0 (1 − x)^p1 / x^(p2 + p3 ln x + …), x = m/√s",
+        ),
+    }
+)
+
+
+def orders(name: str) -> tuple[int, ...]:
+    """Numbers of parameters a family exists with, rising; StatisticsError for a name that is none."""
+    return _recipe(name).orders
+
+
+def family(name: str, n_parameters: int, *, sqrt_s: float, mass_range: tuple[float, float]) -> Family:
+    """A background family.
+
+    Args:
+        name: one of ``FAMILIES``.
+        n_parameters: one of ``orders(name)``, normalisation included.
+        sqrt_s: centre-of-mass energy in GeV.
+        mass_range: lowest and highest edge of the spectrum in GeV, on which polynomials are laid out.
+
+    Raises:
+        StatisticsError: for an unknown name (with the nearest one) or order (with those allowed), or an energy or
+            range that is none.
+    """
+    recipe = _recipe(name)
+    if n_parameters not in recipe.orders:
+        allowed = ", ".join(str(order) for order in recipe.orders)
+        raise StatisticsError(f"The {name} family exists with {allowed} parameters, not with {n_parameters}.")
+    if not (np.isfinite(sqrt_s) and sqrt_s > 0):
+        raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
+    low, high = (float(edge) for edge in mass_range)
+    if not (np.isfinite(low) and np.isfinite(high) and 0 < low < high):
+        raise StatisticsError(f"The mass range of a family must be 0 < low < high in GeV, got [{low:g}, {high:g}].")
+    return recipe.build(n_parameters, float(sqrt_s), (low, high))
+
+
+def _recipe(name: str) -> Recipe:
+    if name in FAMILIES:
+        return FAMILIES[name]
+    near = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise StatisticsError(f"There is no background family {name!r}: {hint}Known are {', '.join(FAMILIES)}.")
