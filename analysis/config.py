@@ -6,20 +6,19 @@ Every model refuses keys it does not know; `validation.py` turns pydantic's repo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from analysis.samples import Recipe
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Interval = tuple[float, float]
-
-
-class Model(BaseModel):
-    """Frozen, and closed: a mistyped key is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+from analysis.settings import Interval, Model, Name
+from analysis.statistics_settings import (
+    AbcdSettings,
+    BumpHuntSettings,
+    LimitSettings,
+    SpectrumSettings,
+    ValidationSettings,
+)
 
 
 class Dataset(Model):
@@ -150,55 +149,6 @@ class DetectorSettings(Model):
     settings: Mapping[str, Any] = {}
 
 
-class SpectrumSettings(Model):
-    """The resonance spectrum and the background family fitted to it."""
-
-    start: float = Field(gt=0)
-    stop: float = Field(gt=0)
-    width: float | None = Field(None, gt=0, description="bin width in GeV")
-    bins: int | None = Field(None, gt=0)
-    family: Literal["dijet"] = "dijet"
-    parameters: int = Field(3, ge=2, le=5)
-
-    @model_validator(mode="after")
-    def _one_binning(self) -> SpectrumSettings:
-        if (self.width is None) == (self.bins is None):
-            raise ValueError("give `width` or `bins`, one of the two")
-        if self.start >= self.stop:
-            raise ValueError("`start` must lie below `stop`")
-        return self
-
-
-class Masses(Model):
-    """Evenly spaced mass hypotheses from `start` to `stop` (both included where the step allows), in GeV."""
-
-    start: float = Field(gt=0)
-    stop: float = Field(gt=0)
-    step: float = Field(gt=0)
-
-    def values(self) -> list[float]:
-        """Return the masses in GeV."""
-        count = int((self.stop - self.start) / self.step + 1e-9) + 1
-        return [self.start + index * self.step for index in range(count)]
-
-
-class BumpHuntSettings(Model):
-    """Mass hypotheses, relative widths (Gaussian σ over mass) and pseudo-experiments of the bump hunt."""
-
-    masses: Masses
-    widths: tuple[float, ...] = (0.03,)
-    toys: int = Field(1000, ge=0)
-
-
-class LimitSettings(Model):
-    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty)."""
-
-    masses: tuple[float, ...] = Field(min_length=1)
-    width: float = Field(0.03, gt=0)
-    selections: tuple[float, ...] = ()
-    level: float = Field(0.05, gt=0, lt=1)
-
-
 class Search(Model):
     """A whole search, as written in a search file."""
 
@@ -217,6 +167,8 @@ class Search(Model):
     efficiencies: tuple[float, ...] = (0.01,)
     spectrum: SpectrumSettings | None = None
     bump_hunt: BumpHuntSettings | None = None
+    validation: ValidationSettings | None = None
+    abcd: tuple[AbcdSettings, ...] = ()
     limits: LimitSettings | None = None
 
     @field_validator("data", mode="before")
@@ -240,12 +192,8 @@ class Search(Model):
             raise ValueError("`bump_hunt` and `limits` need a `spectrum`")
         if self.limits and not self.bump_hunt:
             raise ValueError("`limits` are set on the spectra of the `bump_hunt`: give both")
-        unknown = set(self.limits.selections if self.limits else ()) - {1.0, *self.efficiencies}
-        if unknown:
-            raise ValueError(
-                f"`limits.selections` asks for {min(unknown):g}, which is not among `efficiencies` (nor 1, the "
-                "inclusive spectrum)"
-            )
+        self._known_selections()
+        self._controls()
         if self.spectrum is not None:
             self._masses_inside(self.spectrum)
         if self.spectrum is not None and self.window is not None:
@@ -259,10 +207,45 @@ class Search(Model):
             raise ValueError("a mixture with `of: window` needs a `window`")
         return self
 
+    def _known_selections(self) -> None:
+        for key, settings in (("limits", self.limits), ("validation", self.validation)):
+            unknown = set(settings.selections if settings else ()) - {1.0, *self.efficiencies}
+            if unknown:
+                raise ValueError(
+                    f"`{key}.selections` asks for {min(unknown):g}, which is not among `efficiencies` (nor 1, the "
+                    "inclusive spectrum)"
+                )
+        names = [settings.name for settings in self.abcd]
+        if len(set(names)) < len(names) or set(names) & set(self.detectors):
+            raise ValueError("every entry of `abcd` needs a name of its own, that is no detector's")
+        if any(settings.window for settings in self.abcd) and self.window is None:
+            raise ValueError("an `abcd` estimate with `window: true` needs a `window`")
+
+    def _controls(self) -> None:
+        """Check that what the background is chosen and doubted with is there."""
+        if self.validation is not None and self.bump_hunt is None:
+            raise ValueError("`validation` doubts the background of the `bump_hunt`: give both")
+        spectrum, checks = self.spectrum, self.validation
+        if spectrum is None:
+            return
+        asks = spectrum.parameters == "f-test" or (checks is not None and checks.f_test)
+        if spectrum.order.control == "sidebands" and spectrum.parameters == "f-test" and self.window is None:
+            raise ValueError("`spectrum.order.control: sidebands` needs a `window` whose signal interval is left out")
+        spurious = checks.spurious_signal if checks else None
+        needed = [
+            *(["spectrum.order.control"] if asks and spectrum.order.control == "simulation" else []),
+            *(["validation.spurious_signal.template"] if spurious and spurious.template == "simulation" else []),
+        ]
+        if needed and self.simulation is None:
+            raise ValueError(f"`{needed[0]}: simulation` needs a `simulation`")
+
     def _masses_inside(self, spectrum: SpectrumSettings) -> None:
+        checks = self.validation
         asked = [
             *(self.bump_hunt.masses.values() if self.bump_hunt else []),
             *(self.limits.masses if self.limits else []),
+            *(checks.bias.masses if checks and checks.bias else []),
+            *([checks.injection.mass] if checks and checks.injection else []),
         ]
         outside = [mass for mass in asked if not spectrum.start < mass < spectrum.stop]
         if outside:

@@ -86,7 +86,18 @@ def read_json(path: Path) -> Any:
 def datasets_of(search: Search) -> list[str]:
     """Return the data sets that a search reads, in order, each once."""
     names: list[str] = []
-    for name in (*search.data, *([search.simulation] if search.simulation else [])):
+    for name in (*search.data, *_beside(search)):
         mixture = search.mixtures.get(name)
         names += [name] if mixture is None else [mixture.background, *([mixture.signal] if mixture.signal else [])]
     return list(dict.fromkeys(names))
+
+
+def _beside(search: Search) -> list[str]:
+    """Return the data sets that a search needs beside those it looks into: simulation, control, signals."""
+    control = search.spectrum.order.control if search.spectrum else "sidebands"
+    cross_section = search.limits.cross_section if search.limits else None
+    return [
+        *([search.simulation] if search.simulation else []),
+        *([control] if control not in ("sidebands", "simulation") else []),
+        *(cross_section.signals.values() if cross_section else []),
+    ]

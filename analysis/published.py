@@ -10,6 +10,7 @@ import numpy as np
 from analysis.config import Dataset
 from analysis.context import SearchRun, datasets_of
 from analysis.events import MixtureCounts
+from analysis.stages.background import source_of
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.limit import limit
 from analysis.stages.searched import searched
@@ -48,12 +49,6 @@ def _published(run: SearchRun, hunted: Hunted, entries: list[dict[str, Any]]) ->
         note=" ".join(filter(None, (_what_is_searched(run, hunted.sample), _describe_fit(found["background"])))),
         scan_note=_describe_excess(found),
     )
-
-
-def source_of(run: SearchRun, sample: str) -> Dataset:
-    """Return the catalogue entry behind a searched sample: of a mixture, its background's."""
-    mixture = run.search.mixtures.get(sample)
-    return run.catalogue.entry(sample if mixture is None else mixture.background)
 
 
 def _limit(entry: dict[str, Any]) -> PublishedLimit:

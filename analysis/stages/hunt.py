@@ -1,4 +1,4 @@
-"""Selections by anomaly score, their spectra, and the search for a bump in each."""
+"""The search for a bump in the spectrum of every selection."""
 
 from __future__ import annotations
 
@@ -11,50 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from analysis.config import SpectrumSettings
 from analysis.context import SearchRun, read_json
-from analysis.errors import StageError
+from analysis.stages.background import family_of, sqrt_s_of
 from analysis.stages.searched import Searched, searched
+from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
+from analysis.stages.shapes import hunted_shapes
 from analysis.stages.train import Trained, trained
+from analysis.statistics_settings import BumpHuntSettings
 from analysis.store import code_key, content_key, library_versions, write_json
-from ml.selection import select
-from stats import (
-    BumpHunt,
-    Family,
-    Spectrum,
-    StatisticsError,
-    bump_hunt,
-    dijet,
-    fit_signal,
-    gaussian_template,
-    goodness_outside,
-    uniform_edges,
-)
+from stats import BumpHunt, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
+from stats.signals import normalised
 
 logger = logging.getLogger(__name__)
-
-SIGNAL_CONTENT = ("signal_fraction", "s_over_b_window", "s_over_sqrt_b_window")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """A working point: which detector, which efficiency; no detector for the inclusive spectrum."""
-
-    sample: str
-    detector: str | None
-    efficiency: float
-
-    @property
-    def identifier(self) -> str:
-        """Return the selection's name in results.json and in file names."""
-        if self.detector is None:
-            return f"{self.sample}-inclusive"
-        return f"{self.sample}-{self.detector}-{self.efficiency:g}"
-
-    @property
-    def label(self) -> str:
-        """Return the selection's name in a legend."""
-        return "Inclusive" if self.detector is None else f"{self.detector}, {100 * self.efficiency:g}%"
 
 
 @dataclass(frozen=True)
@@ -104,25 +72,6 @@ class Hunted:
         return f"{line}, global {sign}{found['global_z']:.2f}σ ({global_p['toys']:,} toys)"
 
 
-def selections_of(run: SearchRun) -> list[Selection]:
-    """Return every selection of a search: of each sample the inclusive one, then detectors by efficiency."""
-    return [
-        selection
-        for sample in run.search.data
-        for selection in (
-            Selection(sample, None, 1.0),
-            *(Selection(sample, d, e) for d in _searching(run) for e in run.search.efficiencies),
-        )
-    ]
-
-
-def _searching(run: SearchRun) -> list[str]:
-    """Return the detectors whose selections are searched: references trained on truth are not."""
-    from ml import detector_class
-
-    return [name for name, one in run.search.detectors.items() if not detector_class(one.type)[0].uses_labels]
-
-
 def hunt(run: SearchRun) -> dict[str, Hunted]:
     """Search the spectrum of every selection; returns them by identifier. Empty where no bump hunt is asked for."""
     if run.search.spectrum is None or run.search.bump_hunt is None:
@@ -145,10 +94,10 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     search, sample = run.search, searched(run, selection.sample)
     scores = trained(run, selection.sample, selection.detector) if selection.detector else None
     window = search.window.signal if search.window else None
+    code = code_key("stats", "ml.selection", "analysis.stages.selections", "analysis.stages.background", __name__)
     key = content_key(
         sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
-        family_of(run, selection.sample).name, sqrt_s_of(run, selection.sample),
-        code_key("stats", "ml.selection", __name__), library_versions(),
+        family_of(run, selection.sample).name, sqrt_s_of(run, selection.sample), code, library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/hunt/{selection.identifier}", key, lambda target: _search(run, sample, scores, selection, target)
@@ -173,24 +122,19 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     assert search.spectrum is not None
     assert search.bump_hunt is not None
     rows = selected_rows(sample, scores, selection, search.spectrum)
-    chosen = sample.events["mjj"][rows]
-    if not len(chosen):
-        raise StageError(
-            f"The selection {selection.identifier} is empty: no event in {search.spectrum.start:g} to "
-            f"{search.spectrum.stop:g} GeV. Raise the efficiency or widen the spectrum."
-        )
-    weights = sample.events["weight"][rows]
-    spectrum = Spectrum.from_masses(
-        chosen, edges_of(search.spectrum), weights=None if np.all(weights == 1) else weights
-    )
+    spectrum = spectrum_of(sample, rows, search.spectrum, what=selection.identifier)
     seeds = np.random.SeedSequence([search.seed, zlib.crc32(selection.identifier.encode())])
-    logger.info("hunting in %s: %d events, %d toys", selection.identifier, len(chosen), search.bump_hunt.toys)
+    logger.info("hunting in %s: %d events, %d toys", selection.identifier, rows.sum(), search.bump_hunt.toys)
+    settings = search.bump_hunt
     found = bump_hunt(
         spectrum,
         family_of(run, selection.sample),
-        masses=search.bump_hunt.masses.values(),
-        widths=search.bump_hunt.widths,
-        toys=search.bump_hunt.toys,
+        masses=settings.masses.values(),
+        widths=settings.widths,
+        relative=settings.width_unit == "relative",
+        shapes=hunted_shapes(settings) if settings.tails else None,
+        statistic=settings.statistic,
+        toys=settings.toys,
         rng=np.random.default_rng(seeds),
         workers=run.options.executor.workers,
     )
@@ -200,8 +144,8 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "window": list(search.window.signal) if search.window and selection.detector else None,
         "efficiency": selection.efficiency,
         "seed": search.seed,
-        "n_selected": len(chosen),
-        **_signal_content(sample, rows, search.window.signal if search.window else None),
+        "n_selected": int(rows.sum()),
+        **signal_content(sample, rows, search.window.signal if search.window else None),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
     summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)
@@ -209,7 +153,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "edges": spectrum.edges.tolist(),
         "counts": spectrum.counts.tolist(),
         "variances": spectrum.variances.tolist(),
-        "fit": _fit(found),
+        "fit": _fit(found, settings),
         "summary": summary,
     }
     write_json(folder / "hunt.json", content)
@@ -228,45 +172,14 @@ def _p_outside_peak(found: BumpHunt) -> float | None:
     return goodness.p if np.isfinite(goodness.p) else None
 
 
-def selected_rows(
-    sample: Searched, scores: Trained | None, selection: Selection, spectrum: SpectrumSettings
-) -> np.ndarray:
-    """Return the mask (n_events,) of the events a selection keeps in the spectrum.
-
-    The efficiency is the fraction of the events inside the spectrum that are kept, in every fold.
-    """
-    rows = sample.events.inside((spectrum.start, spectrum.stop))
-    if scores is None or not rows.any():
-        return rows
-    inside = np.flatnonzero(rows)
-    weight = sample.events["weight"][inside]
-    kept = select(scores.score[inside], scores.fold_index[inside], selection.efficiency, weight=weight)
-    result = np.zeros(len(rows), dtype=bool)
-    result[inside[kept]] = True
-    return result
-
-
-def _signal_content(sample: Searched, rows: np.ndarray, window: tuple[float, float] | None) -> dict[str, Any]:
-    """Return how much signal the selection holds, where truth is known: in all of it and in the window."""
-    if not sample.truth_known:
-        return {}
-    signal = (sample.events["truth"] == 1) & rows
-    content: dict[str, Any] = {"n_signal": int(signal.sum()), "signal_fraction": float(signal.sum() / rows.sum())}
-    if window is not None:
-        inside = sample.events.inside(window) & rows
-        s, b = int((signal & inside).sum()), int((inside & ~signal).sum())
-        content["s_over_b_window"] = s / b if b else None
-        content["s_over_sqrt_b_window"] = float(s / np.sqrt(b)) if b else None
-    return content
-
-
-def _fit(found: BumpHunt) -> dict[str, list[float]]:
+def _fit(found: BumpHunt, settings: BumpHuntSettings) -> dict[str, list[float]]:
     """Return the background fitted alone, its uncertainty, and what the fit with a signal has more, in events per bin.
 
     The last is not the signal alone: with a peak of its own to describe, the background takes another shape.
     """
     width, mass = found.best
-    template = gaussian_template(found.spectrum.edges, float(found.masses[mass]), width=float(found.widths[width]))
+    shape = hunted_shapes(settings)[width]
+    template = normalised(shape.template(found.spectrum.edges, float(found.masses[mass])))
     with_signal = fit_signal(found.background, template)
     background = found.background.model.expected(with_signal.parameters[0])
     return {
@@ -274,24 +187,3 @@ def _fit(found: BumpHunt) -> dict[str, list[float]]:
         "error": found.background.expected_errors[0].tolist(),
         "signal": (background + with_signal.yields[0] * template - found.prediction).tolist(),
     }
-
-
-def edges_of(settings: SpectrumSettings) -> np.ndarray:
-    """Return the bin edges of the spectrum in GeV."""
-    if settings.bins is not None:
-        return np.linspace(settings.start, settings.stop, settings.bins + 1)
-    assert settings.width is not None
-    return uniform_edges(settings.start, settings.stop, settings.width)
-
-
-def family_of(run: SearchRun, sample: str) -> Family:
-    """Return the background family of a sample's spectra; x = m/√s with the √s of its data sets."""
-    search = run.search
-    assert search.spectrum is not None
-    return dijet(search.spectrum.parameters, sqrt_s=1000.0 * sqrt_s_of(run, sample))
-
-
-def sqrt_s_of(run: SearchRun, sample: str) -> float:
-    """Return the collision energy of a sample in TeV."""
-    mixture = run.search.mixtures.get(sample)
-    return run.catalogue.entry(sample if mixture is None else mixture.background).sqrt_s

@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.config import LimitSettings
 from analysis.context import SearchRun, read_json
-from analysis.stages.hunt import SIGNAL_CONTENT, Hunted, family_of, hunt
+from analysis.stages.background import family_of
+from analysis.stages.hunt import Hunted, hunt
+from analysis.stages.selections import SIGNAL_CONTENT
+from analysis.statistics_settings import LimitSettings
 from analysis.store import code_key, content_key, library_versions, write_json
 from stats import StatisticsError, resonance_workspace, upper_limit
 

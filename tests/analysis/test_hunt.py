@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.config import SpectrumSettings
+from analysis.statistics_settings import SpectrumSettings
 from analysis.events import Events
-from analysis.stages.hunt import Selection, edges_of, selected_rows
+from analysis.stages.selections import Selection, edges_of, selected_rows
 from analysis.stages.searched import Searched
 from analysis.stages.train import Trained
 

@@ -1,0 +1,105 @@
+"""The background family of a search, and on what its number of parameters was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.config import Dataset
+from analysis.context import SearchRun
+from analysis.errors import StageError
+from analysis.stages.process import processed
+from analysis.stages.searched import searched
+from analysis.stages.selections import edges_of
+from analysis.statistics_settings import FamilySettings, SpectrumSettings
+from stats import Family, OrderChoice, Spectrum, StatisticsError, choose_order, family
+
+
+@dataclass(frozen=True)
+class Control:
+    """A spectrum on which the order of the background function is chosen.
+
+    Attributes:
+        name: what it is, in words.
+        mask: bins that are used, or None for all.
+    """
+
+    name: str
+    spectrum: Spectrum
+    mask: np.ndarray | None
+
+
+def family_of(run: SearchRun, sample: str) -> Family:
+    """Return the background family of a sample's spectra; x = m/√s with the √s of its data sets."""
+    settings = _settings(run)
+    if settings.parameters == "f-test":
+        return order_of(run, sample).family
+    return _family(run, sample, settings.parameters)
+
+
+def other_family(run: SearchRun, sample: str, choice: FamilySettings) -> Family:
+    """Return another family on the same spectrum."""
+    edges = edges_of(_settings(run))
+    mass_range = (float(edges[0]), float(edges[-1]))
+    return family(choice.family, choice.parameters, sqrt_s=1000.0 * sqrt_s_of(run, sample), mass_range=mass_range)
+
+
+def order_of(run: SearchRun, sample: str) -> OrderChoice:
+    """Return the F-test over the candidates; raises StageError where the control spectrum cannot decide."""
+    return run.once(f"order {sample}", lambda: _order_of(run, sample))
+
+
+def _order_of(run: SearchRun, sample: str) -> OrderChoice:
+    settings, control = _settings(run), control_of(run, sample)
+    candidates = [_family(run, sample, order) for order in settings.order.candidates]
+    try:
+        return choose_order(control.spectrum, candidates, mask=control.mask, threshold=settings.order.threshold)
+    except StatisticsError as error:
+        raise StageError(f"The F-test on {control.name} cannot choose among {settings.family}: {error}") from error
+
+
+def control_of(run: SearchRun, sample: str) -> Control:
+    """Return the control spectrum that the search names; raises StageError where it is empty."""
+    settings, name = _settings(run), _settings(run).order.control
+    edges = edges_of(settings)
+    if name == "sidebands":
+        events, window = searched(run, sample).events, run.search.window
+        spectrum = _filled(events["mjj"], events["weight"], edges, what=f"the sidebands of {sample}")
+        if window is None:
+            return Control(f"the inclusive spectrum of {sample}", spectrum, None)
+        low, high = window.signal
+        mask = (edges[1:] <= low) | (edges[:-1] >= high)
+        return Control(f"the inclusive spectrum of {sample} outside {low:g} to {high:g} GeV", spectrum, mask)
+    if name == "simulation":
+        assert run.search.simulation is not None  # the search model demands it
+        name = run.search.simulation
+    events = processed(run, name).events([])
+    return Control(f"the spectrum of {name}", _filled(events["mjj"], events["weight"], edges, what=name), None)
+
+
+def _filled(masses: np.ndarray, weights: np.ndarray, edges: np.ndarray, *, what: str) -> Spectrum:
+    spectrum = Spectrum.from_masses(masses, edges, weights=None if np.all(weights == 1) else weights)
+    if spectrum.total <= 0:
+        raise StageError(f"No event of {what} lies in {edges[0]:g} to {edges[-1]:g} GeV: there is nothing to fit.")
+    return spectrum
+
+
+def source_of(run: SearchRun, sample: str) -> Dataset:
+    """Return the catalogue entry behind a searched sample: of a mixture, its background's."""
+    mixture = run.search.mixtures.get(sample)
+    return run.catalogue.entry(sample if mixture is None else mixture.background)
+
+
+def sqrt_s_of(run: SearchRun, sample: str) -> float:
+    """Return the collision energy of a sample in TeV."""
+    return source_of(run, sample).sqrt_s
+
+
+def _settings(run: SearchRun) -> SpectrumSettings:
+    assert run.search.spectrum is not None
+    return run.search.spectrum
+
+
+def _family(run: SearchRun, sample: str, order: int) -> Family:
+    return other_family(run, sample, FamilySettings(family=_settings(run).family, parameters=order))

@@ -1,0 +1,30 @@
+"""The peak that a search file describes, as the statistics take it."""
+
+from __future__ import annotations
+
+from analysis.statistics_settings import BumpHuntSettings, LimitSettings, TailSettings
+from stats.signals import CrystalBall, Gaussian, SignalShape
+
+
+def hunted_shapes(settings: BumpHuntSettings) -> list[SignalShape]:
+    """Return one shape per width of a bump hunt."""
+    return [_shape(width, settings.width_unit, settings.tails) for width in settings.widths]
+
+
+def limited_shape(settings: LimitSettings) -> SignalShape:
+    """Return the shape on which limits are set."""
+    return _shape(settings.width, settings.width_unit, settings.tails)
+
+
+def _shape(width: float, unit: str, tails: TailSettings | None) -> SignalShape:
+    relative = unit == "relative"
+    if tails is None:
+        return Gaussian(width, relative=relative)
+    return CrystalBall(
+        width,
+        alpha_low=tails.alpha_low,
+        n_low=tails.n_low,
+        alpha_high=tails.alpha_high,
+        n_high=tails.n_high,
+        relative=relative,
+    )

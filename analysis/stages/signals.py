@@ -1,0 +1,120 @@
+"""How much of a simulated signal a selection keeps, also as a function of how much signal was in the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.config import Search
+from analysis.context import SearchRun
+from analysis.errors import ConfigurationError
+from analysis.events import Events
+from analysis.samples import read_summary
+from analysis.stages.process import processed
+from analysis.stages.searched import as_sample, columns_needed, searched
+from analysis.stages.selections import Selection
+from analysis.stages.train import trained
+from ml import CrossFit, detector_from_settings
+from ml.selection import passing, thresholds
+
+
+@dataclass(frozen=True)
+class KeptSignal:
+    """A simulated signal and the part of it that a selection keeps inside the spectrum.
+
+    Attributes:
+        efficiency: of all events that the process makes, cuts of the generator included.
+        uncertainty: from the number of simulated events.
+        events: simulated events that are kept.
+    """
+
+    efficiency: float
+    uncertainty: float
+    events: int
+
+
+def kept_signal(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
+    """Return how much of the data set `name` a selection keeps, its events scored by the trained detector."""
+    return run.once(f"kept {selection.identifier} {name}", lambda: _kept(run, selection, name))
+
+
+def _kept(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
+    events = _signal_events(run, name)
+    weight = events["weight"][passing_rows(run, selection, events)]
+    total = _sum_of_weights(run, name)
+    value, spread = float(weight.sum()) / total, float(np.sqrt(np.square(weight).sum())) / total
+    before = _generator_efficiency(run, name)
+    return KeptSignal(value * before, spread * before, len(weight))
+
+
+def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.ndarray:
+    """Return the mask of events that a selection would keep: those above the thresholds set on the searched sample."""
+    settings = run.search.spectrum
+    assert settings is not None
+    rows = events.inside((settings.start, settings.stop))
+    if selection.detector is None:
+        return rows
+    sample, found = searched(run, selection.sample), trained(run, selection.sample, selection.detector)
+    inside = sample.events.inside((settings.start, settings.stop))
+    cuts = thresholds(
+        found.score[inside], found.fold_index[inside], selection.efficiency, weight=sample.events["weight"][inside]
+    )
+    score, fold = _scores(run, selection.sample, selection.detector, events)
+    return rows & passing(score, fold, cuts)
+
+
+def _scores(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
+    settings = run.search.detectors[detector]
+    crossfit = CrossFit.load(
+        run.out / "models" / f"{sample}-{detector}", lambda: detector_from_settings(settings.type, settings.settings)
+    )
+    features = tuple(detector_from_settings(settings.type, settings.settings).settings.features)
+    content = as_sample(events, features)
+    return crossfit.score(content).event, crossfit.index(content)
+
+
+def _signal_events(run: SearchRun, name: str) -> Events:
+    """Return the signal events of a data set; where it holds both (the LHC Olympics files), those of truth 1."""
+    events: Events = run.once(f"events of {name}", lambda: processed(run, name).events(columns_needed(run.search)))
+    return events.take(events["truth"] != 0) if (events["truth"] == 1).any() else events
+
+
+def _sum_of_weights(run: SearchRun, name: str) -> float:
+    """Return the weight of all signal events read, before any cut."""
+    found = processed(run, name)
+    total = next(iter(found.cutflow()["nominal"].values()))["sum_of_weights"]
+    if (found.events([])["truth"] == 0).any():
+        raise ConfigurationError(
+            f"The data set {name!r} under `limits.cross_section.signals` holds background, too, so the number of "
+            "signal events before the cuts is not known: name a data set of signal alone."
+        )
+    return float(total)
+
+
+def _generator_efficiency(run: SearchRun, name: str) -> float:
+    """Return the fraction of a generated process that passes the generator's own filter; 1 for files as given."""
+    if run.catalogue.entry(name).recipe is None:
+        return 1.0
+    return float(read_summary(run.catalogue.folder(name), name)["filter_efficiency"])
+
+
+def with_injected(run: SearchRun, sample: str, fraction: float) -> tuple[SearchRun, str]:
+    """Return a search of the same mixture with another total fraction of signal, and the sample's name in it.
+
+    Raises ConfigurationError where the sample is no mixture with a signal: nothing can be injected into data.
+    """
+    mixture = run.search.mixtures.get(sample)
+    if mixture is None or mixture.signal is None:
+        raise ConfigurationError(
+            f"`limits.cross_section.injected` needs a mixture with a `signal` to inject into; {sample!r} is none."
+        )
+    name = f"{sample}-with-{fraction:g}"
+    search: Search = run.search.model_copy(
+        update={
+            "mixtures": {**run.search.mixtures, name: mixture.model_copy(update={"fraction": fraction, "of": "total"})},
+            "data": (name,),
+        }
+    )
+    return run.once(f"search {name}", lambda: SearchRun(search, run.catalogue, run.options)), name

@@ -1,0 +1,222 @@
+"""What a search file may say about spectra, bump hunts, background models, ABCD estimates and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from analysis.settings import Model, Name
+
+Efficiency = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _known_family(name: str) -> str:
+    from analysis.validation import nearest
+    from stats.families import FAMILIES
+
+    if name not in FAMILIES:
+        raise ValueError(f"{name!r} is no background family{nearest(name, list(FAMILIES))}")
+    return name
+
+
+def _check_order(name: str, n_parameters: int) -> None:
+    from stats.families import orders
+
+    if n_parameters not in orders(name):
+        known = ", ".join(str(order) for order in orders(name))
+        raise ValueError(f"the family {name} has {known} parameters, not {n_parameters}")
+
+
+class FamilySettings(Model):
+    """A background family with a number of parameters."""
+
+    family: str = "dijet"
+    parameters: int = 3
+
+    _known = field_validator("family")(_known_family)
+
+    @model_validator(mode="after")
+    def _has_order(self) -> FamilySettings:
+        _check_order(self.family, self.parameters)
+        return self
+
+
+class OrderSettings(Model):
+    """An F-test for the number of parameters, on a control spectrum and never on the one that is searched.
+
+    `control` is `sidebands` (the inclusive spectrum outside `window.signal`), `simulation`, or a data set by name.
+    """
+
+    control: str = "sidebands"
+    candidates: tuple[int, ...] = (2, 3, 4, 5)
+    threshold: float = Field(0.05, gt=0, lt=1)
+
+    @field_validator("candidates")
+    @classmethod
+    def _rise(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(value) < 2 or list(value) != sorted(set(value)):
+            raise ValueError("an F-test needs at least two rising numbers of parameters")
+        return value
+
+
+class SpectrumSettings(Model):
+    """The resonance spectrum and the background family fitted to it."""
+
+    start: float = Field(gt=0)
+    stop: float = Field(gt=0)
+    width: float | None = Field(None, gt=0, description="bin width in GeV")
+    bins: int | None = Field(None, gt=0)
+    family: str = "dijet"
+    parameters: int | Literal["f-test"] = 3
+    order: OrderSettings = OrderSettings()
+
+    _known = field_validator("family")(_known_family)
+
+    @model_validator(mode="after")
+    def _one_binning(self) -> SpectrumSettings:
+        if (self.width is None) == (self.bins is None):
+            raise ValueError("give `width` or `bins`, one of the two")
+        if self.start >= self.stop:
+            raise ValueError("`start` must lie below `stop`")
+        for order in self.order.candidates if self.parameters == "f-test" else (self.parameters,):
+            assert isinstance(order, int)
+            _check_order(self.family, order)
+        return self
+
+
+class Masses(Model):
+    """Evenly spaced mass hypotheses from `start` to `stop` (both included where the step allows), in GeV."""
+
+    start: float = Field(gt=0)
+    stop: float = Field(gt=0)
+    step: float = Field(gt=0)
+
+    def values(self) -> list[float]:
+        """Return the masses in GeV."""
+        count = int((self.stop - self.start) / self.step + 1e-9) + 1
+        return [self.start + index * self.step for index in range(count)]
+
+
+class TailSettings(Model):
+    """Tails of a double-sided Crystal Ball: where they begin, in standard deviations, and how steep they are."""
+
+    alpha_low: Positive
+    n_low: float = Field(gt=1)
+    alpha_high: Positive
+    n_high: float = Field(gt=1)
+
+
+class BumpHuntSettings(Model):
+    """Mass hypotheses, widths and pseudo-experiments of the bump hunt.
+
+    `widths` are standard deviations of the peak's core over its mass, or in GeV with `width_unit: GeV`. `tails` make
+    the peak a double-sided Crystal Ball. `combine` finds one global p-value for all selections of a sample.
+    """
+
+    masses: Masses
+    widths: tuple[Positive, ...] = Field((0.03,), min_length=1)
+    width_unit: Literal["relative", "GeV"] = "relative"
+    tails: TailSettings | None = None
+    statistic: Literal["likelihood", "bumphunter"] = "likelihood"
+    toys: int = Field(1000, ge=0)
+    combine: bool = True
+
+
+class BiasSettings(Model):
+    """Every true function against every fitted one: pulls of signals of so many expected errors at `masses` (GeV)."""
+
+    families: tuple[FamilySettings, ...] = Field(min_length=1)
+    masses: tuple[Positive, ...] = Field(min_length=1)
+    injected: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 2.0, 5.0)
+    threshold: float = Field(0.2, gt=0, description="largest |mean pull| that passes")
+    toys: int = Field(500, ge=10)
+
+
+class SpuriousSettings(Model):
+    """Signal fitted where there is none: in `template`, the simulation or a fit of another family to the data."""
+
+    template: Literal["simulation"] | FamilySettings = "simulation"
+    threshold: float = Field(0.2, gt=0, description="largest |fitted signal| over its statistical error that passes")
+
+
+class InjectionSettings(Model):
+    """Signals of so many expected errors put into toys at one mass (GeV): does the fit give them back?"""
+
+    mass: Positive
+    strengths: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.0, 1.0, 2.0, 3.0, 5.0), min_length=2)
+    toys: int = Field(500, ge=10)
+
+
+class ValidationSettings(Model):
+    """How the background model is doubted; selections are given by efficiency, 1 is the inclusive spectrum."""
+
+    selections: tuple[Efficiency, ...] = (1.0,)
+    goodness_toys: int = Field(1000, ge=0)
+    f_test: bool = True
+    bias: BiasSettings | None = None
+    spurious_signal: SpuriousSettings | None = None
+    injection: InjectionSettings | None = None
+
+
+class AbcdSettings(Model):
+    """A background estimate from two scores that are independent for background.
+
+    `first` and `second` name detectors of the search or columns of the processed events, these with a leading `-`
+    where smaller is more anomalous. `background_like` is the lowest part of one score in which the other's efficiency
+    is measured, `systematic` the relative uncertainty of Tag N' Train, `closure` that of the likelihood.
+    """
+
+    name: Name
+    first: str
+    second: str
+    efficiencies: tuple[Efficiency, ...] = Field((0.01,), min_length=1)
+    background_like: float = Field(0.4, gt=0, lt=1)
+    systematic: float = Field(0.03, ge=0)
+    closure: float = Field(0.1, ge=0)
+    window: bool = False
+
+
+class SystematicsSettings(Model):
+    """Relative uncertainties of the signal in a limit: its normalisation by source, and the shape of its peak.
+
+    `scale` shifts the peak's mass, `resolution` widens its core, `luminosity` acts on limits in fb.
+    """
+
+    normalisation: Mapping[Name, Positive] = {}
+    scale: float | None = Field(None, gt=0, lt=0.5)
+    resolution: float | None = Field(None, gt=0, lt=1)
+    luminosity: float | None = Field(None, gt=0, lt=1)
+
+
+class CrossSectionSettings(Model):
+    """Limits in fb, where a simulated signal says how many of its events a selection keeps.
+
+    `signals` are data sets by their mass (GeV). A detector that was trained on the data selects more signal when
+    there is more: `injected` lists the total signal fractions with which it is trained again to measure that.
+    `combine` fits the selections of one detector together, cut into bands that share no event.
+    """
+
+    luminosity: float = Field(gt=0, description="fb⁻¹")
+    signals: Mapping[Positive, Name] = Field(min_length=1)
+    injected: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    combine: bool = False
+
+
+class LimitSettings(Model):
+    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty)."""
+
+    masses: tuple[Positive, ...] = Field(min_length=1)
+    width: float = Field(0.03, gt=0)
+    width_unit: Literal["relative", "GeV"] = "relative"
+    tails: TailSettings | None = None
+    selections: tuple[float, ...] = ()
+    level: float = Field(0.05, gt=0, lt=1)
+    systematics: SystematicsSettings = SystematicsSettings()
+    toys: int = Field(
+        0, ge=0, description="toys per tested strength and hypothesis; 0 leaves it to asymptotic formulae"
+    )
+    profile: bool = True
+    cross_section: CrossSectionSettings | None = None
