@@ -11,7 +11,7 @@ from stats.limits import UpperLimit, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
 from stats.models import Channel, resonance_workspace, window_channel, workspace
 from stats.scan import Scan, scan
-from stats.signals import gaussian_template, gaussian_templates
+from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template, gaussian_templates
 from stats.spectrum import Spectrum
 
 __all__ = [
@@ -20,14 +20,18 @@ __all__ = [
     "BinnedFamily",
     "BumpHunt",
     "Channel",
+    "CrystalBall",
     "Family",
+    "Gaussian",
     "GlobalP",
     "Goodness",
     "OrderChoice",
     "Scan",
     "SignalFits",
+    "SignalShape",
     "Spectrum",
     "StatisticsError",
+    "TemplateShape",
     "UpperLimit",
     "binomial_interval",
     "bump_hunt",

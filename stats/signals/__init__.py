@@ -1,0 +1,18 @@
+"""What a resonance looks like in the bins of a spectrum."""
+
+from stats.signals.base import SignalShape, Width, normalised, scan_templates
+from stats.signals.crystalball import CrystalBall
+from stats.signals.gaussian import Gaussian, gaussian_template, gaussian_templates
+from stats.signals.simulated import TemplateShape
+
+__all__ = [
+    "CrystalBall",
+    "Gaussian",
+    "SignalShape",
+    "TemplateShape",
+    "Width",
+    "gaussian_template",
+    "gaussian_templates",
+    "normalised",
+    "scan_templates",
+]
