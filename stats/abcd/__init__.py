@@ -1,0 +1,45 @@
+"""Background in a region selected by two scores, from the regions that one or both of them reject."""
+
+from stats.abcd.closure import ClosureCheck, Dependence, closure_checks, dependence
+from stats.abcd.counting import CountingEstimate, counting_estimate, tag_n_train
+from stats.abcd.likelihood import abcd_workspace, fitted_background, with_region_a
+from stats.abcd.plane import Plane, count_plane, plane_of, strips
+from stats.abcd.regions import (
+    RegionEstimate,
+    Regions,
+    estimate,
+    even_strips,
+    extended_estimate,
+    extended_regions,
+    plain_estimate,
+    plain_regions,
+)
+from stats.abcd.significance import Significance, excess_significance, expected_significance
+
+__all__ = [
+    "ClosureCheck",
+    "CountingEstimate",
+    "Dependence",
+    "Plane",
+    "RegionEstimate",
+    "Regions",
+    "Significance",
+    "abcd_workspace",
+    "closure_checks",
+    "count_plane",
+    "counting_estimate",
+    "dependence",
+    "estimate",
+    "even_strips",
+    "excess_significance",
+    "expected_significance",
+    "extended_estimate",
+    "extended_regions",
+    "fitted_background",
+    "plain_estimate",
+    "plain_regions",
+    "plane_of",
+    "strips",
+    "tag_n_train",
+    "with_region_a",
+]
