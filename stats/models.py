@@ -1,152 +1,106 @@
 """pyhf workspaces for a resonance above a smooth background.
 
-Each channel holds the bins of a window around the peak; the background under it, its normalisation included, is
-constrained by the fit to the other bins. Every event is used once: those outside the window in the constraint, those
-inside in the channel. (A constraint from a fit to the whole spectrum would use the window twice, bias the yield down
-and make limits too strong.) The covariance of the sideband fit is diagonalised and each eigenvector becomes one
-``histosys`` whose templates are the function one standard deviation up and down, hence positive. ``mu`` is the
-number of selected signal events.
+One channel per spectrum (``stats.channels``) holds the bins of a window around the peak; the background in it is
+constrained by the spectrum's other bins, one ``histosys`` per eigenvector of that fit's covariance. ``mu`` is the
+number of selected signal events, or whatever ``events`` makes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from stats.channels import POI, Channel, resonance_channel, window_channel
 from stats.errors import StatisticsError
-from stats.fits import effective, fit_background
-from stats.functions import BinnedFamily, Family
-from stats.signals import gaussian_template, normalised
+from stats.functions import Family
+from stats.signals import SignalShape
 from stats.spectrum import Spectrum
+from stats.systematics import Systematic
 
-POI = "mu"
-WINDOW = 3.0  # half width of the window in standard deviations of the peak: 0.3% of the signal leaks into the sidebands
-LEAST_INSIDE = 0.95  # of the signal, in any window
-LARGEST_UNCERTAINTY = (
-    0.7  # relative, of one eigenvector in one bin: beyond, an additive template is no good picture of the function
-)
+__all__ = ["POI", "Channel", "Workspace", "resonance_channel", "resonance_workspace", "window_channel", "workspace"]
 
 
-@dataclass(frozen=True)
-class Channel:
-    """One spectrum's window as pyhf needs it.
+class Workspace(dict[str, Any]):
+    """A pyhf workspace, a plain JSON dictionary, that remembers the channels it was made of."""
 
-    Attributes:
-        name: of the channel; nuisances are called ``<name>_background_<k>``.
-        edges: of the window's bins in GeV, shape (n + 1,).
-        observed: events, shape (n,).
-        signal: events per bin for ``mu`` = 1, the whole spectrum holding one, shape (n,).
-        background: prediction of the sideband fit, shape (n,).
-        up, down: the prediction with one eigenvector one standard deviation up or down, shape (n_parameters, n).
-    """
-
-    name: str
-    edges: np.ndarray
-    observed: np.ndarray
-    signal: np.ndarray
-    background: np.ndarray
-    up: np.ndarray
-    down: np.ndarray
+    channels: tuple[Channel, ...] = ()
 
 
-def window_channel(
-    spectrum: Spectrum,
-    family: Family,
-    *,
-    template: np.ndarray,
-    window: tuple[float, float],
-    name: str = "spectrum",
-) -> Channel:
-    """The bins overlapping ``window`` (GeV) with a background constrained by all others.
-
-    Args:
-        template: signal per bin of the whole spectrum, any normalisation, shape (n_bins,).
-
-    Raises:
-        StatisticsError: for weighted spectra, windows that miss the signal, and sidebands that do not constrain the
-            background.
-    """
-    if not spectrum.is_counts:
-        raise StatisticsError(
-            "A pyhf workspace needs observed counts, and this spectrum is weighted: fit it with `bump_hunt`."
-        )
-    signal = normalised(template)
-    inside = (spectrum.edges[1:] > window[0]) & (spectrum.edges[:-1] < window[1])
-    if signal[inside].sum() < LEAST_INSIDE:
-        raise StatisticsError(
-            f"Only {signal[inside].sum():.0%} of the signal lies in the window {window[0]:g} to {window[1]:g} GeV: "
-            "the rest would bias the sideband fit. Widen the window."
-        )
-    background, shifts = _sideband_prediction(spectrum, family, inside)
-    bins = np.flatnonzero(inside)
-    return Channel(
-        name=name,
-        edges=spectrum.edges[bins[0] : bins[-1] + 2],
-        observed=spectrum.counts[inside],
-        signal=signal[inside],
-        background=background,
-        up=background * np.exp(shifts),
-        down=background * np.exp(-shifts),
-    )
-
-
-def _sideband_prediction(spectrum: Spectrum, family: Family, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected background in the window, (n,), and the log-shift of each eigenvector, (n_parameters, n)."""
-    where = f"outside {spectrum.edges[:-1][inside].min():g} to {spectrum.edges[1:][inside].max():g} GeV"
-    if (~inside).sum() <= family.n_parameters:
-        raise StatisticsError(
-            f"{int((~inside).sum())} bins {where} cannot constrain {family.name}: widen the spectrum."
-        )
-    counts, exposure = effective(spectrum, ~inside)
-    fits = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
-    values, vectors = np.linalg.eigh(fits.covariance[0])
-    shifts = (fits.frame.linear.design @ (vectors * np.sqrt(np.maximum(values, 0.0)))).T[:, inside]
-    worst = float(np.abs(shifts).max())
-    if worst > LARGEST_UNCERTAINTY:
-        raise StatisticsError(
-            f"The {counts.sum():g} events {where} leave the background there uncertain by {worst:.0%} in one "
-            f"direction alone: no limit rests on it. Take fewer parameters than {family.name} has, a wider spectrum, "
-            "a narrower signal, or a looser selection."
-        )
-    return fits.expected[0][inside], shifts
-
-
-def workspace(channels: Sequence[Channel], *, largest: float | None = None) -> dict[str, Any]:
+def workspace(channels: Sequence[Channel], *, largest: float | None = None) -> Workspace:
     """A pyhf workspace (JSON-ready) of channels that share the signal strength ``mu``.
+
+    Channels are multiplied as independent measurements: no event may be in two of them. Selections of which one holds
+    the other share events; make them disjoint first (``stats.disjoint``). Signal systematics of the same name are
+    correlated, the background of each channel is its own.
 
     Args:
         largest: upper bound of ``mu``; by default beyond any yield the data could hold.
+
+    Raises:
+        StatisticsError: for no channels, two of the same name, and two luminosity uncertainties.
     """
+    names = [channel.name for channel in channels]
+    if not names or len(set(names)) < len(names):
+        raise StatisticsError(f"A workspace needs channels, each with a name of its own; got {names}.")
+    sizes = {channel.luminosity for channel in channels if channel.luminosity is not None}
+    if len(sizes) > 1:
+        raise StatisticsError(
+            f"The channels have luminosity uncertainties of {sorted(one.uncertainty for one in sizes)}: pyhf knows one "
+            "luminosity. Give each year's as a Normalisation of its own name."
+        )
     if largest is None:
-        largest = float(max(10.0, 2.0 * sum(np.sum(c.observed + 5.0 * np.sqrt(c.observed + 1.0)) for c in channels)))
-    parameters: list[dict[str, Any]] = [{"name": POI, "bounds": [[0.0, largest]], "inits": [min(1.0, largest)]}]
-    return {
-        "version": "1.0.0",
-        "channels": [{"name": channel.name, "samples": _samples(channel)} for channel in channels],
-        "observations": [
+        seen = sum(float(np.sum(c.observed + 5.0 * np.sqrt(c.observed + 1.0))) for c in channels)
+        largest = max(10.0, 2.0 * seen) / sum(float(c.signal.sum()) for c in channels)
+    poi = {"name": POI, "bounds": [[0.0, largest]], "inits": [min(1.0, largest)]}
+    made = Workspace(
+        version="1.0.0",
+        channels=[{"name": channel.name, "samples": _samples(channel)} for channel in channels],
+        observations=[
             {"name": channel.name, "data": [round(count) for count in channel.observed.tolist()]}
             for channel in channels
         ],
-        "measurements": [{"name": "resonance", "config": {"poi": POI, "parameters": parameters}}],
-    }
+        measurements=[
+            {"name": "resonance", "config": {"poi": POI, "parameters": [poi, *(one.parameter() for one in sizes)]}}
+        ],
+    )
+    made.channels = tuple(channels)
+    return made
 
 
 def resonance_workspace(
-    spectrum: Spectrum, family: Family, *, mass: float, width: float, name: str = "spectrum"
-) -> dict[str, Any]:
-    """The workspace of a Gaussian resonance in one spectrum.
-
-    Args:
-        mass: GeV.
-        width: standard deviation of the peak over its mass.
-    """
-    template = gaussian_template(spectrum.edges, mass, width=width)
-    reach = WINDOW * width * mass
-    channel = window_channel(spectrum, family, template=template, window=(mass - reach, mass + reach), name=name)
-    return workspace([channel])
+    spectrum: Spectrum,
+    family: Family,
+    *,
+    mass: float,
+    width: float | None = None,
+    shape: SignalShape | None = None,
+    relative: bool = True,
+    window: tuple[float, float] | None = None,
+    name: str = "spectrum",
+    events: float = 1.0,
+    systematics: Sequence[Systematic] = (),
+    mask: np.ndarray | None = None,
+) -> Workspace:
+    """The workspace of a resonance in one spectrum; arguments as ``resonance_channel``."""
+    return workspace(
+        [
+            resonance_channel(
+                spectrum,
+                family,
+                mass=mass,
+                width=width,
+                shape=shape,
+                relative=relative,
+                window=window,
+                name=name,
+                events=events,
+                systematics=systematics,
+                mask=mask,
+            )
+        ]
+    )
 
 
 def _samples(channel: Channel) -> list[dict[str, Any]]:
@@ -158,8 +112,8 @@ def _samples(channel: Channel) -> list[dict[str, Any]]:
         }
         for index, (up, down) in enumerate(zip(channel.up, channel.down, strict=True))
     ]
-    signal = {"name": POI, "type": "normfactor", "data": None}
+    signal = [{"name": POI, "type": "normfactor", "data": None}, *(dict(one) for one in channel.modifiers)]
     return [
-        {"name": "signal", "data": channel.signal.tolist(), "modifiers": [signal]},
+        {"name": "signal", "data": channel.signal.tolist(), "modifiers": signal},
         {"name": "background", "data": channel.background.tolist(), "modifiers": shapes},
     ]
