@@ -2,17 +2,29 @@
 
 from stats.binning import resolution_edges, uniform_edges
 from stats.bumphunt import BumpHunt, bump_hunt, goodness_outside
+from stats.disjoint import disjoint_spectra, require_disjoint
+from stats.efficiency import CrossSection, Efficiency, InjectedEfficiency
 from stats.errors import StatisticsError
 from stats.families import FAMILIES, dijet, family, orders
 from stats.fits import BackgroundFits, SignalFits, effective, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
-from stats.limits import UpperLimit, resonance_limits, upper_limit
+from stats.limits import UpperLimit, in_fb, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
-from stats.models import Channel, resonance_workspace, window_channel, workspace
+from stats.models import Channel, resonance_channel, resonance_workspace, window_channel, workspace
 from stats.scan import Scan, scan
 from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template, gaussian_templates
+from stats.simple import SimpleLimit, counting_limit, counting_workspace, simple_limit
 from stats.spectrum import Spectrum
+from stats.systematics import (
+    EnergyScale,
+    Luminosity,
+    Normalisation,
+    Resolution,
+    ShapeVariation,
+    Systematic,
+    TemplateStatistics,
+)
 
 __all__ = [
     "FAMILIES",
@@ -20,24 +32,38 @@ __all__ = [
     "BinnedFamily",
     "BumpHunt",
     "Channel",
+    "CrossSection",
     "CrystalBall",
+    "Efficiency",
+    "EnergyScale",
     "Family",
     "Gaussian",
     "GlobalP",
     "Goodness",
+    "InjectedEfficiency",
+    "Luminosity",
+    "Normalisation",
     "OrderChoice",
+    "Resolution",
     "Scan",
+    "ShapeVariation",
     "SignalFits",
     "SignalShape",
+    "SimpleLimit",
     "Spectrum",
     "StatisticsError",
+    "Systematic",
     "TemplateShape",
+    "TemplateStatistics",
     "UpperLimit",
     "binomial_interval",
     "bump_hunt",
     "chi2_test",
     "choose_order",
+    "counting_limit",
+    "counting_workspace",
     "dijet",
+    "disjoint_spectra",
     "effective",
     "family",
     "fit_background",
@@ -46,11 +72,15 @@ __all__ = [
     "gaussian_templates",
     "goodness_outside",
     "gross_vitells_p",
+    "in_fb",
     "orders",
+    "require_disjoint",
     "resolution_edges",
+    "resonance_channel",
     "resonance_limits",
     "resonance_workspace",
     "scan",
+    "simple_limit",
     "toy_p",
     "toy_scans",
     "uniform_edges",

@@ -63,6 +63,7 @@ class AsymptoticTest:
         self.bounds = [tuple(bound) for bound in model.config.suggested_bounds()]
         self.failed_fits = 0
         self.evaluated: dict[float, np.ndarray] = {}
+        self._points: dict[float, tuple[np.ndarray, np.ndarray, float]] = {}
         free = self._free_fit()
         none = self._fit(self.data, 0.0, list(model.config.suggested_init()))
         if free is None or none is None:
@@ -82,6 +83,32 @@ class AsymptoticTest:
         """q₀, equation 12: 0 for a deficit."""
         return max(self.none_value - self.free_value, 0.0)
 
+    @property
+    def sigma(self) -> float:
+        """A guess of the strength's uncertainty: what the background's Poisson fluctuations alone leave.
+
+        Raises:
+            StatisticsError: for a signal that adds nothing to any bin: there is nothing to limit.
+        """
+        none, one = (np.asarray(self.model.expected_actualdata(self._at(mu)), dtype=float) for mu in (0.0, 1.0))
+        information = float(((one - none) ** 2 / np.maximum(none, 0.5)).sum())
+        if not (np.isfinite(information) and information > 0):
+            raise StatisticsError("The signal is zero in every bin, or not finite: there is nothing to set a limit on.")
+        return 1.0 / np.sqrt(information)
+
+    @property
+    def expected_background(self) -> float:
+        """Events that the model expects without a signal, before any fit, in the bins that a signal would fill."""
+        start = np.array(self.model.config.suggested_init(), dtype=float)
+        start[self.poi] = 0.0
+        none = np.asarray(self.model.expected_actualdata(start), dtype=float)
+        start[self.poi] = 1.0
+        return float(none[np.asarray(self.model.expected_actualdata(start), dtype=float) != none].sum())
+
+    def asimov_root(self, mu: float) -> float | None:
+        """√q̃ of an evaluated strength on the background-only expectation, or None where the fit failed."""
+        return self._points[mu][2] if mu in self._points else None
+
     def extend(self, largest: float) -> None:
         """Move the upper bound of the signal strength up to ``largest``."""
         self.bounds[self.poi] = (self.bounds[self.poi][0], largest)
@@ -91,13 +118,23 @@ class AsymptoticTest:
         if mu not in self.evaluated:
             if mu >= self.bounds[self.poi][1]:
                 self.extend(2.0 * mu)
-            on_data = self._fit(self.data, mu, list(self.free))
-            on_asimov = self._fit(self.asimov, mu, list(self.none))
+            near = min(self._points, key=lambda other: abs(other - mu), default=None)
+            starts = (self.free, self.none) if near is None else self._points[near][:2]
+            on_data = self._fit(self.data, mu, list(starts[0]))
+            on_asimov = self._fit(self.asimov, mu, list(starts[1]))
             if on_data is None or on_asimov is None:
                 return None
             q_mu = max(on_data[1] - self.free_value, 0.0) if mu > self.best else 0.0
-            self.evaluated[mu] = log_cls(q_mu, max(on_asimov[1] - self.asimov_value, 0.0))
+            q_asimov = max(on_asimov[1] - self.asimov_value, 0.0)
+            self.evaluated[mu] = log_cls(q_mu, q_asimov)
+            self._points[mu] = (on_data[0], on_asimov[0], float(np.sqrt(q_asimov)))
         return self.evaluated[mu]
+
+    def _at(self, mu: float) -> np.ndarray:
+        """The background-only fit with the strength at ``mu``."""
+        parameters = self.none.copy()
+        parameters[self.poi] = mu
+        return parameters
 
     def _free_fit(self) -> tuple[np.ndarray, float] | None:
         """The best fit, the upper bound of the signal strength moved up for as long as the fit rests on it."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
+from stats.crossings import crossings
+from stats.efficiency import Efficiency, InjectedEfficiency, check_luminosity
 from stats.errors import StatisticsError
 from stats.functions import Family
 from stats.models import resonance_workspace
+from stats.signals import SignalShape
 from stats.spectrum import Spectrum
+from stats.systematics import Systematic
 
 logger = logging.getLogger(__name__)
 
-CLS_TOLERANCE = 2e-4
-MAX_DOUBLINGS = 40
-MAX_POINTS = 200
+SELECTED = "selected events"
+FEW = 5.0  # expected background events below which asymptotic limits are too strong
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,21 @@ class UpperLimit:
     """An upper limit on the signal strength.
 
     Attributes:
-        observed: in ``unit``.
-        expected: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome.
+        observed: in ``unit``; NaN where a cross section lies outside the range in which the efficiency is known.
+        expected: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome, likewise.
         scan: every tested strength with its CLs: (mu, observed, five expected), rising in mu.
         level: CLs at the limit.
-        best_fit: strength that fits best, at least 0.
+        best_fit: strength that fits best, at least 0, in ``scan_unit``.
         local_p0: discovery p-value from q₀, capped: 0.5 for every deficit.
         failed_fits: fits that failed on the way; the limit rests on those that did not.
-        unit: of mu.
+        unit: of the limits.
         mass: of the resonance in GeV, or None.
+        expected_background: events expected in the bins that a signal would fill, before they are looked at.
+        extrapolated: whether a window has sidebands on one side only, so that its background is the function's
+            extrapolation; None where the workspace does not tell.
+        scan_unit: of the scan: "selected events" where the limits were turned into cross sections through an efficiency
+            that depends on them.
+        notes: what a reader of the limit has to know.
     """
 
     observed: float
@@ -45,34 +54,57 @@ class UpperLimit:
     best_fit: float
     local_p0: float
     failed_fits: int
-    unit: str = "selected events"
+    unit: str = SELECTED
     mass: float | None = None
+    expected_background: float = float("nan")
+    extrapolated: bool | None = None
+    scan_unit: str = SELECTED
+    notes: tuple[str, ...] = ()
+
+    @property
+    def local_z(self) -> float:
+        """Discovery significance √q₀, 0 for every deficit."""
+        return float(max(-ndtri(max(self.local_p0, 1e-300)), 0.0))
+
+    @property
+    def low_counts(self) -> bool:
+        """Whether so few events are expected that the asymptotic formulas make the limit too strong: use toys."""
+        return bool(self.expected_background < FEW)
 
     def to_dict(self) -> dict[str, Any]:
         """As in ``results.json``; the caller adds ``selection`` and ``signal``."""
         return {
             "mass": self.mass,
             "unit": self.unit,
-            "observed": self.observed,
-            "expected": list(self.expected),
+            "observed": _json(self.observed),
+            "expected": [_json(value) for value in self.expected],
             "scan": [[mu, cls] for mu, cls, _ in self.scan],
             "scan_expected": [[mu, list(expected)] for mu, _, expected in self.scan],
+            "scan_unit": self.scan_unit,
             "level": self.level,
             "best_fit": self.best_fit,
             "local_p0": self.local_p0,
+            "local_z": self.local_z,
             "failed_fits": self.failed_fits,
+            "expected_background": _json(self.expected_background),
+            "low_counts": self.low_counts,
+            "extrapolated": self.extrapolated,
+            "notes": list(self.notes),
         }
 
 
-def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05) -> UpperLimit:
+def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str = SELECTED) -> UpperLimit:
     """Observed and expected CLs limits (asymptotic q̃) on the parameter of interest of a pyhf workspace.
 
-    The search starts near the best fit, doubles until every CLs is below ``level``, extending the bound of the
+    The search starts near the best fit, rises until every CLs is below ``level``, extending the bound of the
     parameter of interest where it must, and closes in on each of the six crossings until CLs is within 2·10⁻⁴ of
     ``level``.
 
+    Args:
+        unit: of the parameter of interest, as ``events`` made it: "selected events" or "fb".
+
     Raises:
-        StatisticsError: when the model cannot be fitted or a crossing is not found.
+        StatisticsError: when the model cannot be fitted, has no signal, or a crossing is not found.
     """
     from stats.asymptotics import AsymptoticTest, open_workspace
     from stats.minimiser import pyhf_session
@@ -81,68 +113,129 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05) -> UpperLi
         raise StatisticsError(f"CLs at the limit lies between 0 and 1, got {level}.")
     with pyhf_session():
         test = AsymptoticTest(*open_workspace(workspace))
-        _bracket(test, level)
-        limits = [_crossing(test, curve, level) for curve in range(6)]
+        limits = crossings(test, level)
         scan = tuple(
             (mu, float(np.exp(values[0])), tuple(np.exp(values[1:]).tolist()))
             for mu, values in sorted(test.evaluated.items())
         )
-        expected = (limits[1], limits[2], limits[3], limits[4], limits[5])
-        return UpperLimit(
-            observed=limits[0],
-            expected=expected,
-            scan=scan,
-            level=level,
-            best_fit=test.best,
-            local_p0=float(ndtr(-np.sqrt(test.discovery_q0))),
-            failed_fits=test.failed_fits,
-        )
+        background = test.expected_background
+    sides = [channel.extrapolated for channel in getattr(workspace, "channels", ())]
+    return UpperLimit(
+        observed=limits[0],
+        expected=(limits[1], limits[2], limits[3], limits[4], limits[5]),
+        scan=scan,
+        level=level,
+        best_fit=test.best,
+        local_p0=float(ndtr(-np.sqrt(test.discovery_q0))),
+        failed_fits=test.failed_fits,
+        unit=unit,
+        expected_background=background,
+        extrapolated=any(sides) if sides else None,
+        scan_unit=unit,
+        notes=_notes(background, sides),
+    )
 
 
 def resonance_limits(
-    spectrum: Spectrum, family: Family, *, masses: Sequence[float], width: float, level: float = 0.05
+    spectrum: Spectrum,
+    family: Family,
+    *,
+    masses: Sequence[float],
+    width: float | None = None,
+    shape: SignalShape | None = None,
+    relative: bool = True,
+    level: float = 0.05,
+    mask: np.ndarray | None = None,
+    systematics: Sequence[Systematic] | Callable[[float], Sequence[Systematic]] = (),
+    efficiency: Efficiency | None = None,
+    luminosity: float | None = None,
 ) -> list[UpperLimit]:
-    """One limit per mass (GeV) for a Gaussian resonance of relative ``width``, in selected events."""
+    """One limit per mass (GeV) on a resonance of any shape, in selected events, or in fb with an ``efficiency``.
+
+    Args:
+        width, shape, relative, mask: as ``resonance_channel``.
+        systematics: of the signal, or a function of the mass that gives them.
+        efficiency: of a selection that does not depend on the signal; its error becomes the nuisance parameter
+            "signal_efficiency". For a detector trained on the data, take limits in selected events and ``in_fb``.
+        luminosity: fb⁻¹, with an efficiency.
+    """
+    if efficiency is not None:
+        check_luminosity(np.nan if luminosity is None else luminosity)
     limits = []
     for mass in masses:
+        nuisances = list(systematics(mass) if callable(systematics) else systematics)
+        events, unit = 1.0, SELECTED
         try:
-            limit = upper_limit(resonance_workspace(spectrum, family, mass=mass, width=width), level=level)
+            if efficiency is not None and luminosity is not None:
+                events, unit = luminosity * efficiency.at(mass)[0], "fb"
+                uncertain = efficiency.systematic(mass)
+                nuisances += [uncertain] if uncertain is not None else []
+            spec = resonance_workspace(
+                spectrum,
+                family,
+                mass=mass,
+                width=width,
+                shape=shape,
+                relative=relative,
+                events=events,
+                systematics=nuisances,
+                mask=mask,
+            )
+            limit = upper_limit(spec, level=level, unit=unit)
         except StatisticsError as error:
             raise StatisticsError(f"No limit at {mass:g} GeV. {error}") from error
         limits.append(replace(limit, mass=float(mass)))
     return limits
 
 
-def _bracket(test: Any, level: float) -> None:
-    """Double the strength until all six CLs lie below ``level``."""
-    mu = max(1.5 * test.best, 1.0)
-    for _ in range(MAX_DOUBLINGS):
-        values = test.log_cls(mu)
-        if values is not None and np.all(values < np.log(level)):
-            return
-        mu *= 2.0
-    raise StatisticsError(
-        f"CLs stays above {level} up to a signal strength of {mu:g} ({test.failed_fits} fits failed): "
-        "the data do not limit this signal."
+def in_fb(limit: UpperLimit, efficiency: InjectedEfficiency, *, luminosity: float) -> UpperLimit:
+    """A limit in selected events as one on the cross section, for an efficiency that depends on the signal.
+
+    Every one of the six limits is turned into the largest cross section that would select as many events. Outside the
+    cross sections that were injected there is no answer: the number is NaN (None in ``to_dict``) and ``notes`` say so.
+    The efficiency's error is no nuisance parameter here: give the workspace a ``Normalisation`` of its size.
+
+    Args:
+        luminosity: fb⁻¹.
+    """
+    if limit.unit != SELECTED:
+        raise StatisticsError(
+            f"Only limits in {SELECTED} can be turned into cross sections; this one is in {limit.unit}."
+        )
+    names = ("observed", *(f"expected at {sigma:+d} sigma" for sigma in range(-2, 3)))
+    found = [efficiency.cross_section(n, luminosity=luminosity) for n in (limit.observed, *limit.expected)]
+    notes = list(limit.notes)
+    for name, one in zip(names, found, strict=True):
+        if one.status != "inside":
+            edge = one.tested[0] if one.status == "below" else one.tested[1]
+            notes.append(f"The limit {name} lies {one.status} {edge:g} fb, where no signal was injected.")
+        elif one.ambiguous:
+            notes.append(f"Several cross sections select as many events as the limit {name}: the largest is given.")
+    values = [one.value for one in found]
+    return replace(
+        limit,
+        observed=values[0],
+        expected=(values[1], values[2], values[3], values[4], values[5]),
+        unit="fb",
+        scan_unit=SELECTED,
+        notes=tuple(notes),
     )
 
 
-def _crossing(test: Any, curve: int, level: float) -> float:
-    """The strength at which one of the six CLs curves passes ``level``: interpolated in log CLs, at times bisected."""
-    target = np.log(level)
-    for attempt in range(MAX_POINTS):
-        points = sorted((mu, values[curve]) for mu, values in test.evaluated.items())
-        above = [(0.0, 0.0)] + [point for point in points if point[1] >= target]
-        low, low_value = above[-1]
-        high, high_value = next(point for point in points if point[0] > low)
-        nearest, value = min(points, key=lambda point: abs(point[1] - target))
-        if abs(np.exp(value) - level) < CLS_TOLERANCE:
-            return float(nearest)
-        share = (low_value - target) / (low_value - high_value)
-        share = 0.5 if attempt % 4 == 3 else float(np.clip(share, 0.02, 0.98))
-        mu = low + share * (high - low)
-        if test.log_cls(mu) is None and test.log_cls(low + 0.5 * share * (high - low)) is None:
-            raise StatisticsError(
-                f"The fits around a signal strength of {mu:g} fail: no limit ({test.failed_fits} failures)."
-            )
-    raise StatisticsError(f"The limit was not found within {MAX_POINTS} signal strengths.")
+def _notes(background: float, sides: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    if background < FEW:
+        notes.append(
+            f"Only {background:.2g} background events are expected under the signal: the asymptotic limit is too "
+            "strong, use toys."
+        )
+    notes += [
+        f"There is no sideband {side} the window: the background in it is the function's extrapolation."
+        for side in sides
+        if side
+    ]
+    return tuple(notes)
+
+
+def _json(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
