@@ -1,17 +1,19 @@
 """A minimiser for pyhf models, used through pyhf's own optimiser interface.
 
-−log L = Σ E − n log E + Σ (a − θ)²/2σ² is minimised by Newton steps on the expectations' first derivatives, inside
-the parameters' bounds, until the quadratic model promises nothing more: it cannot stop short without saying so.
-Models with constraints other than normal ones, and objectives other than pyhf's likelihood, go to pyhf's SciPy
-optimiser.
+``pyhf.set_backend("numpy", NewtonOptimizer())`` makes pyhf's fits, hypothesis tests, limits and toys use it. The
+likelihood is compiled from the model's specification (``stats.histfactory``) and minimised by Newton's method with
+its own gradient and Hessian, within the bounds, until the quadratic model promises nothing more. What it does not
+know goes to pyhf's SciPy optimiser, then to minuit where that is installed; a warning names the reason, once per model.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyhf
@@ -20,11 +22,15 @@ from pyhf.infer.mle import twice_nll
 from pyhf.optimize.opt_scipy import scipy_optimizer
 from scipy.optimize import OptimizeResult
 
+from stats.errors import StatisticsError
+from stats.histfactory import CompiledModel, UnsupportedModel
+from stats.histfactory.newton import MAX_ITERATIONS, TOLERANCE
+
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 1e-9
-MAX_ITERATIONS = 200
-PATIENCE = 6  # iterations before mixed second derivatives are worth their price
+AGREEMENT = 1e-7  # relative, between the −2 log L of the compiled model and pyhf's at the minimum
+_COMPILED: WeakKeyDictionary[Any, CompiledModel | str] = WeakKeyDictionary()  # or why there is none
+_WARNED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -39,17 +45,42 @@ def pyhf_session() -> Iterator[NewtonOptimizer]:
         pyhf.set_backend(*previous)
 
 
+def compiled(pdf: Any) -> CompiledModel:
+    """The compiled form of a ``pyhf.Model``, made once per model and kept for as long as the model lives.
+
+    Raises:
+        UnsupportedModel: naming what is not evaluated.
+    """
+    known = _COMPILED.get(pdf)
+    if known is None:
+        try:
+            known = CompiledModel(pdf)
+        except UnsupportedModel as reason:
+            known = str(reason)
+        _COMPILED[pdf] = known
+    if isinstance(known, str):
+        raise UnsupportedModel(known)
+    return known
+
+
 class NewtonOptimizer(scipy_optimizer):
     """``pyhf.set_backend("numpy", NewtonOptimizer())`` makes pyhf's inference use it.
+
+    Args:
+        maxiter: of Newton's method, by default 300.
+        tolerance: promised decrease of −log L at which a fit is done, by default 10⁻⁹.
+        verbose, solver_options: handed to pyhf's SciPy optimiser where that takes over.
 
     Attributes:
         fits: minimisations so far.
         fallbacks: those handed to pyhf's SciPy optimiser, from the best point found.
     """
 
-    __slots__ = ["fallbacks", "fits"]
+    __slots__ = ["fallbacks", "fits", "newton_iterations", "newton_tolerance"]
 
     def __init__(self, **kwargs: Any) -> None:
+        self.newton_iterations = int(kwargs.pop("maxiter", MAX_ITERATIONS))
+        self.newton_tolerance = float(kwargs.pop("tolerance", TOLERANCE))
         super().__init__(**kwargs)
         self.fits = 0
         self.fallbacks = 0
@@ -62,174 +93,131 @@ class NewtonOptimizer(scipy_optimizer):
         init_pars: Any,
         par_bounds: Any,
         fixed_vals: Any = None,
-        *,
         return_fitted_val: bool = False,
         return_result_obj: bool = False,
         return_uncertainties: bool = False,
         return_correlations: bool = False,
-        **kwargs: Any,
+        **options: Any,
     ) -> Any:
         """As ``pyhf.optimize.mixins.OptimizerMixin.minimize``.
 
+        Uncertainties and correlations come from the inverse Hessian of −log L at the minimum over all parameters that
+        are not fixed, whether or not they rest on a bound; those of fixed ones are zero.
+
         Raises:
-            pyhf.exceptions.FailedMinimization: when neither minimiser reaches a minimum.
+            pyhf.exceptions.FailedMinimization: when no minimiser reaches a minimum.
         """
         self.fits += 1
-        flags = {
-            "return_fitted_val": return_fitted_val,
-            "return_result_obj": return_result_obj,
-            "return_uncertainties": return_uncertainties,
-            "return_correlations": return_correlations,
-        }
-        start = np.array(init_pars, dtype=float)
-        asked = return_uncertainties or return_correlations or kwargs.get("method") is not None
-        if objective is twice_nll and not asked and _normal_only(pdf):
-            likelihood = _Likelihood(pdf, np.asarray(data, dtype=float))
-            found, converged = _minimise(likelihood, start, np.asarray(par_bounds, dtype=float), fixed_vals or [])
-            if converged:
-                return _returns(objective, found, data, pdf, flags)
-            start = found
-        logger.info("a fit goes to pyhf's own optimiser")
-        self.fallbacks += 1
-        return super().minimize(objective, data, pdf, list(start), par_bounds, fixed_vals, **flags, **kwargs)
+        fixed = {int(index): float(value) for index, value in fixed_vals or []}
+        model, reason = _compiled_for(objective, pdf, options)
+        result: OptimizeResult | None = None
+        if model is not None:
+            result = self._newton(model, objective, data, pdf, init_pars, par_bounds, fixed)
+            reason = result.message
+        if result is None or not result.success:
+            self.fallbacks += 1
+            _warn(pdf, reason)
+            result = self._fall_back(objective, data, pdf, init_pars, par_bounds, fixed_vals, options, result)
+        if return_uncertainties or return_correlations:
+            _add_covariance(result, model, np.asarray(data, dtype=float), fixed)
+        if return_uncertainties and result.unc is not None:
+            result.x = pyhf.tensorlib.stack([result.x, result.unc], axis=1)
+        answers = [result.x]
+        answers += [result.corr] if return_correlations else []
+        answers += [result.fun] if return_fitted_val else []
+        answers += [result] if return_result_obj else []
+        return tuple(answers) if len(answers) > 1 else answers[0]
 
-
-def _returns(objective: Any, found: np.ndarray, data: Any, pdf: Any, flags: dict[str, bool]) -> Any:
-    value = pyhf.tensorlib.astensor(np.asarray(objective(found, data, pdf)).item())
-    if not np.isfinite(value):
-        raise FailedMinimization(OptimizeResult(x=found, fun=value, success=False, message="likelihood is not finite"))
-    results: list[Any] = [found]
-    if flags["return_fitted_val"]:
-        results.append(value)
-    if flags["return_result_obj"]:
-        results.append(OptimizeResult(x=found, fun=value, success=True, message="converged"))
-    return tuple(results) if len(results) > 1 else results[0]
-
-
-def _normal_only(pdf: Any) -> bool:
-    """Whether the backend is NumPy and every constraint a normal one."""
-    if pyhf.tensorlib.name != "numpy" or not isinstance(pdf, pyhf.Model):
-        return False
-    config = pdf.config
-    return all(config.param_set(name).pdf_type == "normal" for name in config.auxdata_order)
-
-
-class _Likelihood:
-    """−log L of a model on data, without constants; derivatives from central differences of the expectations."""
-
-    def __init__(self, pdf: Any, data: np.ndarray) -> None:
-        config = pdf.config
-        self.pdf = pdf
-        self.counts = data[: config.nmaindata]
-        self.measured = data[config.nmaindata :]
-        slices = [config.par_slice(name) for name in config.auxdata_order]
-        places = [np.arange(s.start, s.stop) for s in slices]
-        self.constrained = np.concatenate(places) if places else np.zeros(0, dtype=int)
-        widths = [np.asarray(config.param_set(name).width(), dtype=float) for name in config.auxdata_order]
-        self.widths = np.concatenate(widths) if widths else np.zeros(0)
-
-    def expected(self, parameters: np.ndarray) -> np.ndarray:
-        return np.asarray(self.pdf.expected_actualdata(parameters))
-
-    def value(self, parameters: np.ndarray) -> float:
-        events = self.expected(parameters)
-        filled = self.counts > 0
-        if not np.all(np.isfinite(events)) or (events < 0).any() or (events[filled] <= 0).any():
-            return np.inf
-        pulls = (self.measured - parameters[self.constrained]) / self.widths
-        return float(events.sum() - self.counts[filled] @ np.log(events[filled]) + 0.5 * pulls @ pulls)
-
-    def derivatives(
-        self, parameters: np.ndarray, free: np.ndarray, *, mixed: bool
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Gradient over ``free``, and two Hessians: with second derivatives of the expectations, and its expectation.
-
-        The mixed ones among them, which vanish for shapes that add up, cost an evaluation each: only if ``mixed``.
-        """
-        events = np.maximum(self.expected(parameters), 1e-12)
-        shifts = 1e-4 * np.maximum(1.0, np.abs(parameters))
-        ratio = self.counts / events
-        rest = 1.0 - ratio
-        ups = np.stack([self.expected(_moved(parameters, shifts, [k])) for k in free], axis=1)
-        downs = np.stack([self.expected(_moved(parameters, -shifts, [k])) for k in free], axis=1)
-        slopes = (ups - downs) / (2.0 * shifts[free])
-        bends = np.diag(rest @ (ups + downs - 2.0 * events[:, None]) / shifts[free] ** 2)
-        for j in range(free.size if mixed else 0):
-            for k in range(j):
-                both = self.expected(_moved(parameters, shifts, [free[j], free[k]]))
-                bend = (both - ups[:, j] - ups[:, k] + events) / (shifts[free[j]] * shifts[free[k]])
-                bends[j, k] = bends[k, j] = rest @ bend
-        precision, pull = np.zeros(parameters.size), np.zeros(parameters.size)
-        precision[self.constrained] = 1.0 / self.widths**2
-        pull[self.constrained] = (parameters[self.constrained] - self.measured) / self.widths**2
-        constraint = np.diag(precision[free])
-        observed = slopes.T @ (slopes * (ratio / events)[:, None]) + bends + constraint
-        fisher = slopes.T @ (slopes / events[:, None]) + constraint
-        return slopes.T @ rest + pull[free], (observed, fisher)
-
-
-def _moved(parameters: np.ndarray, shifts: np.ndarray, places: list[int]) -> np.ndarray:
-    moved = parameters.copy()
-    moved[places] += shifts[places]
-    return moved
-
-
-def _minimise(
-    likelihood: _Likelihood, start: np.ndarray, bounds: np.ndarray, fixed: list[tuple[int, float]]
-) -> tuple[np.ndarray, bool]:
-    """Projected Newton with step halving: the point reached, and whether it is a minimum."""
-    point = np.clip(start, bounds[:, 0], bounds[:, 1])
-    for index, number in fixed:
-        point[index] = number
-    free = np.setdiff1d(np.arange(point.size), [index for index, _ in fixed])
-    value = likelihood.value(point)
-    for iteration in range(MAX_ITERATIONS):
-        if not np.isfinite(value):
-            return point, False
-        gradient, hessians = likelihood.derivatives(point, free, mixed=iteration >= PATIENCE)
-        step, decrement = _bounded_step(point[free], bounds[free], gradient, hessians)
-        if decrement < TOLERANCE:
-            return point, True
-        fraction = 1.0
-        while True:
-            trial = point.copy()
-            trial[free] = np.clip(point[free] + fraction * step, bounds[free, 0], bounds[free, 1])
-            new = likelihood.value(trial)
-            if new <= value + 1e-13 * abs(value):
-                break
-            fraction *= 0.4
-            if fraction < 1e-8:
-                return point, decrement < 1e-5
-        point, value = trial, new
-    return point, False
-
-
-def _bounded_step(
-    point: np.ndarray, bounds: np.ndarray, gradient: np.ndarray, hessians: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, float]:
-    """The Newton step with parameters held that would leave their bounds, cut at the first bound it meets."""
-    held = np.zeros(point.size, dtype=bool)
-    step = np.zeros(point.size)
-    for _ in range(point.size + 1):
-        move = ~held
-        step = np.zeros(point.size)
-        step[move] = -_solve(hessians, gradient, move)
-        outward = move & (((point <= bounds[:, 0]) & (step < 0)) | ((point >= bounds[:, 1]) & (step > 0)))
-        if not outward.any():
-            break
-        held |= outward
-    with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(
-            step > 0, (bounds[:, 1] - point) / step, np.where(step < 0, (bounds[:, 0] - point) / step, np.inf)
+    def _newton(
+        self,
+        model: CompiledModel,
+        objective: Any,
+        data: Any,
+        pdf: Any,
+        init_pars: Any,
+        par_bounds: Any,
+        fixed: Mapping[int, float],
+    ) -> OptimizeResult:
+        """The fit by the compiled model; ``success`` is false where it did not converge or pyhf's −2 log L differs."""
+        try:
+            found = model.minimise(
+                np.asarray(data, dtype=float),
+                fixed=fixed,
+                start=np.asarray(init_pars, dtype=float),
+                bounds=np.asarray(par_bounds, dtype=float),
+                tolerance=self.newton_tolerance,
+                max_iterations=self.newton_iterations,
+            )
+        except StatisticsError as error:
+            return OptimizeResult(x=None, fun=np.inf, success=False, message=str(error), unc=None, corr=None)
+        value = pyhf.tensorlib.astensor(np.asarray(objective(found.point, data, pdf)).item())
+        message, success = "converged", found.converged and bool(np.isfinite(value))
+        if not success:
+            message = f"Newton's method did not converge in {found.iterations} iterations"
+        return OptimizeResult(
+            x=found.point, fun=value, success=success, message=message, nit=found.iterations, unc=None, corr=None
         )
-    return step * min(1.0, float(room.min(initial=np.inf))), float(-gradient @ step)
+
+    def _fall_back(
+        self,
+        objective: Any,
+        data: Any,
+        pdf: Any,
+        init_pars: Any,
+        par_bounds: Any,
+        fixed_vals: Any,
+        options: dict[str, Any],
+        best: OptimizeResult | None,
+    ) -> OptimizeResult:
+        """pyhf's SciPy optimiser, else minuit, from the best point known; the better of theirs and that one."""
+        known = best is not None and best.x is not None and np.isfinite(best.fun)
+        start = [*(best.x if known and best is not None else init_pars)]
+        arguments = (objective, data, pdf, start, par_bounds, fixed_vals)
+        try:
+            _, result = super().minimize(*arguments, return_result_obj=True, **options)
+        except FailedMinimization:
+            if options or importlib.util.find_spec("iminuit") is None:
+                raise
+            _, result = pyhf.optimize.minuit_optimizer().minimize(*arguments, return_result_obj=True)
+        if known and best is not None and best.fun < result.fun:
+            result.x, result.fun = pyhf.tensorlib.astensor(best.x), best.fun
+        return result
 
 
-def _solve(hessians: tuple[np.ndarray, np.ndarray], gradient: np.ndarray, move: np.ndarray) -> np.ndarray:
-    chosen = np.ix_(move, move)
-    for hessian in hessians:
-        scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian)[move], 1e-300))
-        scaled = hessian[chosen] * scale[:, None] * scale
-        if np.all(np.isfinite(scaled)) and (not move.any() or np.linalg.eigvalsh(scaled)[0] > 1e-10):
-            return scale * np.linalg.solve(scaled, scale * gradient[move])
-    return gradient[move]
+def _compiled_for(objective: Any, pdf: Any, options: Mapping[str, Any]) -> tuple[CompiledModel | None, str]:
+    """The compiled model, or None and the reason why pyhf's own optimiser has to do the fit."""
+    if pyhf.tensorlib.name != "numpy" or pyhf.tensorlib.precision != "64b":
+        return None, f"pyhf computes with {pyhf.tensorlib.name} in {pyhf.tensorlib.precision}"
+    if objective is not twice_nll:
+        return None, f"the objective {getattr(objective, '__name__', objective)} is not pyhf's twice_nll"
+    unknown = sorted(name for name, value in options.items() if name != "do_stitch" and value is not None)
+    if unknown:
+        return None, f"options of another minimiser were asked for ({', '.join(unknown)})"
+    try:
+        return compiled(pdf), ""
+    except UnsupportedModel as reason:
+        return None, str(reason)
+
+
+def _add_covariance(
+    result: OptimizeResult, model: CompiledModel | None, data: np.ndarray, fixed: Mapping[int, float]
+) -> None:
+    """Uncertainties and correlations, where the model is compiled; as pyhf's SciPy optimiser, none elsewhere."""
+    if model is None:
+        return
+    try:
+        covariance = model.covariance(np.asarray(result.x), data, fixed=fixed)
+    except StatisticsError as error:
+        raise FailedMinimization(result) from error
+    errors = np.sqrt(covariance.diagonal())
+    safe = np.where(errors > 0, errors, 1.0)
+    result.unc = pyhf.tensorlib.astensor(errors)
+    result.hess_inv = covariance
+    result.corr = pyhf.tensorlib.astensor(covariance / safe / safe[:, None])
+
+
+def _warn(pdf: Any, reason: str) -> None:
+    said = _WARNED.setdefault(pdf, set())
+    if reason not in said:
+        said.add(reason)
+        logger.warning("fits of this model go to pyhf's own optimiser: %s", reason)
