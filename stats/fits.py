@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln, xlogy
 
-from stats import newton, symmetric
+from stats import newton
 from stats.errors import StatisticsError
-from stats.functions import BinnedFamily, LogLinear
+from stats.functions import BinnedFamily, LinearFamily, LogLinearFamily
+from stats.linear import LinearSolver
+from stats.loglinear import Frame, LogLinearSolver
+from stats.nonlinear import NonLinearSolver
+from stats.solvers import CELLS, Solver
 from stats.spectrum import Spectrum
 
+__all__ = ["CELLS", "BackgroundFits", "SignalFits", "effective", "fit_background", "fit_signal"]
+
 SIGNIFICANT_PART = 1e-3  # of a template's highest bin: bins below do not limit a negative yield
-DEEPEST = 0.9  # share of the background that a negative signal may take in any such bin
-CELLS = 75_000  # spectra × bins per block: what stays in a core's cache
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A log-linear model in coordinates u in which the fit is well conditioned: θ = rotation · u."""
-
-    linear: LogLinear
-    basis: np.ndarray
-    rotation: np.ndarray
-
-    @classmethod
-    def around(cls, linear: LogLinear, events: np.ndarray) -> Frame:
-        """Coordinates whose basis is orthonormal under ``events`` per bin, shape (n_bins,)."""
-        weight = (events + 1e-3 * events.mean()) / events.sum()
-        _, triangle = np.linalg.qr(np.sqrt(weight)[:, None] * linear.design)
-        rotation = np.linalg.inv(triangle)
-        return cls(linear, linear.design @ rotation, rotation)
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class BackgroundFits:
     """
 
     model: BinnedFamily
-    frame: Frame
+    solver: Solver
     counts: np.ndarray
     exposure: np.ndarray | None
     parameters: np.ndarray
@@ -64,22 +50,27 @@ class BackgroundFits:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Of θ, from the observed information, shape (N, n_parameters, n_parameters)."""
-        inner = symmetric.inverse(self.minimum.factor, self.model.n_parameters)
-        return np.einsum("ij,njk,lk->nil", self.frame.rotation, inner, self.frame.rotation)
-
-    @property
-    def expected_errors(self) -> np.ndarray:
-        """Uncertainty of ``expected`` from that of θ, shape (N, n_bins)."""
-        design = self.frame.linear.design
-        variance = np.einsum("bi,nij,bj->nb", design, self.covariance, design, optimize=True)
-        return self.expected * np.sqrt(np.maximum(variance, 0.0))
+        """Of θ, shape (N, n_parameters, n_parameters): from the observed information, for families that are neither
+        linear nor log-linear the expected one; parameters that a positive expectation holds are held."""
+        return self.solver.covariance(self.minimum)
 
     @property
     def log_derivatives(self) -> np.ndarray:
         """∂ log E_i/∂θ_k at the fitted point, shape (N, n_bins, n_parameters)."""
-        design = self.frame.linear.design
-        return np.broadcast_to(design, (self.counts.shape[0], *design.shape))
+        return self.solver.log_derivatives(self.minimum.state)
+
+    @property
+    def expected_errors(self) -> np.ndarray:
+        """Uncertainty of ``expected`` from that of θ, shape (N, n_bins)."""
+        slopes = self.log_derivatives
+        variance = np.einsum("nbi,nij,nbj->nb", slopes, self.covariance, slopes, optimize=True)
+        return self.expected * np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def frame(self) -> Frame:
+        """The expansion of a log-linear family; use ``log_derivatives``, which every family has."""
+        assert isinstance(self.solver, LogLinearSolver)
+        return self.solver.frame
 
     @property
     def seen(self) -> np.ndarray:
@@ -158,19 +149,15 @@ def fit_background(
         StatisticsError: for counts that are no counts, or a sum of spectra that cannot be fitted.
     """
     counts, exposure = _checked(model, counts, exposure)
-    frame = reference.frame if reference is not None else _expand(model, counts, exposure)
-    problem = newton.Problem(frame.basis, frame.linear.offset, counts, exposure)
-    minimum = _in_blocks(problem, None)
-    parameters = minimum.state.T @ frame.rotation.T
-    with np.errstate(over="ignore"):
-        expected = np.exp(frame.linear.offset + minimum.state.T @ frame.basis.T)
+    solver = _solver(model, counts, exposure) if reference is None else reference.solver
+    minimum = solver.fit(counts, exposure)
     return BackgroundFits(
         model=model,
-        frame=frame,
+        solver=solver,
         counts=counts,
         exposure=exposure,
-        parameters=parameters,
-        expected=expected,
+        parameters=solver.parameters(minimum.state),
+        expected=solver.expected(minimum.state),
         nll=minimum.value + gammaln(counts + 1.0).sum(axis=1),
         converged=minimum.converged,
         determined=minimum.determined & (counts.sum(axis=1) > 0),
@@ -195,14 +182,11 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     def spread(values: np.ndarray) -> np.ndarray:
         return np.broadcast_to(values, (rows, values.shape[-1])) if values.ndim == 2 else values
 
-    lower = np.zeros(rows) if non_negative else np.broadcast_to(_least_yield(background, template), (rows,)).copy()
-    frame = background.frame
-    exposure = background.exposure
-    exposed = None if exposure is None else spread(exposure)
-    problem = newton.Problem(frame.basis, frame.linear.offset, spread(background.counts), exposed, template, lower)
-    state = np.where(background.converged, background.minimum.state, 0.0)
-    start = np.concatenate([np.broadcast_to(state, (state.shape[0], rows)), np.zeros((1, rows))])
-    minimum = _in_blocks(problem, start)
+    peak = template > SIGNIFICANT_PART * template.max(axis=-1, keepdims=True)
+    exposure = None if background.exposure is None else spread(background.exposure)
+    minimum = background.solver.fit_signal(
+        background.minimum, spread(background.counts), exposure, template, peak, non_negative=non_negative
+    )
     nll = minimum.value + gammaln(background.counts + 1.0).sum(axis=1)
     yields = minimum.state[-1]
     gain = np.maximum(2.0 * (background.nll - nll), 0.0)
@@ -214,15 +198,17 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
         significance=np.where(converged, np.sign(yields) * np.sqrt(gain), np.nan),
         bounded=minimum.bounded,
         converged=converged,
-        parameters=minimum.state[:-1].T @ frame.rotation.T,
+        parameters=background.solver.parameters(minimum.state),
         minimum=minimum,
     )
 
 
-def _least_yield(background: BackgroundFits, template: np.ndarray) -> np.ndarray:
-    peak = template > SIGNIFICANT_PART * template.max(axis=-1, keepdims=True)
-    share = np.where(peak, template, 0.0) / np.clip(background.expected, 1e-300, 1e300)
-    return np.where(background.converged, -DEEPEST / share.max(axis=-1), 0.0)
+def _solver(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None) -> Solver:
+    if isinstance(model.family, LogLinearFamily):
+        return LogLinearSolver(model, counts, exposure)
+    if isinstance(model.family, LinearFamily):
+        return LinearSolver(model, counts, exposure)
+    return NonLinearSolver(model, counts, exposure)
 
 
 def _checked(
@@ -242,51 +228,3 @@ def _checked(
     if ((exposure > 0).sum(axis=-1) < model.n_parameters).any():
         raise StatisticsError(f"Fewer bins are left to fit than {model.family.name} has parameters.")
     return np.where(exposure > 0, counts, 0.0), exposure
-
-
-def _expand(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None) -> Frame:
-    """Fit the sum of all spectra, expanding the bin integrals again about each result until nothing moves."""
-    total = counts.sum(axis=0, keepdims=True)
-    if total.sum() <= 0:
-        raise StatisticsError("There are no events to fit a background to.")
-    exposed = None if exposure is None else np.broadcast_to(exposure, counts.shape).sum(axis=0)
-    if exposed is None:
-        exposed = np.full(total.shape[1], float(counts.shape[0]))
-    frame = Frame.around(model.middle(model.family.terms), total[0] + 0.5 * (exposed > 0))
-    previous = np.inf
-    for _ in range(20):
-        problem = newton.Problem(frame.basis, frame.linear.offset, total, exposed)
-        minimum = newton.minimise(problem, newton.starting_state(problem))
-        if not minimum.determined[0]:
-            raise StatisticsError(
-                f"{total.sum():g} events in {int((total > 0).sum())} filled bins do not determine the "
-                f"{model.n_parameters} parameters of {model.family.name}: take fewer parameters, or a looser selection."
-            )
-        frame = Frame.around(
-            model.linearise(frame.rotation @ minimum.state[:, 0]), problem.background(minimum.state)[0]
-        )
-        if abs(minimum.value[0] - previous) < 1e-9:
-            return frame
-        previous = minimum.value[0]
-    raise StatisticsError(f"The bin integrals of {model.family.name} do not settle: use narrower bins.")
-
-
-def _in_blocks(problem: newton.Problem, start: np.ndarray | None) -> newton.Minimum:
-    """``newton.minimise`` on blocks of spectra small enough for the cache."""
-    n_spectra, n_bins = problem.counts.shape
-    parts = []
-    for rows in _blocks(n_spectra, max(CELLS // n_bins, 1)):
-        part = problem.take(rows)
-        parts.append(newton.minimise(part, newton.starting_state(part) if start is None else start[:, rows]))
-    if len(parts) == 1:
-        return parts[0]
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts], axis=-1)
-        for name in ("state", "value", "factor", "converged", "determined", "bounded")
-    }
-    return replace(parts[0], iterations=max(part.iterations for part in parts), **joined)
-
-
-def _blocks(n_rows: int, size: int) -> Iterator[np.ndarray]:
-    for first in range(0, n_rows, size):
-        yield np.arange(first, min(first + size, n_rows))

@@ -191,10 +191,15 @@ class BinnedFamily:
 
     def log_derivatives(self, parameters: np.ndarray) -> np.ndarray:
         """∂ log E_i / ∂θ_k; (…, n_parameters) to (…, n_bins, n_parameters)."""
+        return self.expected_and_slopes(parameters)[1]
+
+    def expected_and_slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both of the above from one pass over the nodes."""
         parameters = np.asarray(parameters, dtype=float)
         parts = self.weights * self.family.density(self.nodes, parameters)
         slopes = self.family.log_derivatives(self.nodes, parameters)
-        return np.einsum("...nq,...nqp->...np", parts, slopes) / parts.sum(axis=-1)[..., None]
+        events = parts.sum(axis=-1)
+        return events, np.einsum("...nq,...nqp->...np", parts, slopes) / events[..., None]
 
     def averages(self, terms: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Integrals of terms over bins, shape (n_bins, n_terms), and widths of the bins, shape (n_bins,)."""

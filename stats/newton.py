@@ -1,15 +1,15 @@
 """Poisson likelihoods of many spectra minimised together.
 
-Expected events are b_i(θ) + s t_i with b log-linear in θ. Without signal the negative log-likelihood is convex and
-depends on the data through a few sums; with signal it is nearly so. One Newton iteration over all spectra is a
-handful of matrix products and one exponential per bin. A step that does not lower the likelihood is halved; spectra
-leave the iteration as they converge. Where the Hessian with signal is not positive definite its expectation (Fisher
-scoring) takes its place.
+Expected events are b_i(θ) + s t_i with a positive b. One Newton iteration runs over all spectra. A step that does
+not lower −log L is halved; spectra leave the iteration as they converge. Where the Hessian is not positive definite
+its expectation (Fisher scoring) takes its place.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import abc
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -25,49 +25,91 @@ SMALLEST_EVENTS = 1e-290  # keeps empty bins that expect nothing finite
 LEAST_FISHER = 1e-9  # events, for the weight of a bin in Fisher scoring
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Many spectra and one log-linear background.
+class Spectra(Protocol):
+    """What every fit has; see ``Problem``."""
+
+    @property
+    def counts(self) -> np.ndarray: ...
+    @property
+    def exposure(self) -> np.ndarray | None: ...
+    @property
+    def template(self) -> np.ndarray | None: ...
+    @property
+    def lower(self) -> np.ndarray | None: ...
+
+
+class Problem(abc.ABC):
+    """Many spectra and one background; see ``stats.loglinear`` and ``stats.nonlinear``.
+
+    The state of a fit has shape (p, n_spectra), or (p + 1, n_spectra) with the yield of a signal last.
 
     Attributes:
-        basis: shape (n_bins, p); columns should be near orthonormal under the expected events.
-        offset: shape (n_bins,).
         counts: shape (n_spectra, n_bins), 0 where ``exposure`` is 0.
         exposure: factor on all expectations, shape (n_bins,) or (n_spectra, n_bins): 0 takes a bin out.
         template: signal events per bin for a yield of 1, shape (n_bins,) or (n_spectra, n_bins); None without signal.
         lower: smallest yield allowed, shape (n_spectra,).
     """
 
-    basis: np.ndarray
-    offset: np.ndarray
     counts: np.ndarray
-    exposure: np.ndarray | None = None
-    template: np.ndarray | None = None
-    lower: np.ndarray | None = None
+    exposure: np.ndarray | None
+    template: np.ndarray | None
+    lower: np.ndarray | None
 
     @property
+    @abc.abstractmethod
     def size(self) -> int:
-        """Number of parameters θ."""
-        return int(self.basis.shape[1])
+        """Number p of background parameters."""
 
+    @abc.abstractmethod
     def take(self, rows: np.ndarray) -> Problem:
         """The same problem for some of the spectra."""
 
-        def of(values: np.ndarray | None) -> np.ndarray | None:
-            return values[rows] if values is not None and values.ndim == 2 else values
+    @abc.abstractmethod
+    def derivatives(self, state: np.ndarray, *, fisher: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """−log L (n_spectra,), its gradient (size, n_spectra) and packed Hessian (or its expectation) at ``state``."""
 
-        return replace(
-            self,
-            counts=self.counts[rows],
-            exposure=of(self.exposure),
-            template=of(self.template),
-            lower=None if self.lower is None else self.lower[rows],
-        )
 
-    def background(self, state: np.ndarray) -> np.ndarray:
-        """Expected background, shape (n_spectra, n_bins), at ``state`` of shape (≥ p, n_spectra)."""
-        events = np.exp(state[: self.size].T @ self.basis.T + self.offset)
-        return events if self.exposure is None else events * self.exposure
+@dataclass(frozen=True)
+class Expectation:
+    """Expected events of background and signal, and what −log L says of each bin.
+
+    Attributes:
+        background: exposed, shape (n_spectra, n_bins).
+        template: exposed; 0 where a negative signal is held.
+        rest: 1 − n/E, the derivative of −log L in E.
+        weight: second derivative n/E², or its expectation 1/E.
+        value: Σ E − n log E, shape (n_spectra,).
+    """
+
+    background: np.ndarray
+    template: np.ndarray
+    rest: np.ndarray
+    weight: np.ndarray
+    value: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem, background: np.ndarray, yields: np.ndarray, *, fisher: bool) -> Expectation:
+        """At an exposed ``background`` and ``yields`` of the problem's template."""
+        template = problem.template
+        assert template is not None
+        if problem.exposure is not None:
+            template = template * problem.exposure
+        events = background + yields[:, None] * template
+        low = events < FLOOR * background
+        if low.any():
+            background = np.where(low, FLOOR * background, background)
+            template = np.where(low, 0.0, template)
+            events = np.where(low, background, events)
+        safe = np.maximum(events, SMALLEST_EVENTS)
+        ratio = problem.counts / safe
+        value = events.sum(axis=1) - np.einsum("rn,rn->r", problem.counts, np.log(safe))
+        weight = 1.0 / np.maximum(safe, LEAST_FISHER) if fisher else ratio / safe
+        return cls(background, template, 1.0 - ratio, weight, value)
+
+
+def along(template: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Σ_i values_i t_i per spectrum; template of shape (n_bins,) or that of ``values``."""
+    return values @ template if template.ndim == 1 else np.einsum("rn,rn->r", values, template)
 
 
 @dataclass(frozen=True)
@@ -93,20 +135,6 @@ class Minimum:
     iterations: int
 
 
-def starting_state(problem: Problem) -> np.ndarray:
-    """θ by weighted least squares on log counts, shape (p, n_spectra): linear, so it needs no start itself."""
-    log_counts = np.log(problem.counts + 0.5) - problem.offset
-    weights = problem.counts + 0.5
-    if problem.exposure is not None:
-        exposure = np.broadcast_to(problem.exposure, problem.counts.shape)
-        log_counts = log_counts - np.log(np.where(exposure > 0, exposure, 1.0))
-        weights = weights * (exposure > 0)
-    normal = _products(problem.basis).T @ weights.T
-    right = problem.basis.T @ (weights * log_counts).T
-    factor, good = symmetric.factorise(normal)
-    return np.where(good, symmetric.solve(factor, right), 0.0)
-
-
 @np.errstate(all="ignore")
 def minimise(problem: Problem, start: np.ndarray) -> Minimum:
     """Minimise −log L of every spectrum from ``start``, shape (p or p + 1, n_spectra).
@@ -119,7 +147,7 @@ def minimise(problem: Problem, start: np.ndarray) -> Minimum:
     while active.rows.size and iteration < MAX_ITERATIONS:
         iteration += 1
         if iteration // PATIENCE % 2 and problem.template is not None:
-            active.hessian = _derivatives(active.problem, active.state, fisher=True)[2]
+            active.hessian = active.problem.derivatives(active.state, fisher=True)[2]
         step, decrement, factor, bounded, sound = _step(active.problem, active.state, active.gradient, active.hessian)
         done = decrement < 2 * TOLERANCE
         stop = done | (active.fraction < SMALLEST_STEP) | ~sound
@@ -142,7 +170,7 @@ class _Active:
     def __init__(self, problem: Problem, state: np.ndarray) -> None:
         self.problem, self.state = problem, state
         self.rows = np.arange(state.shape[1])
-        self.value, self.gradient, self.hessian = _derivatives(problem, state)
+        self.value, self.gradient, self.hessian = problem.derivatives(state)
         self.fraction = np.ones(state.shape[1])  # of the next step that is taken
 
     def keep(self, which: np.ndarray) -> None:
@@ -153,7 +181,7 @@ class _Active:
     def advance(self, step: np.ndarray) -> None:
         """Take the steps that lower −log L, and shorten the next of the others."""
         trial = _clip(self.problem, self.state + self.fraction * step)
-        value, gradient, hessian = _derivatives(self.problem, trial)
+        value, gradient, hessian = self.problem.derivatives(trial)
         better = value <= self.value + 1e-10 + 1e-13 * np.abs(self.value)
         if better.all():
             self.state, self.value, self.gradient, self.hessian = trial, value, gradient, hessian
@@ -200,7 +228,7 @@ def _step(problem: Problem, state: np.ndarray, gradient: np.ndarray, hessian: np
     if not good.all() and problem.template is not None:
         bad = np.flatnonzero(~good)
         hessian = hessian.copy()
-        hessian[:, bad] = _derivatives(problem.take(bad), state[:, bad], fisher=True)[2]
+        hessian[:, bad] = problem.take(bad).derivatives(state[:, bad], fisher=True)[2]
         factor, good = symmetric.factorise(hessian)
     step = -symmetric.solve(factor, gradient)
     bounded = np.zeros(state.shape[1], dtype=bool)
@@ -241,64 +269,3 @@ def _evenness(factor: np.ndarray, size: int) -> np.ndarray:
     """Largest over smallest curvature of the background parameters, near 1 in an orthonormal basis."""
     diagonal = factor[[symmetric.place(k, k) for k in range(size)]]
     return (diagonal.max(axis=0) / diagonal.min(axis=0)) ** 2
-
-
-def _products(basis: np.ndarray) -> np.ndarray:
-    return np.stack([basis[:, j] * basis[:, k] for j, k in symmetric.pairs(basis.shape[1])], axis=1)
-
-
-def _derivatives(
-    problem: Problem, state: np.ndarray, *, fisher: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """−log L (n_spectra,), its gradient (size, n_spectra) and packed Hessian, all at ``state``."""
-    if problem.template is None:
-        return _background_derivatives(problem, state)
-    return _signal_derivatives(problem, state, fisher)
-
-
-def _background_derivatives(problem: Problem, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    events = problem.background(state)
-    counts = problem.counts
-    sums = problem.basis.T @ counts.T
-    constant = counts @ problem.offset
-    if problem.exposure is not None:
-        constant = constant + (counts * np.log(np.where(problem.exposure > 0, problem.exposure, 1.0))).sum(axis=1)
-    value = events.sum(axis=1) - np.einsum("kr,kr->r", sums, state) - constant
-    gradient = problem.basis.T @ events.T - sums
-    hessian = _products(problem.basis).T @ events.T
-    return value, gradient, hessian
-
-
-def _signal_derivatives(problem: Problem, state: np.ndarray, fisher: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    template, basis, counts = problem.template, problem.basis, problem.counts
-    assert template is not None
-    if problem.exposure is not None:
-        template = template * problem.exposure
-    background = problem.background(state)
-    signal = state[-1][:, None] * template
-    events = background + signal
-    low = events < FLOOR * background
-    if low.any():
-        background = np.where(low, FLOOR * background, background)
-        template = np.where(low, 0.0, template)
-        events = np.where(low, background, events)
-    safe = np.maximum(events, SMALLEST_EVENTS)
-    value = events.sum(axis=1) - np.einsum("rn,rn->r", counts, np.log(safe))
-    ratio = counts / safe
-    rest = 1.0 - ratio
-    gradient = np.concatenate([basis.T @ (rest * background).T, _along(template, rest)[None]])
-    weight = 1.0 / np.maximum(safe, LEAST_FISHER) if fisher else ratio / safe
-    mixed = background * weight
-    diagonal = background * mixed if fisher else background * (rest + mixed)
-    hessian = np.concatenate(
-        [
-            _products(basis).T @ diagonal.T,
-            basis.T @ (mixed * template).T,
-            _along(template * template, weight)[None],
-        ]
-    )
-    return value, gradient, hessian
-
-
-def _along(template: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return values @ template if template.ndim == 1 else np.einsum("rn,rn->r", values, template)

@@ -10,7 +10,9 @@ from types import MappingProxyType
 import numpy as np
 
 from stats.errors import StatisticsError
-from stats.families.dijet import dijet
+from stats.families.dijet import atlas, dijet, diphoton, ua2
+from stats.families.exponentials import modified_exponential
+from stats.families.polynomials import bernstein, exponential_polynomial, polynomial
 from stats.functions import Family
 
 
@@ -35,6 +37,37 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             (2, 3, 4, 5, 6),
             lambda n, sqrt_s, _: dijet(n, sqrt_s=sqrt_s),
             "p0 (1 − x)^p1 / x^(p2 + p3 ln x + …), x = m/√s",
+        ),
+        "atlas": Recipe(
+            (3, 4, 5),
+            lambda n, sqrt_s, _: atlas(n, sqrt_s=sqrt_s),
+            "p1 (1 − x)^p2 x^(p3 + p4 ln x + …): the dijet function in ATLAS's letters",
+        ),
+        "diphoton": Recipe(
+            (3, 4, 5),
+            lambda n, sqrt_s, _: diphoton(n, sqrt_s=sqrt_s),
+            "N (1 − x^(1/3))^b x^(a0 + a1 ln x + …)",
+        ),
+        "ua2": Recipe((2, 3, 4), lambda n, sqrt_s, _: ua2(n, sqrt_s=sqrt_s), "p0 x^(−p1) exp(−p2 x − p3 x²)"),
+        "exponential_polynomial": Recipe(
+            (2, 3, 4, 5, 6, 7),
+            lambda n, _, mass_range: exponential_polynomial(n, mass_range=mass_range),
+            "exp(c0 + c1 t + …), t from −1 to 1 over the spectrum",
+        ),
+        "polynomial": Recipe(
+            (2, 3, 4, 5, 6, 7),
+            lambda n, _, mass_range: polynomial(n, mass_range=mass_range),
+            "c0 + c1 t + …, positive in every bin",
+        ),
+        "bernstein": Recipe(
+            (2, 3, 4, 5, 6, 7),
+            lambda n, _, mass_range: bernstein(n, mass_range=mass_range),
+            "Bernstein polynomial with coefficients ≥ 0",
+        ),
+        "modified_exponential": Recipe(
+            (3, 4),
+            lambda n, sqrt_s, _: modified_exponential(n, sqrt_s=sqrt_s),
+            "p0 exp(p1 x^p2), p0 exp(p1 x^p2 + p1 (1 − x)^p3)",
         ),
     }
 )

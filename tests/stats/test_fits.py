@@ -14,18 +14,19 @@ from stats import (
     fit_background,
     fit_signal,
     gaussian_template,
-    newton,
     symmetric,
 )
+from stats.loglinear import LogLinearProblem
 from tests.stats.conftest import EDGES, SQRT_S
 
 
-def problem_and_state(shape: np.ndarray, model: BinnedFamily) -> tuple[newton.Problem, np.ndarray]:
+def problem_and_state(shape: np.ndarray, model: BinnedFamily) -> tuple[LogLinearProblem, np.ndarray]:
     rng = np.random.default_rng(11)
     counts = rng.poisson(800 * shape, size=(3, shape.size)).astype(float)
     fits = fit_background(model, counts)
     template = gaussian_template(EDGES, 3500.0, width=0.05)
-    problem = newton.Problem(fits.frame.basis, fits.frame.linear.offset, counts, None, template, np.full(3, -1e9))
+    frame = fits.frame
+    problem = LogLinearProblem(frame.basis, frame.linear.offset, counts, None, template, np.full(3, -1e9))
     return problem, np.concatenate([fits.minimum.state + 0.05, [[10.0, -2.0, 30.0]]])
 
 
@@ -33,12 +34,12 @@ def problem_and_state(shape: np.ndarray, model: BinnedFamily) -> tuple[newton.Pr
 def test_derivatives_are_the_numeric_ones(shape: np.ndarray, model: BinnedFamily, with_signal: bool) -> None:
     problem, state = problem_and_state(shape, model)
     if not with_signal:
-        problem, state = newton.Problem(problem.basis, problem.offset, problem.counts), state[:-1]
-    _, gradient, hessian = newton._derivatives(problem, state)
+        problem, state = LogLinearProblem(problem.basis, problem.offset, problem.counts), state[:-1]
+    _, gradient, hessian = problem.derivatives(state)
     step = 1e-5
     for k in range(state.shape[0]):
         shift = step * np.eye(state.shape[0])[:, [k]]
-        up, down = newton._derivatives(problem, state + shift), newton._derivatives(problem, state - shift)
+        up, down = problem.derivatives(state + shift), problem.derivatives(state - shift)
         np.testing.assert_allclose(gradient[k], (up[0] - down[0]) / (2 * step), rtol=1e-5, atol=1e-4)
         for j in range(k + 1):
             numeric = (up[1][j] - down[1][j]) / (2 * step)

@@ -1,0 +1,176 @@
+"""Fits of backgrounds exp(g(m; θ)) with any smooth g, by Fisher scoring from starting values found automatically."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stats import symmetric
+from stats.functions import BinnedFamily, NonLinearFamily
+from stats.loglinear import (
+    Frame,
+    LogLinearProblem,
+    lowest_yields,
+    orthonormal,
+    starting_state,
+    taken,
+    with_yield,
+)
+from stats.newton import Expectation, Minimum, Problem, along, minimise
+from stats.solvers import CELLS, Solver, in_blocks, summed, undetermined
+
+
+@dataclass(frozen=True)
+class NonLinearProblem(Problem):
+    """Spectra and a family with θ = rotation · u. Hessians are expected ones (Fisher's).
+
+    Attributes:
+        model, rotation: the family on its bins, and its coordinates.
+        counts, exposure, template, lower: see ``Problem``.
+    """
+
+    model: BinnedFamily
+    rotation: np.ndarray
+    counts: np.ndarray
+    exposure: np.ndarray | None = None
+    template: np.ndarray | None = None
+    lower: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of parameters u."""
+        return self.model.n_parameters
+
+    def take(self, rows: np.ndarray) -> NonLinearProblem:
+        """The same problem for some of the spectra."""
+        return replace(self, **taken(self, rows))
+
+    def derivatives(self, state: np.ndarray, *, fisher: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """−log L, gradient and packed expected Hessian; see ``Problem``."""
+        parameters = state[: self.size].T @ self.rotation.T
+        background, slopes = self.model.expected_and_slopes(parameters)
+        slopes = np.moveaxis(slopes @ self.rotation, -1, 0)
+        if self.exposure is not None:
+            background = background * self.exposure
+        if self.template is None:
+            return self._alone(background, slopes)
+        now = Expectation.of(self, background, state[-1], fisher=True)
+        parts = now.background * slopes
+        gradient = np.concatenate([(parts * now.rest).sum(axis=-1), along(now.template, now.rest)[None]])
+        hessian = np.concatenate(
+            [
+                _packed(parts, now.weight),
+                np.stack([along(now.template, part * now.weight) for part in parts]),
+                along(now.template * now.template, now.weight)[None],
+            ]
+        )
+        return now.value, gradient, hessian
+
+    def _alone(self, background: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        safe = np.maximum(background, 1e-290)
+        value = background.sum(axis=1) - (self.counts * np.log(safe)).sum(axis=1)
+        gradient = (slopes * (background - self.counts)).sum(axis=-1)
+        return value, gradient, _packed(slopes, background)
+
+
+def _packed(parts: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return np.stack([(parts[j] * parts[k] * weight).sum(axis=-1) for j, k in symmetric.pairs(parts.shape[0])])
+
+
+class NonLinearSolver(Solver):
+    """Every spectrum starts from the seed of its family, or the fit to the sum of spectra, that describes it best.
+
+    Raises:
+        StatisticsError: for a sum of spectra that does not determine the parameters.
+    """
+
+    def __init__(self, model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None) -> None:
+        self.model = model
+        self.rotation = np.eye(model.n_parameters)
+        self.reference: np.ndarray | None = None
+        total, exposed = summed(counts, exposure)
+        tries = self._seeds(total, exposed)
+        best = min((self._settle(point, total, exposed) for point in tries), key=lambda found: found[1])
+        if not np.isfinite(best[1]):
+            raise undetermined(model, total[0])
+        self.reference = best[0]
+        self._turn(best[0], total, exposed)
+
+    def _settle(self, point: np.ndarray, total: np.ndarray, exposed: np.ndarray) -> tuple[np.ndarray, float]:
+        """The minimum that a start (1, p) leads to, and −log L there; ∞ where there is none."""
+        for _ in range(3):
+            self._turn(point[0], total, exposed)
+            problem = NonLinearProblem(self.model, self.rotation, total, exposed)
+            minimum = minimise(problem, np.linalg.solve(self.rotation, point.T))
+            point = self.parameters(minimum.state)
+        return point[0], float(minimum.value[0]) if minimum.determined[0] else np.inf
+
+    def _turn(self, parameters: np.ndarray, total: np.ndarray, exposed: np.ndarray) -> None:
+        """Take coordinates that are orthonormal under the expected events at ``parameters``, shape (p,)."""
+        events = exposed * self.model.expected(parameters)
+        weight = (events + 1e-3 * events.mean()) / events.sum()
+        self.rotation = orthonormal(self.model.log_derivatives(parameters), weight)
+
+    def _seeds(self, counts: np.ndarray, exposure: np.ndarray | None) -> list[np.ndarray]:
+        """Starting values of every spectrum from every seed by least squares on log counts, (N, p) each."""
+        family = self.model.family
+        assert isinstance(family, NonLinearFamily)
+        points = []
+        for seed in family.seeds:
+            frame = Frame.around(self.model.middle(seed.terms), counts.sum(axis=0) + 0.5)
+            state = starting_state(LogLinearProblem(frame.basis, frame.linear.offset, counts, exposure))
+            points.append(seed.complete(state.T @ frame.rotation.T))
+        return points
+
+    @np.errstate(all="ignore")
+    def _start(self, problem: NonLinearProblem) -> np.ndarray:
+        """Of all starting values of each spectrum the best, shape (p, N)."""
+        points = self._seeds(problem.counts, problem.exposure)
+        if self.reference is not None:
+            seen = self.model.expected(self.reference) * (1.0 if problem.exposure is None else problem.exposure)
+            point = np.tile(self.reference, (problem.counts.shape[0], 1))
+            point[:, 0] += np.log((problem.counts.sum(axis=1) + 0.5) / seen.sum(axis=-1))
+            points.append(point)
+        states = np.stack([np.linalg.solve(self.rotation, point.T) for point in points])
+        values = np.stack([problem.derivatives(state)[0] for state in states])
+        best = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)
+        return states[best, :, np.arange(best.size)].T
+
+    def fit(self, counts: np.ndarray, exposure: np.ndarray | None) -> Minimum:
+        """Background-only fits."""
+        problem = NonLinearProblem(self.model, self.rotation, counts, exposure)
+
+        def fit(rows: np.ndarray) -> Minimum:
+            part = problem.take(rows)
+            return minimise(part, self._start(part))
+
+        return in_blocks(counts.shape[0], self._block, fit)
+
+    def fit_signal(
+        self,
+        start: Minimum,
+        counts: np.ndarray,
+        exposure: np.ndarray | None,
+        template: np.ndarray,
+        peak: np.ndarray,
+        *,
+        non_negative: bool,
+    ) -> Minimum:
+        """Signal + background fits from the background-only ones; see ``Solver``."""
+        lower = lowest_yields(self, start, counts.shape[0], template, peak, non_negative=non_negative)
+        problem = NonLinearProblem(self.model, self.rotation, counts, exposure, template, lower)
+        state = with_yield(start, counts.shape[0])
+        return in_blocks(counts.shape[0], self._block, lambda rows: minimise(problem.take(rows), state[:, rows]))
+
+    def expected(self, state: np.ndarray) -> np.ndarray:
+        """Events per bin before exposure, shape (N, n_bins)."""
+        return self.model.expected(self.parameters(state))
+
+    def log_derivatives(self, state: np.ndarray) -> np.ndarray:
+        """∂ log E_i/∂θ_k at each fit, shape (N, n_bins, p)."""
+        return self.model.log_derivatives(self.parameters(state))
+
+    @property
+    def _block(self) -> int:
+        return max(CELLS // self.model.weights.size, 1)
