@@ -86,7 +86,6 @@ def closure_checks(plane: Plane, *, tails: Sequence[float] | None = None) -> tup
 
 def _below(plane: Plane, *, first: bool, second: bool) -> Plane:
     """The plane without the signal strips of one score or both."""
-    assert plane.variances is not None
     rows, columns = slice(None, -1 if first else None), slice(None, -1 if second else None)
     return Plane(plane.counts[rows, columns], plane.variances[rows, columns])
 
@@ -98,7 +97,6 @@ def _check(plane: Plane, region: str, boundary: int, tail: float) -> ClosureChec
         return None
     if not found.predicted > 0:
         return None
-    assert plane.variances is not None
     difference = found.observed - found.predicted
     spread = float(np.sqrt(plane.variances[-1, -1] + found.uncertainty**2))
     pull = float(np.sign(difference) * np.sqrt(_g(plane.counts))) if plane.is_counts else difference / spread
@@ -161,7 +159,6 @@ def dependence(
     Raises:
         StatisticsError: for a plane without events.
     """
-    assert plane.variances is not None
     counts = plane.counts[np.ix_(plane.counts.sum(axis=1) > 0, plane.counts.sum(axis=0) > 0)]
     if not counts.size:
         raise StatisticsError("No event lies in the plane of the two scores: there is no dependence to measure.")
@@ -175,7 +172,7 @@ def dependence(
     np.divide(plane.counts, expected, out=ratios, where=expected > 0)
     return Dependence(
         pearson=float("nan") if first is None or second is None else _pearson(first, second, weight),
-        pearson_error=float("nan") if first is None else 1.0 / np.sqrt(max(n - 1.0, 1.0)),
+        pearson_error=float("nan") if first is None else _pearson_error(len(first), weight),
         distance_correlation=_distance_correlation(plane.counts / plane.counts.sum()),
         mutual_information=max((g - ndof) / (2.0 * n), 0.0),
         p=float(chi2.sf(g, ndof)) if valid else float("nan"),
@@ -188,6 +185,11 @@ def _pearson(first: np.ndarray, second: np.ndarray, weight: np.ndarray | None) -
     covariance = np.cov(np.stack([first, second]).astype(float), aweights=weight)
     spread = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
     return float(covariance[0, 1] / spread) if spread > 0 else float("nan")
+
+
+def _pearson_error(n_events: int, weight: np.ndarray | None) -> float:
+    n = float(n_events) if weight is None else float(np.sum(weight) ** 2 / np.sum(np.square(weight)))
+    return float(1.0 / np.sqrt(max(n - 1.0, 1.0)))
 
 
 def _distance_correlation(probability: np.ndarray) -> float:

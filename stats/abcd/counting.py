@@ -130,7 +130,6 @@ def counting_estimate(plane: Plane, *, systematic: float = SYSTEMATIC, signal: f
         )
     if not 0 <= systematic < np.inf:
         raise StatisticsError(f"A relative systematic uncertainty is finite and not negative, got {systematic:g}.")
-    assert plane.variances is not None
     everything = np.ones((3, 3), dtype=bool)
     ratios = [_efficiency_cells(axis) for axis in (0, 1)]
     factors = [(everything, 1.0), *((passed, 1.0) for passed, _ in ratios), *((sample, -1.0) for _, sample in ratios)]

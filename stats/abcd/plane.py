@@ -22,7 +22,7 @@ class Plane:
     Attributes:
         counts: (n_first, n_second) sums of weights; strips run from the least to the most anomalous, so that
             ``counts[-1, -1]`` is the signal region.
-        variances: (n_first, n_second) sums of squared weights; equal to ``counts`` where nothing is weighted.
+        variances: (n_first, n_second) sums of squared weights; by default the counts, as where nothing is weighted.
 
     Raises:
         StatisticsError: for anything but two equal matrices of finite numbers that are not negative, two strips or
@@ -30,7 +30,7 @@ class Plane:
     """
 
     counts: np.ndarray
-    variances: np.ndarray | None = None
+    variances: np.ndarray = None  # type: ignore[assignment]  # ever only before __post_init__
 
     def __post_init__(self) -> None:
         counts = np.array(self.counts, dtype=float)
@@ -71,12 +71,10 @@ class Plane:
         array([[ 8.,  7.],
                [13.,  8.]])
         """
-        assert self.variances is not None
         return Plane(*(_add(_add(values, first, 0), second, 1) for values in (self.counts, self.variances)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        assert self.variances is not None
         return {"counts": self.counts.tolist(), "variances": self.variances.tolist()}
 
 

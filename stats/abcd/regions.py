@@ -86,12 +86,11 @@ def extended_regions(plane: Plane, *, axis: int = 0) -> Regions:
             f"The extended estimate takes three strips along one score (far, near, selected), got "
             f"{plane.counts.shape[axis]}."
         )
-    turned = plane if axis == 0 else Plane(plane.counts.T, None if plane.variances is None else plane.variances.T)
+    turned = plane if axis == 0 else Plane(plane.counts.T, plane.variances.T)
     return _regions(turned.merged([0, 1, 2], [0, turned.counts.shape[1] - 1]))
 
 
 def _regions(plane: Plane) -> Regions:
-    assert plane.variances is not None
     names = (("D", "B"), ("C", "A")) if len(plane.counts) == 2 else (("D_far", "B_far"), ("D", "B"), ("C", "A"))
     place = {name: (i, j) for i, row in enumerate(names) for j, name in enumerate(row)}
     counts, variances = ({n: float(v[p]) for n, p in place.items()} for v in (plane.counts, plane.variances))

@@ -1,0 +1,247 @@
+"""Background estimates from two scores: which events both select, and what the rejected ones predict there."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from analysis.context import SearchRun
+from analysis.errors import ConfigurationError, StageError
+from analysis.events import Events
+from analysis.files import read_json, write_json
+from analysis.stages.abcd_estimates import ScoredEvents, estimates, tail_of
+from analysis.stages.searched import Searched, searched
+from analysis.stages.selections import signal_content
+from analysis.stages.train import trained
+from analysis.statistics_settings import AbcdSettings
+from analysis.store import code_key, content_key, library_versions
+from analysis.validation import nearest
+
+logger = logging.getLogger(__name__)
+
+VIEW_BINS = 60
+SHOWN_SIGNAL = 300  # events of it in the figure
+_ORDERED = re.compile(r"(leading|subleading)_(\w+)")
+
+
+@dataclass(frozen=True)
+class AbcdEstimate:
+    """One selection by two scores.
+
+    Attributes:
+        sample, settings, efficiency: what was asked for.
+        summary: the selection's entry in results.json; its estimates stand under `abcd`.
+        view: what a figure of the plane shows: `first`, `second` (edges, cuts, label), `counts`, `signal`.
+        key: changes when any of it does.
+    """
+
+    sample: str
+    settings: AbcdSettings
+    efficiency: float
+    summary: Mapping[str, Any]
+    view: Mapping[str, Any]
+    key: str
+
+    @property
+    def identifier(self) -> str:
+        """Return the selection's name in results.json and in file names."""
+        return f"{self.sample}-{self.settings.name}-{self.efficiency:g}"
+
+    def headline(self) -> str:
+        """Return what was found, in one line."""
+        found = self.summary["abcd"]
+        if found["predicted"] is None:
+            return f"no estimate ({found['reason']})"
+        z = "" if found["z"] is None else f", {found['z']:.2f}σ"
+        return (
+            f"{found['observed']:,.0f} events observed, {found['predicted']:.1f} ± {found['uncertainty']:.1f} "
+            f"predicted{z}"
+        )
+
+
+def abcd(run: SearchRun) -> dict[str, AbcdEstimate]:
+    """Estimate the background of every selection by two scores; returns them by identifier, empty where none is."""
+    asked = [
+        (sample, settings, efficiency)
+        for sample in run.search.data
+        for settings in run.search.abcd
+        for efficiency in settings.efficiencies
+    ]
+    if not asked:
+        return {}
+    found = {}
+    with run.bar("abcd") as progress:
+        for index, (sample, settings, efficiency) in enumerate(asked):
+            name = f"abcd {sample} {settings.name} {efficiency:g}"
+            one = run.once(name, partial(_estimated, run, sample, settings, efficiency))
+            found[one.identifier] = one
+            if progress is not None:
+                progress(index + 1, len(asked))
+    return found
+
+
+def abcd_workspaces(run: SearchRun, found: AbcdEstimate) -> Path:
+    """Return the folder with the pyhf workspaces of one selection: <identifier>-plain.json and -extended.json."""
+    return run.results_store.directory / "stages" / "abcd" / found.identifier / "workspaces"
+
+
+@dataclass(frozen=True)
+class _Score:
+    """One score of every event, larger being more anomalous, with its folds, its key and whether it saw truth."""
+
+    values: np.ndarray
+    fold: np.ndarray | None
+    key: str | None
+    uses_labels: bool = False
+
+
+def _score(run: SearchRun, sample: Searched, name: str) -> _Score:
+    sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
+    if plain_name in run.search.detectors:
+        found = trained(run, sample.name, plain_name)
+        labels = bool(found.summary.get("uses_labels"))
+        return _Score(sign * found.score.astype(float), found.fold_index, found.key, labels)
+    return _Score(sign * _column(run, sample.events, plain_name).astype(float), None, None)
+
+
+def score_columns(name: str) -> tuple[str, ...]:
+    """Return the columns behind a score that is no detector's.
+
+    The processed events call the more massive of the two jets j1. Ordering by mass makes the jets' features depend on
+    each other, so that `leading_tau21` and `subleading_tau21` mean the same jets ordered by transverse momentum.
+
+    >>> score_columns("-subleading_tau21"), score_columns("j1_m")
+    (('j1_tau21', 'j2_tau21', 'j1_pt', 'j2_pt'), ('j1_m',))
+    """
+    ordered = _ORDERED.fullmatch(name.removeprefix("-"))
+    if ordered is None:
+        return (name.removeprefix("-"),)
+    return (f"j1_{ordered[2]}", f"j2_{ordered[2]}", "j1_pt", "j2_pt")
+
+
+def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
+    columns = score_columns(name)
+    for column in columns:
+        if column not in events.columns:
+            known = [*run.search.detectors, *events.columns]
+            raise ConfigurationError(
+                f"An `abcd` estimate asks for {name!r}, which is neither a detector of the search nor a column of the "
+                f"processed events{nearest(column, known)}"
+            )
+    if len(columns) == 1:
+        return events[name]
+    first, second, first_pt, second_pt = (events[column] for column in columns)
+    j1_leads = first_pt >= second_pt
+    return np.where(j1_leads == name.startswith("leading"), first, second)
+
+
+def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficiency: float) -> AbcdEstimate:
+    sample = searched(run, sample_name)
+    scores = [_score(run, sample, name) for name in (settings.first, settings.second)]
+    window = run.search.window.signal if run.search.window else None
+    identifier = f"{sample_name}-{settings.name}-{efficiency:g}"
+    key = content_key(
+        sample.key, [score.key for score in scores], settings, efficiency, window, run.search.seed,
+        code_key("stats", "analysis.stages.abcd_estimates", "analysis.stages.selections", __name__), library_versions(),
+    )  # fmt: skip
+    folder = run.results_store.make(
+        f"stages/abcd/{identifier}", key, lambda target: _estimate(run, sample, scores, settings, efficiency, target)
+    )
+    content = read_json(folder / "abcd.json")
+    return AbcdEstimate(sample_name, settings, efficiency, content["summary"], content["view"], key)
+
+
+def _estimate(
+    run: SearchRun, sample: Searched, scores: list[_Score], settings: AbcdSettings, efficiency: float, folder: Path
+) -> None:
+    identifier = f"{sample.name}-{settings.name}-{efficiency:g}"
+    window = run.search.window.signal if run.search.window else None
+    rows = np.ones(len(sample.events), dtype=bool)
+    if settings.window:
+        assert window is not None  # the search model demands it
+        rows = sample.events.inside(window)
+    if not rows.any():
+        raise StageError(
+            f"The ABCD estimate {identifier} has no events{' in the signal window' if settings.window else ''}."
+        )
+    events = ScoredEvents(
+        scores[0].values[rows],
+        scores[1].values[rows],
+        (_rows(scores[0].fold, rows), _rows(scores[1].fold, rows)),
+        sample.events["weight"][rows],
+        sample.events["truth"][rows] if sample.truth_known else None,
+    )
+    found, workspaces = estimates(
+        events,
+        efficiency=efficiency,
+        background_like=settings.background_like,
+        systematic=settings.systematic,
+        closure=settings.closure,
+    )
+    tail = tail_of(efficiency)
+    first, second = events.strips((tail,), (tail,))
+    selected = np.zeros(len(rows), dtype=bool)
+    selected[np.flatnonzero(rows)[(first == 1) & (second == 1)]] = True
+    labelled = [
+        name for name, score in zip((settings.first, settings.second), scores, strict=True) if score.uses_labels
+    ]
+    summary = {
+        "detector": labelled[0].removeprefix("-") if labelled else None,
+        "mixture": sample.name,
+        "window": list(window) if window and settings.window else None,
+        "efficiency": efficiency,
+        "seed": run.search.seed,
+        "n_selected": int(selected.sum()),
+        **(signal_content(sample, selected, window) if selected.any() else {}),
+        "abcd": {"name": settings.name, "first": settings.first, "second": settings.second, **found},
+    }
+    for name, workspace in workspaces.items():
+        write_json(folder / "workspaces" / f"{identifier}-{name}.json", workspace)
+    write_json(folder / "abcd.json", {"summary": summary, "view": _view(events, settings, tail)})
+
+
+def _rows(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]
+
+
+def _view(events: ScoredEvents, settings: AbcdSettings, tail: float) -> dict[str, Any]:
+    """Return the plane of both scores binned for a figure, with the boundaries and some signal events."""
+    tails = (1.0 - settings.background_like, tail)
+    axes: dict[str, dict[str, Any]] = {}
+    positions = []
+    for name, score, fold, strip, title in zip(
+        ("first", "second"),
+        (events.first, events.second),
+        events.folds,
+        events.strips(tails, tails),
+        (settings.first, settings.second),
+        strict=True,
+    ):
+        position = score if fold is None else _normal_scores(score, fold)
+        positions.append(position)
+        cuts = [float(position[strip >= k].min()) if (strip >= k).any() else None for k in (1, 2)]
+        edges = np.linspace(position.min(), position.max() + 1e-9 * (1 + abs(position.max())), VIEW_BINS + 1)
+        axes[name] = {"edges": edges.tolist(), "cuts": cuts, "name": title, "is_rank": fold is not None}
+    counts = np.histogram2d(
+        positions[0], positions[1], bins=[np.array(axis["edges"]) for axis in axes.values()], weights=events.weight
+    )[0]
+    signal = [] if events.is_signal is None else np.stack(positions, axis=1)[events.is_signal][:SHOWN_SIGNAL].tolist()
+    return {**axes, "counts": counts.tolist(), "signal": signal}
+
+
+def _normal_scores(score: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return the normal quantile of each event's rank in its fold: scores of different folds are not comparable."""
+    result = np.zeros(len(score))
+    for one in np.unique(fold):
+        rows = fold == one
+        result[rows] = ndtri((rankdata(score[rows]) - 0.5) / rows.sum())
+    return result

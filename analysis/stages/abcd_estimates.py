@@ -1,0 +1,204 @@
+"""From two scores per event to every ABCD estimate of one selection, as plain data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from stats import StatisticsError, upper_limit
+from stats.abcd import (
+    Plane,
+    Regions,
+    abcd_workspace,
+    closure_checks,
+    counting_estimate,
+    dependence,
+    estimate,
+    even_strips,
+    extended_regions,
+    fitted_background,
+    plain_regions,
+    plane_of,
+    strips,
+    with_region_a,
+)
+
+logger = logging.getLogger(__name__)
+
+# boundaries of the validation regions, as fractions of events above them; those near the selection are left out
+VALIDATION_TAILS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+LEAST_STEP = 1.3  # between the tightest validation boundary and the selection
+
+
+@dataclass(frozen=True)
+class ScoredEvents:
+    """Two scores per event, larger being more anomalous, with all that an estimate needs; (n_events,) each.
+
+    `folds` are those of the first and the second score, None where one threshold serves all events.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    folds: tuple[np.ndarray | None, np.ndarray | None]
+    weight: np.ndarray
+    truth: np.ndarray | None
+
+    def strips(self, first: tuple[float, ...], second: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of the strip of each event along both scores; see `stats.abcd.strips`."""
+        return (
+            strips(self.first, first, fold=self.folds[0], weight=self.weight),
+            strips(self.second, second, fold=self.folds[1], weight=self.weight),
+        )
+
+    def plane(self, first: tuple[float, ...], second: tuple[float, ...], *, only: np.ndarray | None = None) -> Plane:
+        """Return the events per pair of strips; `only` masks the events that count, the thresholds are everyone's."""
+        rows, columns = self.strips(first, second)
+        chosen = np.ones(len(rows), dtype=bool) if only is None else only
+        shape = (len(first) + 1, len(second) + 1)
+        return plane_of(rows[chosen], columns[chosen], shape=shape, weight=self.weight[chosen])
+
+    @property
+    def is_signal(self) -> np.ndarray | None:
+        """Mask of the signal events, None where truth is not known."""
+        return None if self.truth is None else self.truth == 1
+
+
+def tail_of(efficiency: float) -> float:
+    """Return the fraction above the threshold of each score so that both together keep `efficiency`, if independent.
+
+    Nothing of the selected events enters: the number that is observed stays free.
+    """
+    return float(np.sqrt(efficiency))
+
+
+def estimates(
+    events: ScoredEvents, *, efficiency: float, background_like: float, systematic: float, closure: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return every estimate as plain data for results.json, and the pyhf workspaces by name.
+
+    An estimate that its counts do not allow is `{"reason": …}`; no other one suffers.
+    """
+    tail = tail_of(efficiency)
+    workspaces: dict[str, Any] = {}
+    counting = _allowed(lambda: _counting(events, tail, background_like, systematic))
+    observed = counting.get("observed", events.plane((tail,), (tail,)).observed)
+    summary: dict[str, Any] = {
+        "tail": tail,
+        "predicted": counting.get("predicted"),
+        "uncertainty": counting.get("uncertainty"),
+        "observed": observed,
+        "z": counting.get("z"),
+        "counting": counting,
+        **_true_background(events, tail, counting.get("predicted")),
+    }
+    if "reason" in counting:
+        summary["reason"] = counting["reason"]
+    for name, make in _regions_of(tail).items():
+        summary[name] = _allowed(partial(_regional, events, make, systematic))
+    for name in ("plain", "extended"):
+        content, workspace = _likelihood(events, _regions_of(tail)[name], closure)
+        summary[f"likelihood_{name}"] = content
+        if workspace is not None:
+            workspaces[name] = workspace
+    return summary | _checks(events, tail), workspaces
+
+
+def _allowed(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return make()
+    except StatisticsError as error:
+        logger.warning("no ABCD estimate: %s", error)
+        return {"reason": str(error)}
+
+
+def _counting(events: ScoredEvents, tail: float, background_like: float, systematic: float) -> dict[str, Any]:
+    if tail >= 1 - background_like:
+        raise StatisticsError(
+            f"The selected {tail:.0%} and the background-like {background_like:.0%} of each score overlap: take a "
+            "lower efficiency or a smaller background-like fraction."
+        )
+    tails = (1.0 - background_like, tail)
+    signal = None if events.is_signal is None else events.plane(tails, tails, only=events.is_signal).observed
+    return counting_estimate(events.plane(tails, tails), systematic=systematic, signal=signal).to_dict()
+
+
+MakeRegions = Callable[[Callable[..., Plane]], Regions]
+
+
+def _regions_of(tail: float) -> dict[str, MakeRegions]:
+    """Return how each estimate makes its regions of a function (first tails, second tails) → plane."""
+    return {
+        "plain": lambda plane: plain_regions(plane((tail,), (tail,))),
+        "extended": lambda plane: extended_regions(plane(even_strips(tail), (tail,))),
+        "extended_second": lambda plane: extended_regions(plane((tail,), even_strips(tail)), axis=1),
+    }
+
+
+def _regional(events: ScoredEvents, make: MakeRegions, systematic: float) -> dict[str, Any]:
+    found = estimate(make(events.plane))
+    content = found.to_dict()
+    if found.predicted > 0:
+        significance = found.significance(systematic=systematic).to_dict()
+        content |= {"z": significance["z"], "p": significance["p"], "z_simple": significance["simple"]}
+    return content
+
+
+def _likelihood(
+    events: ScoredEvents, make: MakeRegions, closure: float
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return prediction without region A, limits with and without it, and the workspace with all regions."""
+    try:
+        regions, shares = make(events.plane), _signal_shares(events, make)
+        workspace = abcd_workspace(regions, signal=shares, closure=closure)
+        predicted = fitted_background(abcd_workspace(regions, signal=shares, closure=closure, blinded=True))["A"]
+        content: dict[str, Any] = {
+            "predicted": predicted,
+            "signal_shares": {"A": 1.0} if shares is None else dict(shares),
+            "shares_known": shares is not None,
+            "closure": closure,
+            "fitted_background": fitted_background(workspace)["A"],
+            "limit": {**upper_limit(workspace).to_dict(), "unit": "selected events"},
+        }
+        blinded = upper_limit(with_region_a(workspace, predicted)).to_dict()
+        return content | {"blinded_expected": blinded["expected"]}, workspace
+    except StatisticsError as error:
+        logger.warning("no ABCD likelihood: %s", error)
+        return {"reason": str(error)}, None
+
+
+def _signal_shares(events: ScoredEvents, make: MakeRegions) -> Mapping[str, float] | None:
+    """Return true signal events by region, None where truth is not known or the selection holds none."""
+    if events.is_signal is None:
+        return None
+    mask = events.is_signal
+    counts = make(lambda first, second: events.plane(first, second, only=mask)).counts
+    return counts if counts["A"] > 0 else None
+
+
+def _true_background(events: ScoredEvents, tail: float, predicted: float | None) -> dict[str, Any]:
+    """Return the background in the selection where truth is known, and its ratio to the prediction."""
+    if events.is_signal is None:
+        return {}
+    true = events.plane((tail,), (tail,), only=~events.is_signal).observed
+    return {"true_background": true, "true_closure": true / predicted if predicted else None}
+
+
+def _checks(events: ScoredEvents, tail: float) -> dict[str, Any]:
+    """Return closure in validation regions and the dependence of both scores, away from the selection."""
+    tails = (*(one for one in VALIDATION_TAILS if one > LEAST_STEP * tail), tail)
+    if len(tails) < 2:
+        return {"closure_checks": [], "dependence": {}}
+    plane = events.plane(tails, tails)
+    checks = _allowed(lambda: {"checks": [one.to_dict() for one in closure_checks(plane, tails=tails)]})
+    rejected = _allowed(
+        lambda: dependence(
+            Plane(plane.counts[:-1, :-1], plane.variances[:-1, :-1]),
+            first=events.first, second=events.second, weight=events.weight,
+        ).to_dict()
+    )  # fmt: skip
+    return {"closure_checks": checks.get("checks", []), "dependence": rejected}
