@@ -1,7 +1,9 @@
 """Counts and templates in, p-values and limits out. Knows nothing of detectors or files."""
 
 from stats.binning import resolution_edges, uniform_edges
-from stats.bumphunt import BumpHunt, bump_hunt, goodness_outside
+from stats.bumphunt import bump_hunt, goodness_outside
+from stats.bumphunter import Bump, BumpHunter
+from stats.combination import Combination, combine_hunts
 from stats.disjoint import disjoint_spectra, require_disjoint
 from stats.efficiency import CrossSection, Efficiency, InjectedEfficiency
 from stats.errors import StatisticsError
@@ -9,9 +11,11 @@ from stats.families import FAMILIES, dijet, family, orders
 from stats.fits import BackgroundFits, SignalFits, effective, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
+from stats.huntresult import BumpHunt
 from stats.limits import UpperLimit, in_fb, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
 from stats.models import Channel, resonance_channel, resonance_workspace, window_channel, workspace
+from stats.overlaps import Overlap
 from stats.scan import Scan, scan
 from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template, gaussian_templates
 from stats.simple import SimpleLimit, counting_limit, counting_workspace, simple_limit
@@ -30,8 +34,11 @@ __all__ = [
     "FAMILIES",
     "BackgroundFits",
     "BinnedFamily",
+    "Bump",
     "BumpHunt",
+    "BumpHunter",
     "Channel",
+    "Combination",
     "CrossSection",
     "CrystalBall",
     "Efficiency",
@@ -44,6 +51,7 @@ __all__ = [
     "Luminosity",
     "Normalisation",
     "OrderChoice",
+    "Overlap",
     "Resolution",
     "Scan",
     "ShapeVariation",
@@ -60,6 +68,7 @@ __all__ = [
     "bump_hunt",
     "chi2_test",
     "choose_order",
+    "combine_hunts",
     "counting_limit",
     "counting_workspace",
     "dijet",

@@ -1,204 +1,202 @@
-"""The bump hunt: one spectrum, one background function, a scan over mass and width, local and global significance."""
+"""The bump hunt: one spectrum, one background family, a scan over mass and width, local and global significance."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
+from stats.bumphunter import BumpHunter, BumpHunterScan
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
-from stats.goodness import Goodness, chi2_test
-from stats.lookelsewhere import GlobalP, gross_vitells_p, toy_p, toy_scans
-from stats.scan import scan
-from stats.signals import gaussian_templates
+from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
+from stats.huntresult import BumpHunt
+from stats.lookelsewhere import GlobalP, ToyScans, gross_vitells_p, run_toys, toy_p
+from stats.ordered import OrderedProcedure, chosen_order
+from stats.procedures import LikelihoodScan, Procedure
+from stats.scan import Scan, scan
+from stats.signals import Gaussian, SignalShape, Width, scan_templates
 from stats.spectrum import Spectrum
+
+STATISTICS = ("likelihood", "bumphunter")
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BumpHunt:
-    """Result of a bump hunt.
-
-    Attributes:
-        spectrum, family: what was searched, with which background.
-        background: the background-only fit; ``background.expected[0]`` in effective events per unit exposure.
-        goodness: χ² of that fit.
-        masses: GeV, shape (n_masses,).
-        widths: standard deviation of the peak over its mass, shape (n_widths,).
-        yields, yield_errors: fitted signal events in the spectrum, shape (n_widths, n_masses).
-        significance: signed local significance, sign(yield)·√(2 Δ log L), shape (n_widths, n_masses); NaN where a
-            fit failed.
-        failed_fits: scan points without a fit.
-        global_p: from toys, or None when none were asked for.
-        gross_vitells: extrapolated from the same toys.
-    """
-
-    spectrum: Spectrum
-    family: Family
-    background: BackgroundFits
-    goodness: Goodness
-    masses: np.ndarray
-    widths: np.ndarray
-    yields: np.ndarray
-    yield_errors: np.ndarray
-    significance: np.ndarray
-    failed_fits: int
-    global_p: GlobalP | None = None
-    gross_vitells: GlobalP | None = None
-
-    @property
-    def local_p0(self) -> np.ndarray:
-        """Uncapped p0 = Φ(−significance), uniform without a signal; shape (n_widths, n_masses)."""
-        return ndtr(-self.significance)
-
-    @property
-    def capped_p0(self) -> np.ndarray:
-        """p0 from q₀, 0.5 for every deficit (arXiv:1007.1727, equation 12), shape (n_widths, n_masses)."""
-        return np.minimum(self.local_p0, 0.5)
-
-    @property
-    def best(self) -> tuple[int, int]:
-        """Width and mass index of the largest local significance."""
-        index = np.nanargmax(self.significance)
-        width, mass = np.unravel_index(index, self.significance.shape)
-        return int(width), int(mass)
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """Fitted background in the units of ``spectrum.counts``, shape (n_bins,)."""
-        return self.background.expected[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``selections.<id>.bump_hunt`` of ``results.json``, with the whole scan beside it."""
-        best = self.best
-        result: dict[str, Any] = {
-            "mass": float(self.masses[best[1]]),
-            "width": float(self.widths[best[0]]),
-            "yield": float(self.yields[best]),
-            "yield_error": _number(self.yield_errors[best]),
-            "local_p0": float(self.local_p0[best]),
-            "local_z": float(self.significance[best]),
-            "background": self._background_dict(),
-            "failed_fits": self.failed_fits,
-            "scan": {
-                "mass": self.masses.tolist(),
-                "width": self.widths.tolist(),
-                "yield": _numbers(self.yields),
-                "yield_error": _numbers(self.yield_errors),
-                "local_z": _numbers(self.significance),
-                "local_p0": _numbers(self.local_p0),
-            },
-        }
-        if self.global_p is not None:
-            result |= {"global_p": self.global_p.to_dict(), "global_z": _number(self.global_p.z)}
-        if self.gross_vitells is not None:
-            result["gross_vitells"] = self.gross_vitells.to_dict()
-        return result
-
-    def _background_dict(self) -> dict[str, Any]:
-        errors = np.sqrt(np.diag(self.background.covariance[0]))
-        names = self.family.parameter_names
-        values = self.background.parameters[0]
-        return {
-            "family": self.family.name,
-            "parameters": self.family.n_parameters,
-            "values": {name: float(value) for name, value in zip(names, values, strict=True)},
-            "errors": {name: float(error) for name, error in zip(names, errors, strict=True)},
-            "chi2": self.goodness.chi2,
-            "ndof": self.goodness.ndof,
-            "p": _number(self.goodness.p),
-        }
-
-
 def bump_hunt(
     spectrum: Spectrum,
-    family: Family,
+    family: Family | Sequence[Family],
     *,
     masses: Sequence[float] | np.ndarray,
     widths: Sequence[float] | np.ndarray = (0.03,),
+    relative: bool = True,
+    shapes: Sequence[SignalShape] | None = None,
     mask: np.ndarray | None = None,
+    statistic: str = "likelihood",
+    windows: BumpHunter | None = None,
+    threshold: float = 0.05,
     toys: int = 0,
     rng: np.random.Generator | None = None,
     workers: int = 1,
 ) -> BumpHunt:
-    """Search a spectrum for a Gaussian resonance of any of the masses and widths.
+    """Search a spectrum for a resonance of any of the masses and widths.
 
     Args:
         spectrum: events per bin; weighted ones are fitted as effective events.
-        family: background function, its order fixed beforehand (``choose_order`` on a control selection).
+        family: background family, its order fixed beforehand (``choose_order`` on a control selection). Several
+            nested ones, from few to many parameters, are chosen from by F-test on this spectrum; the toys then choose,
+            too, which a toy scan with a fixed order would get wrong.
         masses: GeV, rising, inside the spectrum.
-        widths: standard deviations of the peak over its mass, rising.
+        widths: standard deviations of a Gaussian peak, rising: over its mass (``relative``) or in GeV.
+        shapes: other signal shapes to scan, in place of ``widths``.
         mask: bins to use, True keeps; all by default.
+        statistic: what the global p-value is of: "likelihood", the largest local significance of the scan, or
+            "bumphunter", the most significant window of bins. The scan of yields and local p0 is made for both.
+        windows: of the BumpHunter.
+        threshold: of the F-test: probability below which the richer family is taken.
         toys: pseudo-experiments for the global p-value, each repeating the whole procedure; 0 for none.
         rng: random numbers for them.
         workers: threads for them.
 
     Raises:
-        StatisticsError: for a spectrum that does not determine the background, masses outside it, toys without
-            ``rng``.
+        StatisticsError: for a spectrum that does not determine the background, masses outside it, unknown
+            statistics, toys without ``rng``.
     """
-    masses, widths = _grid(masses, "masses"), _grid(widths, "widths")
-    templates = gaussian_templates(spectrum.edges, masses, widths)
+    _check_options(statistic, windows, toys, rng)
+    masses = _grid(masses, "masses")
+    shapes = tuple(shapes) if shapes is not None else _gaussians(widths, relative)
+    widths, unit = _width_axis(shapes, masses)
+    templates = scan_templates(spectrum.edges, masses, shapes)
+    settings = (windows or BumpHunter()) if statistic == "bumphunter" else None
+    procedure, order = _procedure(spectrum, family, mask, templates, settings, threshold)
+    background = procedure.background
+    points = _scan_data(background, templates)
+    bump = None if settings is None else BumpHunterScan(background, settings).best(spectrum.edges)
+    observed = float(points.largest[0]) if bump is None else bump.statistic
+    pseudo = run_toys(procedure, toys=toys, rng=rng, workers=workers) if toys and rng is not None else None
+    surface = len(shapes) > 1
+    continuous = bump is None and (not surface or bool((np.diff(widths) > 0).all()))
+    return BumpHunt(
+        spectrum=spectrum,
+        family=background.model.family,
+        background=background,
+        goodness=chi2_test(background.counts[0], background.seen[0], n_parameters=background.model.n_parameters),
+        masses=masses,
+        widths=widths,
+        shapes=shapes,
+        yields=points.yields[0],
+        yield_errors=points.errors[0],
+        significance=points.significance[0],
+        failed_fits=int(points.failed[0]),
+        procedure=procedure,
+        statistic=statistic,
+        width_unit=unit,
+        order=order,
+        bump=bump,
+        global_p=None if pseudo is None else _from_toys(observed, pseudo),
+        gross_vitells=_extrapolated(observed, pseudo, surface) if pseudo is not None and continuous else None,
+        toys=pseudo,
+    )
+
+
+def goodness_outside(
+    spectrum: Spectrum, family: Family, *, mass: float, width: float, reach: float = 3.0, relative: bool = True
+) -> Goodness:
+    """χ² of a background fit to the bins away from a peak at ``mass`` (GeV) of ``width``, relative or in GeV.
+
+    A strong signal spoils the fit of a background alone; whether the function describes the background is then seen
+    beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError if too few remain.
+    """
+    away = reach * width * (mass if relative else 1.0)
+    mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)
     counts, exposure = effective(spectrum, mask)
     background = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
+    return chi2_test(counts[0][mask], background.seen[0][mask], n_parameters=family.n_parameters)
+
+
+def _procedure(
+    spectrum: Spectrum,
+    family: Family | Sequence[Family],
+    mask: np.ndarray | None,
+    templates: np.ndarray,
+    windows: BumpHunter | None,
+    threshold: float,
+) -> tuple[Procedure, OrderChoice | None]:
+    """What data and toys go through, the data's fits inside; and the choice of the family, if there was one."""
+    counts, exposure = effective(spectrum, mask)
+
+    def fitted(one: Family) -> BackgroundFits:
+        return fit_background(BinnedFamily(one, spectrum.edges), counts, exposure=exposure)
+
+    def searched(background: BackgroundFits) -> Procedure:
+        return LikelihoodScan(background, templates) if windows is None else BumpHunterScan(background, windows)
+
+    if isinstance(family, Family):
+        return searched(fitted(family)), None
+    choice = choose_order(spectrum, family, mask=mask, threshold=threshold)
+    fits = [fitted(one) for one in family]
+    chosen = int(chosen_order(fits, threshold=threshold)[0])
+    if chosen < 0 or family[chosen].name != choice.family.name:
+        raise StatisticsError(
+            f"The F-test takes {choice.family.name}, but toys would not repeat that choice: some of the families "
+            "do not fit this spectrum. Leave them out, or fix the order beforehand."
+        )
+    return OrderedProcedure(tuple(searched(fit) for fit in fits), chosen, threshold), choice
+
+
+def _scan_data(background: BackgroundFits, templates: np.ndarray) -> Scan:
     points = scan(background, templates)
     if not np.isfinite(points.largest[0]):
         raise StatisticsError(
             "Not one signal fit of the scan converged: the spectrum is too sparse for this background function."
         )
-    failed = int(points.failed[0])
-    if failed:
-        logger.warning("%d of %d signal fits did not converge and are left out", failed, points.significance[0].size)
-    largest = float(points.largest[0])
-    global_p, extrapolated = _global(background, templates, largest, toys, rng, workers) if toys else (None, None)
-    return BumpHunt(
-        spectrum=spectrum,
-        family=family,
-        background=background,
-        goodness=chi2_test(counts[0], background.seen[0], n_parameters=family.n_parameters),
-        masses=masses,
-        widths=widths,
-        yields=points.yields[0],
-        yield_errors=points.errors[0],
-        significance=points.significance[0],
-        failed_fits=failed,
-        global_p=global_p,
-        gross_vitells=extrapolated,
-    )
+    if points.failed[0]:
+        size = points.significance[0].size
+        logger.warning("%d of %d signal fits did not converge and are left out", int(points.failed[0]), size)
+    return points
 
 
-def _global(
-    background: BackgroundFits,
-    templates: np.ndarray,
-    largest: float,
-    toys: int,
-    rng: np.random.Generator | None,
-    workers: int,
-) -> tuple[GlobalP, GlobalP]:
-    if rng is None:
+def _from_toys(observed: float, pseudo: ToyScans) -> GlobalP:
+    found = toy_p(observed, pseudo)
+    if found.failed:
+        logger.warning("%d of %d toys had a failed fit and count as exceeding the data", found.failed, found.toys)
+    return found
+
+
+def _extrapolated(observed: float, pseudo: ToyScans, surface: bool) -> GlobalP | None:
+    if np.isfinite(pseudo.largest).sum() < 2:
+        logger.warning("fewer than two toys have a fit: nothing to extrapolate from")
+        return None
+    return gross_vitells_p(observed, pseudo, two_dimensional=surface)
+
+
+def _check_options(statistic: str, windows: BumpHunter | None, toys: int, rng: np.random.Generator | None) -> None:
+    if statistic not in STATISTICS:
+        raise StatisticsError(f"The statistic of a bump hunt is one of {', '.join(STATISTICS)}, not {statistic!r}.")
+    if windows is not None and statistic != "bumphunter":
+        raise StatisticsError("windows are those of statistic='bumphunter'; the likelihood scan has none.")
+    if toys < 0:
+        raise StatisticsError(f"The number of toys must not be negative, got {toys}.")
+    if toys and rng is None:
         raise StatisticsError("Toys need random numbers: pass rng=numpy.random.default_rng(seed).")
-    pseudo = toy_scans(background, templates, toys=toys, rng=rng, workers=workers)
-    return toy_p(largest, pseudo), gross_vitells_p(largest, pseudo, two_dimensional=templates.shape[0] > 1)
 
 
-def goodness_outside(spectrum: Spectrum, family: Family, *, mass: float, width: float, reach: float = 3.0) -> Goodness:
-    """χ² of a background fit to the bins away from a peak at ``mass`` (GeV) of relative ``width``.
+def _gaussians(widths: Sequence[float] | np.ndarray, relative: bool) -> tuple[SignalShape, ...]:
+    return tuple(Gaussian(float(width), relative=relative) for width in _grid(widths, "widths"))
 
-    A strong signal spoils the fit of a background alone; whether the function describes the background is then seen
-    beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError if too few remain.
-    """
-    away = reach * width * mass
-    mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)
-    counts, exposure = effective(spectrum, mask)
-    background = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
-    return chi2_test(counts[0][mask], background.seen[0][mask], n_parameters=family.n_parameters)
+
+def _width_axis(shapes: tuple[SignalShape, ...], masses: np.ndarray) -> tuple[np.ndarray, str]:
+    """The widths of the shapes in a common unit, shape (n_shapes,), and the unit."""
+    if not shapes:
+        raise StatisticsError("A scan needs at least one signal shape.")
+    declared = [getattr(shape, "sigma", None) for shape in shapes]
+    units = {width.unit if isinstance(width, Width) else "" for width in declared}
+    if len(units) == 1 and units != {""}:
+        return np.array([width.value for width in declared if isinstance(width, Width)]), units.pop()
+    middle = float(0.5 * (masses[0] + masses[-1]))
+    return np.array([shape.width(middle) / middle for shape in shapes]), "relative"
 
 
 def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
@@ -206,11 +204,3 @@ def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
     if grid.ndim != 1 or grid.size == 0 or not np.all(np.isfinite(grid)) or (np.diff(grid) <= 0).any() or grid[0] <= 0:
         raise StatisticsError(f"The {name} of a scan must be positive, finite and rising, got {values!r}.")
     return grid
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _numbers(values: np.ndarray) -> list[list[float | None]]:
-    return [[_number(value) for value in row] for row in values]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import beta
 
 from stats.errors import StatisticsError
-from stats.fits import CELLS, BackgroundFits, fit_background
-from stats.scan import scan
+from stats.fits import BackgroundFits
+from stats.procedures import LikelihoodScan, Outcome, Procedure
+from stats.scan import LEVELS
 
+CELLS = 75_000  # toys × bins per block: what stays in a core's cache
 SIGMA = 0.6826894921370859  # probability of one standard deviation
-LEVELS = (0.0, 1.0)  # significances at which the Euler characteristic is counted
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class GlobalP:
         exceeding: S, toys at least as significant as the data; toys with a failed fit are among them. None for
             Gross–Vitells.
         failed: toys with a failed fit.
+        saturated: whether the toys end before the data although some are counted as exceeding (ties of ranks).
     """
 
     value: float
@@ -40,11 +43,17 @@ class GlobalP:
     toys: int
     exceeding: int | None = None
     failed: int = 0
+    saturated: bool = False
 
     @property
     def is_bound(self) -> bool:
         """Whether no toy reached the data, so that ``value`` only bounds the p-value."""
-        return self.exceeding == 0
+        return self.exceeding == 0 or self.saturated
+
+    @property
+    def failure_rate(self) -> float:
+        """Share of the toys with a failed fit."""
+        return self.failed / self.toys if self.toys else 0.0
 
     @property
     def z(self) -> float:
@@ -70,8 +79,8 @@ class ToyScans:
     """What toys say about a scan.
 
     Attributes:
-        largest: largest local significance per toy, shape (n_toys,); +∞ for a toy with a failed fit, so that it never
-            helps a discovery.
+        largest: test statistic per toy, for a likelihood scan the largest local significance, shape (n_toys,); +∞ for
+            a toy with a failed fit, so that it never helps a discovery.
         euler: Euler characteristic of the regions above each of ``LEVELS``, shape (n_toys, n_levels).
         failed: toys with a failed fit.
     """
@@ -80,47 +89,58 @@ class ToyScans:
     euler: np.ndarray
     failed: int
 
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> ToyScans:
+        """Blocks of toys, one after the other."""
+        largest = np.concatenate([outcome.largest for outcome in outcomes])
+        euler = np.concatenate([outcome.euler for outcome in outcomes])
+        return cls(largest, euler, int(np.isposinf(largest).sum()))
 
-def toy_scans(
-    background: BackgroundFits, templates: np.ndarray, *, toys: int, rng: np.random.Generator, workers: int = 1
-) -> ToyScans:
-    """Draw toys from a background-only fit and repeat the whole procedure on each: background fit, then every mass
-    and width.
+
+def run_toys(procedure: Procedure, *, toys: int, rng: np.random.Generator, workers: int = 1) -> ToyScans:
+    """Draw toys from the background fit of a procedure and put each through the whole of it.
 
     Args:
-        background: the fit of one spectrum.
-        templates: shape (n_widths, n_masses, n_bins).
         toys: how many.
         rng: spawns one generator per block of toys: the result does not depend on ``workers``.
         workers: threads.
     """
-    if background.counts.shape[0] != 1:
-        raise StatisticsError(f"Toys are drawn from the fit of one spectrum, not of {background.counts.shape[0]}.")
+    expected = procedure.background.seen
+    if expected.shape[0] != 1:
+        raise StatisticsError(f"Toys are drawn from the fit of one spectrum, not of {expected.shape[0]}.")
+
+    def block(number: int, generator: np.random.Generator) -> Outcome:
+        return procedure(generator.poisson(expected[0], size=(number, expected.shape[1])).astype(float))
+
+    return ToyScans.of(in_blocks(block, toys=toys, n_bins=expected.shape[1], rng=rng, workers=workers))
+
+
+T = TypeVar("T")
+
+
+def in_blocks(
+    block: Callable[[int, np.random.Generator], T], *, toys: int, n_bins: int, rng: np.random.Generator, workers: int
+) -> list[T]:
+    """Call ``block`` with numbers of toys that add up to ``toys`` and a generator of its own each, in threads."""
     if toys < 1:
         raise StatisticsError(f"The number of toys must be positive, got {toys}.")
-    size = max(CELLS // background.counts.shape[1], 1)
+    size = max(CELLS // n_bins, 1)
     sizes = [min(size, toys - first) for first in range(0, toys, size)]
-
-    def block(job: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-        number, generator = job
-        counts = generator.poisson(background.seen[0], size=(number, background.counts.shape[1])).astype(float)
-        fits = fit_background(background.model, counts, exposure=background.exposure, reference=background)
-        scans = scan(fits, templates)
-        largest = np.where(fits.converged & (scans.failed == 0), scans.largest, np.inf)
-        return largest, euler_characteristic(scans.significance)
-
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        parts = list(pool.map(block, zip(sizes, rng.spawn(len(sizes)), strict=True)))
-    largest = np.concatenate([part[0] for part in parts])
-    return ToyScans(
-        largest=largest,
-        euler=np.concatenate([part[1] for part in parts]),
-        failed=int(np.isposinf(largest).sum()),
-    )
+        return list(pool.map(block, sizes, rng.spawn(len(sizes))))
+
+
+def toy_scans(
+    background: BackgroundFits, templates: np.ndarray, *, toys: int, rng: np.random.Generator, workers: int = 1
+) -> ToyScans:
+    """``run_toys`` with background fit and every mass and width: templates of shape (n_widths, n_masses, n_bins)."""
+    return run_toys(LikelihoodScan(background, templates), toys=toys, rng=rng, workers=workers)
 
 
 def toy_p(observed: float, toys: ToyScans) -> GlobalP:
     """p = (S + 1)/(N + 1), S toys of N having a largest local significance of at least ``observed``."""
+    if np.isnan(observed):
+        raise StatisticsError("The data have no test statistic (NaN), so that there is no global p-value.")
     number = toys.largest.size
     exceeding = int((toys.largest >= observed).sum())
     low, high = binomial_interval(exceeding, number)
@@ -144,7 +164,7 @@ def gross_vitells_p(observed: float, toys: ToyScans, *, two_dimensional: bool) -
     upcrossings; Vitells and Gross arXiv:1105.4355 with widths, too). N₁ and N₂ are measured at low u. For
     ``observed`` below about 2 it is no p-value any more and is cut at 1.
     """
-    fine = np.isfinite(toys.largest)
+    fine = np.isfinite(toys.largest) & np.isfinite(toys.euler).all(axis=1)
     if fine.sum() < 2:
         raise StatisticsError("Gross–Vitells needs at least two toys with a fit.")
     levels = np.array(LEVELS)
@@ -155,17 +175,3 @@ def gross_vitells_p(observed: float, toys: ToyScans, *, two_dimensional: bool) -
     mean, spread = float(at_observed.mean()), float(at_observed.std(ddof=1) / np.sqrt(fine.sum()))
     value, low, high = (float(np.clip(ndtr(-observed) + mean + s * spread, 0.0, 1.0)) for s in (0.0, -1.0, 1.0))
     return GlobalP(max(value, float(ndtr(-observed))), low, high, "gross-vitells", int(fine.sum()), None, toys.failed)
-
-
-def euler_characteristic(significance: np.ndarray) -> np.ndarray:
-    """Points less edges plus faces of the grid above each of ``LEVELS``; (N, n_widths, n_masses) to (N, n_levels)."""
-    result = np.empty((significance.shape[0], len(LEVELS)))
-    for column, level in enumerate(LEVELS):
-        above = significance > level
-        along_mass = above[:, :, 1:] & above[:, :, :-1]
-        along_width = above[:, 1:] & above[:, :-1]
-        faces = along_mass[:, 1:] & along_mass[:, :-1]
-        parts = (above, along_mass, along_width, faces)
-        points, mass_edges, width_edges, squares = (part.sum(axis=(1, 2)) for part in parts)
-        result[:, column] = points - mass_edges - width_edges + squares
-    return result

@@ -8,6 +8,8 @@ import numpy as np
 
 from stats.fits import BackgroundFits, fit_signal
 
+LEVELS = (0.0, 1.0)  # significances at which the Euler characteristic is counted
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -47,3 +49,17 @@ def scan(background: BackgroundFits, templates: np.ndarray) -> Scan:
         fits = fit_signal(background, template)
         arrays[:, :, column] = fits.yields, fits.errors, fits.significance
     return Scan(*arrays.reshape(3, n_spectra, *grid))
+
+
+def euler_characteristic(significance: np.ndarray) -> np.ndarray:
+    """Points less edges plus faces of the grid above each of ``LEVELS``; (N, n_widths, n_masses) to (N, n_levels)."""
+    result = np.empty((significance.shape[0], len(LEVELS)))
+    for column, level in enumerate(LEVELS):
+        above = significance > level
+        along_mass = above[:, :, 1:] & above[:, :, :-1]
+        along_width = above[:, 1:] & above[:, :-1]
+        faces = along_mass[:, 1:] & along_mass[:, :-1]
+        parts = (above, along_mass, along_width, faces)
+        points, mass_edges, width_edges, squares = (part.sum(axis=(1, 2)) for part in parts)
+        result[:, column] = points - mass_edges - width_edges + squares
+    return result

@@ -15,7 +15,8 @@ from stats import (
     toy_p,
     toy_scans,
 )
-from stats.lookelsewhere import ToyScans, euler_characteristic
+from stats.lookelsewhere import ToyScans
+from stats.scan import euler_characteristic
 from tests.stats.conftest import EDGES
 
 MASSES = np.linspace(2300.0, 5300.0, 31)
