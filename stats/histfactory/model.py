@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stats.errors import StatisticsError
+from stats.histfactory.basins import lowest, two_sided
 from stats.histfactory.expectation import Expectation
 from stats.histfactory.likelihood import Likelihood
 from stats.histfactory.newton import MAX_ITERATIONS, TOLERANCE, Minimum, Search
@@ -51,6 +52,7 @@ class CompiledModel:
         held = np.flatnonzero(pdf.config.suggested_fixed())
         self.fixed: dict[int, float] = {int(index): float(self.initial[index]) for index in held}
         self.n_data = specification.n_data
+        self._two_sided = two_sided(specification)
         self.n_bins = specification.starts.size
         self._upper = np.ones(self.initial.size, dtype=bool)
         self._compare(pdf)
@@ -147,7 +149,8 @@ class CompiledModel:
         free = self._free(fixed)
         for index, value in fixed.items():
             begin[index] = value
-        return Search(likelihood, free, bounds).run(begin, **settings)
+        search = Search(likelihood, free, bounds)
+        return lowest(search, search.run(begin, **settings), self._two_sided, **settings)
 
     def _free(self, fixed: Mapping[int, float]) -> np.ndarray:
         free = np.ones(self.initial.size, dtype=bool)

@@ -9,6 +9,7 @@ of its own, and left when the other side promises more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ MAX_ITERATIONS = 300
 FAR = 1.0  # promised decrease of −log L above which the expected information guides
 ROUNDING = 1e-7  # promised decrease that may remain when no step lowers −log L any more
 SMALLEST_STEP = 1e-10
+
+
+# (free parameters, step, −log L, promised decrease) → whether to give up
+Hopeless = Callable[[np.ndarray, np.ndarray, float, float], bool]
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,15 @@ class Search:
         self.bounds = bounds
         self._enclose()
 
-    def run(self, start: np.ndarray, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS) -> Minimum:
-        """Minimise from ``start``, which lies within the bounds."""
+    def run(
+        self,
+        start: np.ndarray,
+        *,
+        tolerance: float = TOLERANCE,
+        max_iterations: int = MAX_ITERATIONS,
+        hopeless: Hopeless | None = None,
+    ) -> Minimum:
+        """Minimise from ``start``, which lies within the bounds; ``hopeless`` may end it before the minimum."""
         point = start.copy()
         self.upper = point >= 0
         self._enclose()
@@ -65,6 +77,8 @@ class Search:
                 return Minimum(state.point, state.value, False, iteration)
             curvatures = self.likelihood.derivatives(state.yields)
             step, promise, exact = self._step(state.point, curvatures, promise)
+            if hopeless is not None and hopeless(state.point[self.free], step, state.value, promise):
+                return Minimum(state.point, state.value, False, iteration)
             if promise < tolerance:
                 moved = self._escape(state, curvatures) if not exact else None
                 if moved is None and flips < 4 * self.kinked.size:
