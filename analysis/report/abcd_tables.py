@@ -1,0 +1,179 @@
+"""Tables of the estimates from two scores: prediction and observation, likelihood, closure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from analysis.numbers import (
+    NONE,
+    format_count,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_uncertain,
+    format_z,
+)
+from analysis.report.quantities import entries, number, part, scalar_text
+from analysis.report.table import Column, Table, build
+
+Entry = Mapping[str, Any]
+Rows = list[tuple[str, Entry]]
+
+_METHODS = {"plain": "Plain", "extended": "Extended"}
+COUNTING_NOTE = (
+    "Predicted: efficiency of each score's selection among events that the other score finds background-like, times "
+    "each other and all events (Tag N' Train), with its statistical and systematic uncertainty. Plain: B·C/D. "
+    "Extended: six regions, the trend along the first or the second score taken off; both with statistical "
+    "uncertainty alone. Z is the binomial one; Z (simple) is (observed − predicted)/√(observed + σ²)."
+)
+CLOSURE_NOTE = (
+    "Closure, not correlation, is the test: an excess is to be believed only where the validation regions close. "
+    "Their pulls beside the selection also rise with signal. Pearson's coefficient is that of all events, the others "
+    "are those of the events that neither score selects."
+)
+LIKELIHOOD_NOTE = (
+    "Likelihood with a channel for each region; the closure uncertainty acts on the prediction in region A. Without "
+    "region A: predicted from the others alone. Where the signal's shares in the control regions are not known, "
+    "none is assumed there, which makes the limit too strong for a signal that also falls there."
+)
+
+
+def abcd_tables(results: Entry) -> list[Table]:
+    """Return all tables of the estimates from two scores, none where there are no estimates."""
+    tables = (abcd_table(results), abcd_likelihood_table(results), abcd_closure_table(results))
+    return [table for table in tables if table is not None]
+
+
+def abcd_table(results: Entry) -> Table | None:
+    """Events predicted from control regions against those observed."""
+    rows = _rows(results)
+    reasons = [f"{name}: {entry['reason']}" for name, entry in rows if entry.get("reason")]
+    return build(
+        "ABCD estimates",
+        rows,
+        [
+            ("Selection", lambda name, _: name),
+            ("First score", lambda _, a: scalar_text(a.get("first"))),
+            ("Second score", lambda _, a: scalar_text(a.get("second"))),
+            ("Selected of each", lambda _, a: format_percent(number(a.get("tail")))),
+            ("Predicted", lambda _, a: _with_error(a)),
+            ("Observed", lambda _, a: format_count(number(a.get("observed")))),
+            ("Z", lambda _, a: format_z(number(a.get("z")))),
+            ("Z (simple)", lambda _, a: format_z(number(part(a, "counting").get("z_simple")))),
+            ("Expected Z (simple)", lambda _, a: format_z(number(part(a, "counting").get("expected_z_simple")))),
+            ("Plain", lambda _, a: _with_error(part(a, "plain"))),
+            ("Extended, first", lambda _, a: _with_error(part(a, "extended"))),
+            ("Extended, second", lambda _, a: _with_error(part(a, "extended_second"))),
+            ("True background", lambda _, a: format_count(number(a.get("true_background")))),
+            ("True / predicted", lambda _, a: format_number(number(a.get("true_closure")))),
+        ],
+        known=(
+            "name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason",
+            "true_background", "true_closure",
+        ),
+        notes=(COUNTING_NOTE, *reasons) if any(part(a, "counting") for _, a in rows) else (),
+    )  # fmt: skip
+
+
+def abcd_likelihood_table(results: Entry) -> Table | None:
+    """Upper limits and p-values of the likelihood, with and without the signal region."""
+    rows = [
+        (name, {"method": title, **part(entry, f"likelihood_{method}")})
+        for name, entry in _rows(results)
+        for method, title in _METHODS.items()
+        if part(entry, f"likelihood_{method}")
+    ]
+    return build(
+        "ABCD likelihood: limits in selected signal events",
+        rows,
+        [
+            ("Selection", lambda name, _: name),
+            ("Estimate", lambda _, e: scalar_text(e.get("method"))),
+            ("Predicted without region A", lambda _, e: format_number(number(e.get("predicted")))),
+            ("Fitted background", lambda _, e: format_number(number(e.get("fitted_background")))),
+            ("Best fit", lambda _, e: format_number(number(part(e, "limit").get("best_fit")))),
+            ("Local p₀", lambda _, e: format_p_value(number(part(e, "limit").get("local_p0")))),
+            ("Observed limit", lambda _, e: format_number(number(part(e, "limit").get("observed")))),
+            *(_expected(index, title) for index, title in ((1, "Expected −1σ"), (2, "Median"), (3, "+1σ"))),
+            ("Median without region A", lambda _, e: format_number(_nth(e.get("blinded_expected"), 2))),
+            ("Signal in control regions", lambda _, e: _shares(e)),
+            ("Failed fits", lambda _, e: scalar_text(part(e, "limit").get("failed_fits"))),
+            ("No limit because", lambda _, e: scalar_text(e.get("reason"))),
+        ],
+        known=("method", "predicted", "fitted_background", "limit", "shares_known", "closure", "reason"),
+        notes=(LIKELIHOOD_NOTE,),
+    )
+
+
+def abcd_closure_table(results: Entry) -> Table | None:
+    """Closure in validation regions and the dependence of both scores."""
+    rows = [(name, entry) for name, entry in _rows(results) if entry.get("closure_checks") or entry.get("dependence")]
+    known = ("name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason")
+    return build(
+        "ABCD closure",
+        [(name, {key: value for key, value in entry.items() if key not in known}) for name, entry in rows],
+        [
+            ("Selection", lambda name, _: name),
+            ("Validation regions", lambda _, a: str(len(a.get("closure_checks") or ()))),
+            ("Nearest inside", lambda _, a: _nearest(a, "inside")),
+            ("Nearest beside, first", lambda _, a: _nearest(a, "first")),
+            ("Nearest beside, second", lambda _, a: _nearest(a, "second")),
+            ("Largest pull", lambda _, a: _largest_pull(a)),
+            ("Pearson ρ", lambda _, a: _pearson(part(a, "dependence"))),
+            ("Distance correlation", _measure("distance_correlation")),
+            ("Mutual information [nats]", _measure("mutual_information")),
+            ("p of independence", lambda _, a: format_p_value(number(part(a, "dependence").get("p")))),
+        ],
+        known=("true_background", "true_closure"),
+        notes=(
+            "Nearest: observed over predicted in the validation region closest to the selection.",
+            CLOSURE_NOTE,
+        ),
+    )  # fmt: skip
+
+
+def _rows(results: Entry) -> Rows:
+    return [(name, part(entry, "abcd")) for name, entry in entries(results, "selections") if part(entry, "abcd")]
+
+
+def _with_error(estimate: Entry) -> str:
+    return format_uncertain(number(estimate.get("predicted")), number(estimate.get("uncertainty")))
+
+
+def _nth(values: Any, index: int) -> float | None:
+    return number(dict(enumerate(values or ())).get(index))
+
+
+def _expected(index: int, title: str) -> Column:
+    return title, lambda _, e: format_number(_nth(part(e, "limit").get("expected"), index))
+
+
+def _shares(entry: Entry) -> str:
+    """Signal in the control regions for each event in region A."""
+    shares = part(entry, "signal_shares")
+    total, selected = sum(number(value) or 0.0 for value in shares.values()), number(shares.get("A"))
+    if not selected:
+        return NONE
+    return f"{format_number(total / selected - 1)} × A" if entry.get("shares_known") else "none assumed"
+
+
+def _nearest(entry: Entry, region: str) -> str:
+    checks = [one for one in entry.get("closure_checks") or () if one.get("region") == region]
+    if not checks:
+        return NONE
+    last = max(checks, key=lambda one: number(one.get("boundary")) or 0.0)
+    return format_uncertain(number(last.get("ratio")), number(last.get("ratio_error")))
+
+
+def _largest_pull(entry: Entry) -> str:
+    pulls = [pull for one in entry.get("closure_checks") or () if (pull := number(one.get("pull"))) is not None]
+    return format_z(max(pulls, key=abs)) if pulls else NONE
+
+
+def _measure(key: str) -> Callable[[str, Entry], str]:
+    return lambda _, entry: format_number(number(part(entry, "dependence").get(key)))
+
+
+def _pearson(dependence: Entry) -> str:
+    return format_uncertain(number(dependence.get("pearson")), number(dependence.get("pearson_error")))
