@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -76,11 +75,6 @@ class SearchRun:
         if name not in self.memory:
             self.memory[name] = make()
         return self.memory[name]
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file that a stage wrote."""
-    return json.loads(path.read_text())
 
 
 def datasets_of(search: Search) -> list[str]:

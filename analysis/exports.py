@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import uproot
 
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
+from analysis.files import whole, write_atomically
 from analysis.published import describe_search, published_selections
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit, workspaces_of
 from analysis.stages.process import processed
-from analysis.store import write_atomically
 
 
 def write_histograms(run: SearchRun) -> list[Path]:
@@ -62,19 +61,14 @@ def _spectra(run: SearchRun) -> dict[str, hist.Hist]:
 
 def _write_root(path: Path, histograms: dict[str, Any]) -> Path:
     """Write TH1s, one per data set, variation and variable; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with uproot.recreate(temporary) as file:
-            for name, histogram in histograms.items():
-                if histogram.ndim == 1:
-                    file[name] = histogram
-                    continue
-                for dataset in histogram.axes["dataset"]:
-                    for variation in histogram.axes["variation"]:
-                        file[f"{dataset}/{variation}/{name}"] = histogram[dataset, variation, :]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as temporary, uproot.recreate(temporary) as file:
+        for name, histogram in histograms.items():
+            if histogram.ndim == 1:
+                file[name] = histogram
+                continue
+            for dataset in histogram.axes["dataset"]:
+                for variation in histogram.axes["variation"]:
+                    file[f"{dataset}/{variation}/{name}"] = histogram[dataset, variation, :]
     return path
 
 

@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
@@ -167,33 +166,6 @@ def _lock(descriptor: int, folder: Path, *, wait: bool) -> bool:
     except OSError:
         logger.debug("the file system of %s has no locks", folder)
     return True
-
-
-def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all; raise OSError (full disk, read-only folder) leaving what was there.
-
-    A file that holds the same already is left alone.
-    """
-    encoded = content.encode() if isinstance(content, str) else content
-    if path.is_file() and path.read_bytes() == encoded:
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(encoded)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return path
-
-
-def write_json(path: Path, content: Any) -> Path:
-    """Write JSON atomically; NaN and infinity are refused, as other readers cannot parse them."""
-    return write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager

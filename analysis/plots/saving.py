@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from analysis.files import whole
 from analysis.plots.style import styled
 
 # without these the files would carry the time and matplotlib's version
@@ -35,15 +35,10 @@ def save(figure: Figure, directory: str | Path, name: str) -> dict[str, Path]:
     if not name or Path(name).name != name:
         raise ValueError(f"a figure's name is a plain file name without a folder, got {name!r}")
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
     return {kind: _write(figure, folder / f"{name}.{kind}", kind) for kind in _METADATA}
 
 
 def _write(figure: Figure, path: Path, kind: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as temporary:
         figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

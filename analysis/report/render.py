@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.files import write_atomically
 from analysis.report import data_tables, result_tables
 from analysis.report.figures import ReportFigure
 from analysis.report.quantities import part
@@ -94,7 +94,7 @@ def render_report(
         versions=versions or part(results, "versions") or part(results, "libraries"),
         log="\n".join(lines[-log_lines:]),
     )
-    return _write(Path(directory) / "report" / "index.html", page)
+    return write_atomically(Path(directory) / "report" / "index.html", page)
 
 
 def _sections(results: Results, figures: Sequence[tuple[ReportFigure, str]]) -> list[Section]:
@@ -142,14 +142,3 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return str(value)
-
-
-def _write(path: Path, page: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

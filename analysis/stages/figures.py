@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from analysis.context import SearchRun, datasets_of, read_json
+from analysis.context import SearchRun, datasets_of
 from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures, limit_figures
+from analysis.files import read_json, write_json
 from analysis.plots import Label, save
 from analysis.report.figures import ReportFigure
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit
 from analysis.stages.searched import searched
 from analysis.stages.train import train
-from analysis.store import code_key, content_key, write_json
+from analysis.store import code_key, content_key
 
 
 def draw_figures(run: SearchRun) -> list[ReportFigure]:

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from analysis.context import SearchRun, read_json
+from analysis.context import SearchRun
+from analysis.files import read_json, write_json
 from analysis.stages.background import family_of, sqrt_s_of
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
 from analysis.stages.shapes import hunted_shapes
 from analysis.stages.train import Trained, trained
 from analysis.statistics_settings import BumpHuntSettings
-from analysis.store import code_key, content_key, library_versions, write_json
+from analysis.store import code_key, content_key, library_versions
 from stats import BumpHunt, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
 from stats.signals import normalised
 

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.context import SearchRun, read_json
+from analysis.context import SearchRun
+from analysis.files import read_json, write_json
 from analysis.stages.background import family_of
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.selections import SIGNAL_CONTENT
 from analysis.statistics_settings import LimitSettings
-from analysis.store import code_key, content_key, library_versions, write_json
+from analysis.store import code_key, content_key, library_versions
 from stats import StatisticsError, resonance_workspace, upper_limit
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ import uhi.io.json
 from coffea.processor.executor import ExecutorBase
 
 from analysis.config import Axis, Dataset, Processing
-from analysis.context import ExecutorChoice, SearchRun, datasets_of, read_json
+from analysis.context import ExecutorChoice, SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.events import Events, load_events
-from analysis.store import code_key, content_key, library_versions, write_json
+from analysis.files import read_json, write_json
+from analysis.store import code_key, content_key, library_versions
 from processors import AxisSpec, DijetProcessor, open_executor, run_files
 
 logger = logging.getLogger(__name__)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.context import SearchRun, read_json
+from analysis.context import SearchRun
+from analysis.files import read_json, write_atomically
 from analysis.logs import own_lines
 from analysis.report.render import render_report
 from analysis.stages.figures import draw_figures, figures_key
-from analysis.store import code_key, content_key, write_atomically
+from analysis.store import code_key, content_key
 
 
 def report(run: SearchRun) -> Path:

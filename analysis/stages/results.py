@@ -11,13 +11,14 @@ import numpy as np
 
 from analysis.context import SearchRun, datasets_of
 from analysis.exports import write_histograms, write_workspaces
+from analysis.files import write_json
 from analysis.samples import read_summary
 from analysis.stages.hunt import Selection, hunt
 from analysis.stages.limit import limit
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.train import Trained, train
-from analysis.store import installed_versions, write_json
+from analysis.store import installed_versions
 from ml.divergence import spectrum_divergence
 
 MEASURES = ("auc", "max_sic", "sic_at_0.5", "background_rejection_at_0.5")

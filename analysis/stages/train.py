@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from analysis.config import DetectorSettings, WindowSettings
-from analysis.context import SearchRun, read_json
+from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, joined
+from analysis.files import read_json, write_json
 from analysis.stages.searched import Searched, as_sample, searched
-from analysis.store import code_key, content_key, library_versions, write_json
+from analysis.store import code_key, content_key, library_versions
 from ml import CrossFit, Scores, Window, detector_from_settings
 from ml.metrics import auc, background_rejection, max_sic, sic_at
 

@@ -82,7 +82,7 @@ def test_a_folder_that_became_read_only(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
 
     with monkeypatch.context() as context:
-        context.setattr("analysis.store.tempfile.mkstemp", mkstemp)
+        context.setattr("analysis.files.tempfile.mkstemp", mkstemp)
         message = darkhorse.refused(*arguments)
     assert "Read-only file system: out" in message
     assert "choose another one with --out or --data" in message

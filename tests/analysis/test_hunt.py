@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.statistics_settings import SpectrumSettings
 from analysis.events import Events
-from analysis.stages.selections import Selection, edges_of, selected_rows
 from analysis.stages.searched import Searched
+from analysis.stages.selections import Selection, edges_of, selected_rows
 from analysis.stages.train import Trained
+from analysis.statistics_settings import SpectrumSettings
 
 SPECTRUM = SpectrumSettings(start=3000.0, stop=6000.0, width=100.0)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import StageError
-from analysis.store import Store, code_key, content_key, exclusive, write_atomically, write_json
+from analysis.files import write_atomically, write_json
+from analysis.store import Store, code_key, content_key, exclusive
 
 
 def fill(text: str, calls: list[str]):
