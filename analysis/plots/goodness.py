@@ -129,6 +129,8 @@ class OrderSteps:
     def __post_init__(self) -> None:
         shapes = [np.shape(getattr(self, name)) for name in ("chi2_p", "chi2", "ndof", "f_p")]
         n = len(self.names)
+        if not n or self.chosen not in self.names:
+            raise ValueError(f"an F-test chooses one of its functions, got {self.chosen!r} of {list(self.names)}")
         if shapes != [(n,), (n,), (n,), (n - 1,)]:
             raise ValueError(f"an F-test of {n} functions has arrays of shapes {shapes}")
 
@@ -150,12 +152,7 @@ def order_figure(steps: OrderSteps, *, label: Label | None = None) -> Figure:
     """Draw the p-value of each function's χ² and, between functions, that of the F-test of the step.
 
     P-values too small for the axis are drawn at its foot with an arrow.
-
-    Raises:
-        ValueError: no function was given.
     """
-    if not len(steps.names):
-        raise ValueError("an order figure needs at least one function")
     figure = new_figure(7.6, 5.6)
     axes = figure.add_subplot()
     places = np.arange(len(steps.names), dtype=float)

@@ -34,7 +34,7 @@ class PullPoint:
             ends at the lower bound of the yield.
         fitted, fitted_error: mean of the fitted yields and its error, in events.
         mean, mean_error, width, median: of the pulls; NaN where fewer than two toys have one.
-        bias, bias_error: mean of (fitted − injected)/expected_error over every fitted toy: the bias of the yield itself.
+        bias, bias_error: mean of (fitted − injected)/expected_error over all fitted toys: the bias of the yield itself.
         toys: how many.
         failed: toys whose fits did not converge; they are left out.
         bounded: toys whose yield rests on its lower bound.

@@ -16,6 +16,8 @@ from stats.lookelsewhere import binomial_interval
 from stats.spectrum import Spectrum
 from stats.validation.inputs import block_sizes, check_toys, on_threads, or_none
 
+HISTOGRAM_BINS = 50  # of the toys' deviance, for figures
+
 
 @dataclass(frozen=True)
 class ToyP:
@@ -86,7 +88,8 @@ class SaturatedTest:
         return self.failed / self.p.toys
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the toys themselves."""
+        """JSON-ready, with a histogram of the toys' deviance in place of the toys."""
+        counts, edges = np.histogram(self.toy_deviance[np.isfinite(self.toy_deviance)], bins=HISTOGRAM_BINS)
         return {
             "family": self.family,
             "deviance": self.deviance,
@@ -99,6 +102,7 @@ class SaturatedTest:
             "chi2_asymptotic_p": or_none(self.goodness.p),
             "failed": self.failed,
             "failure_rate": self.failure_rate,
+            "toy_deviance": {"edges": edges.tolist(), "counts": counts.tolist()},
         }
 
 
