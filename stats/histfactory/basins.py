@@ -37,12 +37,14 @@ def two_sided(specification: Specification) -> np.ndarray:
 
 
 def _even(up: np.ndarray, down: np.ndarray) -> bool:
-    even, odd = np.linalg.norm(up - down), np.linalg.norm(up + down)
-    return bool(even > max(EVEN * odd, LEAST))
+    even, odd = float(np.linalg.norm(up - down)), float(np.linalg.norm(up + down))
+    return even > max(EVEN * odd, LEAST)
 
 
 def lowest(search: Search, found: Minimum, parameters: np.ndarray, **settings: Any) -> Minimum:
     """The lowest of the minima that lie across zero from ``found``, itself included."""
+    if not parameters.size:
+        return found
     iterations = found.iterations
     candidates = [int(k) for k in np.intersect1d(parameters, search.free)]
     pending = list(candidates)

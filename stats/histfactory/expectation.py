@@ -48,8 +48,8 @@ class Expectation:
         kinked = [spec.norm_parameters] if spec.norm_code in KINKED else []
         kinked += [spec.shift_parameters] if spec.shift_code in KINKED else []
         self.kinked = np.unique(np.concatenate(kinked)) if kinked else np.zeros(0, dtype=int)
-        self.single = spec.starts.size == spec.nominal.size
         self.widths = np.diff(np.append(spec.starts, spec.nominal.size))
+        self.uniform = bool((self.widths == self.widths[0]).all())
         self.bin_of = np.repeat(np.arange(spec.starts.size), self.widths)
 
     def evaluate(self, parameters: np.ndarray, upper: np.ndarray) -> Yields:
@@ -121,7 +121,13 @@ class Expectation:
         return weights[0][:, None] * self.spec.shift_up + weights[1][:, None] * self.spec.shift_down
 
     def _by_bin(self, entries: np.ndarray) -> np.ndarray:
-        return entries if self.single else np.add.reduceat(entries, self.spec.starts, axis=-1)
+        width = self.widths[0]
+        if not self.uniform:
+            return np.add.reduceat(entries, self.spec.starts, axis=-1)
+        total = entries[..., ::width]
+        for place in range(1, width):
+            total = total + entries[..., place::width]
+        return total
 
     def _unclipped(self, yields: Yields) -> np.ndarray | float:
         """Zero where clipping takes an entry's derivatives away."""

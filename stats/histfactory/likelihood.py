@@ -6,7 +6,7 @@ digits that a minimiser needs. ``Likelihood.constant`` restores pyhf's value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln
@@ -14,22 +14,32 @@ from scipy.special import gammaln
 from stats.histfactory.expectation import Expectation, Yields
 
 
-@dataclass(frozen=True)
 class Curvatures:
-    """Gradient of −log L, shape (P,), and two Hessians, shape (P, P)."""
+    """Derivatives of −log L at one point.
 
-    gradient: np.ndarray
-    hessian: np.ndarray
-    fisher: np.ndarray  # expectation of the Hessian over data
+    Attributes:
+        gradient: shape (P,).
+        hessian: shape (P, P).
+    """
+
+    def __init__(
+        self, gradient: np.ndarray, hessian: np.ndarray, slopes: np.ndarray, inverse: np.ndarray, constraint: np.ndarray
+    ) -> None:
+        self.gradient, self.hessian = gradient, hessian
+        self._slopes, self._inverse, self._constraint = slopes, inverse, constraint
+
+    @cached_property
+    def fisher(self) -> np.ndarray:
+        """The Hessian's expectation over data, shape (P, P)."""
+        fisher = (self._slopes * self._inverse) @ self._slopes.T
+        np.einsum("kk->k", fisher)[:] += self._constraint
+        return fisher
 
 
 class Likelihood:
     """−log L as a function of all parameters.
 
     A bin without events may have a negative expectation, as in pyhf; elsewhere −log L is infinite there.
-
-    Attributes:
-        constant: to be added to ``value`` for −log L with all of pyhf's constants.
     """
 
     def __init__(self, expectation: Expectation, data: np.ndarray) -> None:
@@ -39,15 +49,20 @@ class Likelihood:
         self.normal, self.poisson = spec.normal, spec.poisson
         self.measured = data[self.normal.data]
         self.auxiliary = data[self.poisson.data]
-        poissons = np.concatenate([self.counts, self.auxiliary])
-        positive = np.where(poissons > 0, poissons, 1.0)
-        self.constant = float(
-            np.sum(poissons - poissons * np.log(positive) + gammaln(poissons + 1.0))
-            + np.sum(np.log(self.normal.scales * np.sqrt(2.0 * np.pi)))
-        )
+        self.precision = self.normal.scales**-2.0
         self.filled = self.counts > 0
         self.safe_counts = np.where(self.filled, self.counts, 1.0)
         self.safe_auxiliary = np.where(self.auxiliary > 0, self.auxiliary, 1.0)
+
+    @cached_property
+    def constant(self) -> float:
+        """To be added to the value for −log L with all of pyhf's constants."""
+        poissons = np.concatenate([self.counts, self.auxiliary])
+        positive = np.where(poissons > 0, poissons, 1.0)
+        return float(
+            np.sum(poissons - poissons * np.log(positive) + gammaln(poissons + 1.0))
+            + np.sum(np.log(self.normal.scales * np.sqrt(2.0 * np.pi)))
+        )
 
     def at(self, parameters: np.ndarray, upper: np.ndarray) -> tuple[float, Yields]:
         """−log L, infinite where it is not defined, and the expectations it rests on."""
@@ -73,20 +88,22 @@ class Likelihood:
         slopes, parts = self.expectation.derivatives(yields)
         gradient = slopes @ rest
         hessian = (slopes * (ratio * inverse)) @ slopes.T + self.expectation.curvature(yields, parts, rest)
-        fisher = (slopes * inverse) @ slopes.T
-        self._constrain(yields.parameters, gradient, hessian, fisher)
-        return Curvatures(gradient, hessian, fisher)
+        constraint = self._constrain(yields.parameters, gradient, np.einsum("kk->k", hessian))
+        return Curvatures(gradient, hessian, slopes, inverse, constraint)
 
-    def _constrain(self, parameters: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, fisher: np.ndarray) -> None:
+    def _constrain(self, parameters: np.ndarray, gradient: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+        """Add the constraints to gradient and diagonal of the Hessian; returns what the Fisher information gains."""
+        information = np.zeros(gradient.size)
         if self.measured.size:
-            places, precision = self.normal.parameters, self.normal.scales**-2.0
-            gradient[places] += (parameters[places] - self.measured) * precision
-            hessian[places, places] += precision
-            fisher[places, places] += precision
+            places = self.normal.parameters
+            gradient[places] += (parameters[places] - self.measured) * self.precision
+            diagonal[places] += self.precision
+            information[places] += self.precision
         if self.auxiliary.size:
             places = self.poisson.parameters
             # the lower bound of such parameters is above zero, but a user may fix them there
             inside = np.maximum(parameters[places], 1e-150)
             gradient[places] += self.poisson.scales - self.auxiliary / inside
-            hessian[places, places] += self.auxiliary / inside**2
-            fisher[places, places] += self.poisson.scales / inside
+            diagonal[places] += self.auxiliary / inside**2
+            information[places] += self.poisson.scales / inside
+        return information

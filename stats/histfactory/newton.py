@@ -53,7 +53,10 @@ class Search:
         self.likelihood = likelihood
         self.free = free
         self.low, self.high = bounds[:, 0].copy(), bounds[:, 1].copy()
-        self.kinked = np.intersect1d(likelihood.expectation.kinked, free)
+        kinked = likelihood.expectation.kinked
+        self.kinked = np.intersect1d(kinked, free) if kinked.size else kinked
+        self.moving = np.zeros(bounds.shape[0], dtype=bool)
+        self.moving[free] = True
         self.upper = np.ones(bounds.shape[0], dtype=bool)
         self.bounds = bounds
         self._enclose()
@@ -127,7 +130,7 @@ class Search:
         while fraction > SMALLEST_STEP:
             point = state.point.copy()
             point[self.free] += fraction * step
-            np.clip(point, self.low, self.high, out=point, where=self._moving)
+            np.clip(point, self.low, self.high, out=point, where=self.moving)
             value, yields = self.likelihood.at(point, self.upper)
             if value <= state.value + 1e-4 * fraction * slope:
                 return _State(point, value, yields)
@@ -135,12 +138,6 @@ class Search:
             best = -0.5 * slope * fraction / curve if np.isfinite(curve) and curve > 0 else 0.0
             fraction *= min(max(best, 0.1), 0.5)
         return None
-
-    @property
-    def _moving(self) -> np.ndarray:
-        moving = np.zeros(self.low.size, dtype=bool)
-        moving[self.free] = True
-        return moving
 
     def _escape(self, state: _State, curvatures: Curvatures) -> _State | None:
         """A lower point along a direction of negative curvature, if −log L has a saddle here."""
