@@ -10,9 +10,10 @@ import numpy as np
 
 from stats.errors import StatisticsError
 from stats.functions import Family
+from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 from stats.validation.experiments import Truth, experiments, run
-from stats.validation.inputs import Peak, check_families, check_toys, checked_masses, checked_strengths, peaks
+from stats.validation.inputs import check_families, check_toys, checked_masses, checked_strengths, peaks
 from stats.validation.pulls import PullKind, PullPoint, Verdict, check_pull, joint_verdict
 
 THRESHOLD = 0.2  # of the mean pull: a bias of 0.2 σ adds 2% to the error in quadrature, 0.5 σ adds 12%
@@ -131,7 +132,7 @@ def bias_matrix(
     rng: np.random.Generator,
     width: float = 0.03,
     relative: bool = True,
-    shape: Peak | None = None,
+    shape: SignalShape | None = None,
     strengths: Sequence[float] = (0.0, 2.0, 5.0),
     pull: PullKind = "curvature",
     threshold: float = THRESHOLD,

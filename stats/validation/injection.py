@@ -11,10 +11,11 @@ from scipy.special import chdtrc
 
 from stats.errors import StatisticsError
 from stats.functions import Family
+from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 from stats.validation.bias import THRESHOLD
 from stats.validation.experiments import Truth, experiments, run
-from stats.validation.inputs import Peak, check_toys, checked_masses, checked_strengths, or_none, peaks
+from stats.validation.inputs import check_toys, checked_masses, checked_strengths, or_none, peaks
 from stats.validation.pulls import PullKind, PullPoint, Verdict, check_pull, joint_verdict
 
 
@@ -87,7 +88,7 @@ def injection_test(
     truth: Family | None = None,
     width: float = 0.03,
     relative: bool = True,
-    shape: Peak | None = None,
+    shape: SignalShape | None = None,
     strengths: Sequence[float] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
     pull: PullKind = "curvature",
     threshold: float = THRESHOLD,

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stats.errors import StatisticsError
 from stats.fits import CELLS
 from stats.functions import Family
-from stats.signals import gaussian_template, normalised
+from stats.signals import Gaussian, SignalShape, scan_templates
+from stats.signals.base import check_inside
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-class Peak(Protocol):
-    """A signal shape: events per bin, shape (n_bins,), of one signal event at ``mass`` (GeV)."""
-
-    def template(self, edges: np.ndarray, mass: float) -> np.ndarray: ...
-
-
-def peaks(edges: np.ndarray, masses: np.ndarray, *, width: float, relative: bool, shape: Peak | None) -> np.ndarray:
+def peaks(
+    edges: np.ndarray, masses: np.ndarray, *, width: float, relative: bool, shape: SignalShape | None
+) -> np.ndarray:
     """Templates of one event inside the spectrum, shape (n_masses, n_bins); Gaussian unless ``shape`` is given.
 
     Raises StatisticsError for a mass outside the spectrum or a width that is not positive.
     """
-    if shape is None:
-        return np.stack([gaussian_template(edges, mass, width=width, relative=relative) for mass in masses])
-    outside = masses[(masses < edges[0]) | (masses > edges[-1])]
-    if outside.size:
-        raise StatisticsError(
-            f"A peak at {outside[0]:g} GeV lies outside the spectrum, {edges[0]:g} to {edges[-1]:g} GeV: "
-            "choose masses inside."
-        )
-    return np.stack([normalised(shape.template(edges, float(mass))) for mass in masses])
+    for mass in masses:
+        check_inside(edges, float(mass))
+    return scan_templates(edges, masses, [Gaussian(width, relative=relative) if shape is None else shape])[0]
 
 
 def checked_masses(masses: Sequence[float] | np.ndarray | float) -> np.ndarray:

@@ -11,8 +11,9 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family
+from stats.signals import SignalShape
 from stats.spectrum import Spectrum
-from stats.validation.inputs import Peak, checked_masses, or_none, peaks
+from stats.validation.inputs import checked_masses, or_none, peaks
 
 LIMIT = 0.2  # of the statistical error: the criterion of ATL-PHYS-PUB-2020-028 for searches
 
@@ -102,7 +103,7 @@ def spurious_signal(
     masses: Sequence[float] | np.ndarray,
     width: float = 0.03,
     relative: bool = True,
-    shape: Peak | None = None,
+    shape: SignalShape | None = None,
     truth: Family | None = None,
     scale: float = 1.0,
     limit: float = LIMIT,

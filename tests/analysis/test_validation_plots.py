@@ -108,7 +108,7 @@ def test_spurious_signal_with_its_bands(spectrum: Spectrum) -> None:
     assert r"$\pm$0.2" in drawn
 
 
-@pytest.mark.parametrize("value", [0.0, np.nan, 1e6])
+@pytest.mark.parametrize("value", [np.nan, 1e6])
 def test_spurious_signal_at_one_mass(value: float) -> None:
     one = np.array([3500.0])
     texts(injections.spurious_figure(injections.SpuriousScan(one, np.array([value]), one / 100, one / 500, 0.2)))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from stats import Family, Spectrum, StatisticsError
+from stats import BinnedFamily, Family, Spectrum, StatisticsError, resolution_edges
 from stats.validation import injection_test
 from tests.stats.conftest import EDGES
 
@@ -37,6 +37,12 @@ class Box:
         centres = 0.5 * (edges[1:] + edges[:-1])
         return 0.25 * (np.abs(centres - mass) < 150.0)
 
+    def width(self, mass: float) -> float:
+        return 300.0 / 12**0.5
+
+    def describe(self) -> str:
+        return "box"
+
 
 def test_any_shape_and_a_width_in_gev(plenty: Spectrum, family: Family) -> None:
     settings = {"mass": 3550.0, "strengths": [0.0, 5.0], "toys": 200}
@@ -51,6 +57,15 @@ def test_any_shape_and_a_width_in_gev(plenty: Spectrum, family: Family) -> None:
     json.dumps(box.to_dict(), allow_nan=False)
     with pytest.raises(StatisticsError, match="outside the spectrum"):
         injection_test(plenty, family, rng=np.random.default_rng(4), **settings | {"mass": 9000.0}, shape=Box())  # type: ignore[arg-type]
+
+
+def test_bins_of_any_width(family: Family) -> None:
+    edges = resolution_edges(2000.0, 7000.0, resolution=0.02)
+    expected = BinnedFamily(family, edges).expected(np.array([0.0, 10.0, 5.0]))
+    spectrum = Spectrum.from_counts(edges, np.random.default_rng(6).poisson(100_000 * expected / expected.sum()))
+    result = injection_test(spectrum, family, mass=3500.0, toys=500, rng=np.random.default_rng(7), strengths=[0, 3])
+    assert result.verdict == "unbiased"
+    assert abs(result.slope - 1) < 3 * result.slope_error
 
 
 def test_hard_input_is_refused(plenty: Spectrum, family: Family) -> None:
