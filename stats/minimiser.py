@@ -190,7 +190,7 @@ def _compiled_for(objective: Any, pdf: Any, options: Mapping[str, Any]) -> tuple
         return None, f"pyhf computes with {pyhf.tensorlib.name} in {pyhf.tensorlib.precision}"
     if objective is not twice_nll:
         return None, f"the objective {getattr(objective, '__name__', objective)} is not pyhf's twice_nll"
-    unknown = sorted(name for name, value in options.items() if name != "do_stitch" and value is not None)
+    unknown = sorted(name for name, value in options.items() if name != "do_stitch" and value not in (None, False))
     if unknown:
         return None, f"options of another minimiser were asked for ({', '.join(unknown)})"
     try:
@@ -217,7 +217,10 @@ def _add_covariance(
 
 
 def _warn(pdf: Any, reason: str) -> None:
-    said = _WARNED.setdefault(pdf, set())
+    try:
+        said = _WARNED.setdefault(pdf, set())
+    except TypeError:  # not a class that can be remembered
+        said = set()
     if reason not in said:
         said.add(reason)
         logger.warning("fits of this model go to pyhf's own optimiser: %s", reason)

@@ -150,7 +150,11 @@ class CompiledModel:
         for index, value in fixed.items():
             begin[index] = value
         search = Search(likelihood, free, bounds)
-        return lowest(search, search.run(begin, **settings), self._two_sided, **settings)
+        found = search.run(begin, **settings)
+        if not np.isfinite(found.value):  # no events expected where some were seen: another start may do
+            begin[free] = np.clip(self.initial, bounds[:, 0], bounds[:, 1])[free]
+            found = search.run(begin, **settings)
+        return lowest(search, found, self._two_sided, **settings)
 
     def _free(self, fixed: Mapping[int, float]) -> np.ndarray:
         free = np.ones(self.initial.size, dtype=bool)
@@ -184,7 +188,8 @@ class CompiledModel:
         for point in (self.initial, low + shares * (high - low), high - shares * (high - low)):
             theirs = np.asarray(pdf.expected_actualdata(point), dtype=float)
             data = np.concatenate([np.round(np.abs(theirs)), pdf.config.auxdata])
-            nll = float(np.asarray(pdf.logpdf(point, data)).item()) * -2.0
+            with np.errstate(all="ignore"):
+                nll = float(np.asarray(pdf.logpdf(point, data)).item()) * -2.0
             agree = np.allclose(self.expected(point), theirs, rtol=AGREEMENT, atol=AGREEMENT, equal_nan=True)
             if not agree or (
                 np.isfinite(nll) and abs(self.twice_nll(point, data) - nll) > AGREEMENT * max(1, abs(nll))

@@ -130,7 +130,7 @@ class Search:
         while fraction > SMALLEST_STEP:
             point = state.point.copy()
             point[self.free] += fraction * step
-            np.clip(point, self.low, self.high, out=point, where=self.moving)
+            self._settle(point)
             value, yields = self.likelihood.at(point, self.upper)
             if value <= state.value + 1e-4 * fraction * slope:
                 return _State(point, value, yields)
@@ -138,6 +138,12 @@ class Search:
             best = -0.5 * slope * fraction / curve if np.isfinite(curve) and curve > 0 else 0.0
             fraction *= min(max(best, 0.1), 0.5)
         return None
+
+    def _settle(self, point: np.ndarray) -> None:
+        """Put free parameters that rounding left beside a bound onto it."""
+        near = 1e-14 * (1.0 + np.abs(point))
+        np.copyto(point, self.low, where=self.moving & (point < self.low + near))
+        np.copyto(point, self.high, where=self.moving & (point > self.high - near))
 
     def _escape(self, state: _State, curvatures: Curvatures) -> _State | None:
         """A lower point along a direction of negative curvature, if −log L has a saddle here."""

@@ -2,6 +2,7 @@
 
 The active set follows Voglis and Lagaris, "BOXCQP: an algorithm for bound constrained convex quadratic problems"
 (2004): solve for the free variables, hold those that left their bounds, free those that pull inwards, until neither.
+Should that go round in circles, Murty's rule (one variable at a time, the last of those at fault) ends it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 RIDGE = 1e-11  # relative to the diagonal: directions that change nothing keep a Cholesky factor
-MAX_PASSES = 40
+TOGETHER = 12  # passes that exchange all variables at once; after them one at a time, which cannot cycle
+MAX_PASSES = 300
 
 
 def bounded_minimum(hessian: np.ndarray, gradient: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
@@ -28,7 +30,7 @@ def bounded_minimum(hessian: np.ndarray, gradient: np.ndarray, low: np.ndarray, 
     slope, low, high = gradient * scale, low / scale, high / scale
     below, above = (low >= 0) & (slope > 0), (high <= 0) & (slope < 0)
     step = np.zeros(scale.size)
-    for _ in range(MAX_PASSES):
+    for attempt in range(MAX_PASSES):
         held = below | above
         step = np.where(below, low, np.where(above, high, 0.0))
         if not held.any():
@@ -44,10 +46,12 @@ def bounded_minimum(hessian: np.ndarray, gradient: np.ndarray, low: np.ndarray, 
             pull = scaled @ step + slope
         if failed:
             return None
-        leave_low, leave_high = ~held & (step < low), ~held & (step > high)
-        kept_low = below if pull is None else below & (pull >= 0)
-        kept_high = above if pull is None else above & (pull <= 0)
-        if not (leave_low.any() or leave_high.any()) and (kept_low | kept_high).sum() == held.sum():
+        slack = np.zeros(scale.size) if pull is None else pull
+        wrong = np.where(below, slack < 0, np.where(above, slack > 0, (step < low) | (step > high)))
+        if not wrong.any():
             return step * scale
-        below, above = kept_low | leave_low, kept_high | leave_high
+        if attempt >= TOGETHER:
+            wrong[: np.flatnonzero(wrong)[-1]] = False
+        below, above = below ^ (wrong & below), above ^ (wrong & above)
+        below, above = below | (wrong & ~held & (step < low)), above | (wrong & ~held & (step > high))
     return np.clip(step, low, high) * scale

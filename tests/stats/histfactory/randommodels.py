@@ -17,12 +17,12 @@ MEASUREMENT = {
 }
 
 
-def random_specification(rng: np.random.Generator) -> dict[str, Any]:
-    """1 to 3 channels of 1 to 20 bins, a signal and 1 to 3 backgrounds, modifiers shared or not."""
+def random_specification(rng: np.random.Generator, *, channels: int = 3, bins: int = 20) -> dict[str, Any]:
+    """1 to ``channels`` channels of 1 to ``bins`` bins, a signal and 1 to 3 backgrounds, modifiers shared or not."""
     with_lumi = bool(rng.random() < 0.3)
-    channels = []
-    for number in range(int(rng.integers(1, 4))):
-        n_bins = int(rng.integers(1, 21))
+    specifications = []
+    for number in range(int(rng.integers(1, channels + 1))):
+        n_bins = int(rng.integers(1, bins + 1))
         level = 10.0 ** rng.uniform(-0.3, 3.0)
         samples = [_signal(rng, n_bins, level, with_lumi)]
         for background in range(int(rng.integers(1, 4))):
@@ -32,8 +32,8 @@ def random_specification(rng: np.random.Generator) -> dict[str, Any]:
                 relative = rng.uniform(0.01, 0.2, n_bins) * np.sqrt(level) / np.sqrt(level + 1)
                 errors = (relative * np.array(sample["data"])).tolist()
                 sample["modifiers"].append({"name": f"staterror_{number}", "type": "staterror", "data": errors})
-        channels.append({"name": f"channel_{number}", "samples": samples})
-    return {"channels": channels, "parameters": [MEASUREMENT] if with_lumi else []}
+        specifications.append({"name": f"channel_{number}", "samples": samples})
+    return {"channels": specifications, "parameters": [MEASUREMENT] if with_lumi else []}
 
 
 def _signal(rng: np.random.Generator, n_bins: int, level: float, with_lumi: bool) -> dict[str, Any]:
@@ -74,11 +74,13 @@ def _background(
     return {"name": f"background_{number}", "data": data.tolist(), "modifiers": modifiers}
 
 
-def random_model(rng: np.random.Generator, *, codes: tuple[str, str] | None = None) -> tuple[Any, np.ndarray]:
+def random_model(rng: np.random.Generator, *, channels: int = 3, bins: int = 20) -> tuple[Any, np.ndarray]:
     """A model and data of it: counts of a random signal strength, and auxiliary data that fluctuate."""
-    normsys, histosys = codes or CODES[int(rng.random() < 0.25)]
+    normsys, histosys = CODES[int(rng.random() < 0.25)]
     settings = {"normsys": {"interpcode": normsys}, "histosys": {"interpcode": histosys}}
-    pdf = pyhf.Model(random_specification(rng), validate=False, modifier_settings=settings)
+    pdf = pyhf.Model(
+        random_specification(rng, channels=channels, bins=bins), validate=False, modifier_settings=settings
+    )
     return pdf, random_data(pdf, rng)
 
 
