@@ -13,12 +13,13 @@ import numpy as np
 from stats.errors import StatisticsError
 
 if TYPE_CHECKING:
+    from stats.batchfits import BatchFits
     from stats.histfactory import CompiledModel
 
 logger = logging.getLogger(__name__)
 
 STEP = 1e-2  # of second differences, in units of the error
-CHUNK = 100  # fits handed to a process at a time
+CHUNK = 500  # fits handed to a process at a time
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,20 @@ class ModelFits:
         self.held = {int(index): float(self.initial[index]) for index in np.flatnonzero(fixed)}
         if self.poi in self.held:
             raise StatisticsError(f"The workspace fixes its parameter of interest, {self.names[self.poi]!r}: free it.")
-        self.compiled = self._compile()
+        self.compiled, self.batch = self._compile()
 
-    def _compile(self) -> CompiledModel | None:
+    def _compile(self) -> tuple[CompiledModel | None, BatchFits | None]:
+        from stats.batchfits import BatchFits
         from stats.histfactory import CompiledModel, UnsupportedModel
 
+        compiled = None
         try:
             with self.session():
-                return CompiledModel(self.model)
+                compiled = CompiledModel(self.model)
+                return compiled, BatchFits(self.model)
         except UnsupportedModel as error:
-            logger.info("pyhf's own minimiser is used: %s", error)
-            return None
+            logger.info("fits of %s are slower: %s", "one data set" if compiled is None else "many data sets", error)
+            return compiled, None
 
     def expected(self, point: np.ndarray) -> np.ndarray:
         """Expected events, then expected auxiliary data, shape (n_data,)."""
@@ -178,12 +182,27 @@ class ModelFits:
         return hessian
 
     def _chunk(self, jobs: np.ndarray, fixed: Mapping[int, float] | None) -> np.ndarray:
+        data, starts = jobs[:, : self.data.size], jobs[:, self.data.size :]
         table = np.full((jobs.shape[0], self.initial.size + 1), np.nan)
-        for row, job in zip(table, jobs, strict=True):
-            found = self.fit(job[: self.data.size], fixed=fixed, start=job[self.data.size :])
+        for first in range(0, jobs.shape[0], self.batch.size) if self.batch is not None else ():
+            part = slice(first, first + self.batch.size)  # type: ignore[union-attr]
+            table[part] = self._batch_fit(data[part], starts[part], {**self.held, **(fixed or {})})
+        for place in np.flatnonzero(np.isnan(table[:, -1])):
+            row = table[place]
+            found = self.fit(data[place], fixed=fixed, start=starts[place])
             if found is not None:
                 row[:-1], row[-1] = found
         return table
+
+    def _batch_fit(self, data: np.ndarray, starts: np.ndarray, fixed: Mapping[int, float]) -> np.ndarray:
+        """Points and values of fits done together, NaN where that is left to ``fit``."""
+        assert self.batch is not None
+        begin = np.clip(starts, self.bounds[:, 0], self.bounds[:, 1])
+        for index, value in fixed.items():
+            begin[:, index] = value
+        free = np.setdiff1d(np.arange(begin.shape[1]), list(fixed))
+        points, values, converged = self.batch.minimise(data, begin, free, self.bounds)
+        return np.where(converged[:, None], np.column_stack([points, values]), np.nan)
 
     def _pyhf_fit(
         self, data: np.ndarray, fixed: Mapping[int, float], start: np.ndarray

@@ -100,32 +100,35 @@ def draw_toys(fits: ModelFits, point: np.ndarray, toys: int, rng: np.random.Gene
 
 
 class FittedToys:
-    """Toys of one hypothesis, fitted freely once, and their test statistics at any strength."""
+    """Toys of one hypothesis, fitted freely once, and their test statistics at any strength.
+
+    The fit with the strength held starts where the free one of the same toy ended, and the free one is done again from
+    there should it be the worse: where a likelihood has two minima, both come from the same one.
+    """
 
     def __init__(self, fits: ModelFits, data: np.ndarray, *, start: np.ndarray, pool: Any = None) -> None:
         self.fits, self.data, self.pool = fits, data, pool
         free = fits.fit_many(data, starts=start, pool=pool)
-        self.strengths = free.points[:, fits.poi].copy()
-        self.values = free.values.copy()
+        self.points, self.values = free.points.copy(), free.values.copy()
         self.n_fits = data.shape[0]
 
-    def q_tilde(self, mu: float, start: np.ndarray) -> np.ndarray:
-        """q̃ at ``mu`` of every toy, shape (N,); NaN where a fit failed. ``start``: nuisances to begin with."""
-        return self._ratio(mu, start, self.strengths < mu)
+    def q_tilde(self, mu: float) -> np.ndarray:
+        """q̃ at ``mu`` of every toy, shape (N,); NaN where a fit failed."""
+        return self._ratio(mu, self.points[:, self.fits.poi] < mu)
 
-    def q_zero(self, start: np.ndarray) -> np.ndarray:
+    def q_zero(self) -> np.ndarray:
         """q₀ of every toy, shape (N,), 0 for deficits; NaN where a fit failed."""
-        return self._ratio(0.0, start, self.strengths > 0.0)
+        return self._ratio(0.0, self.points[:, self.fits.poi] > 0.0)
 
-    def _ratio(self, mu: float, start: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    def _ratio(self, mu: float, needed: np.ndarray) -> np.ndarray:
         result = np.where(np.isnan(self.values), np.nan, 0.0)
         rows = np.flatnonzero(needed & ~np.isnan(self.values))
-        held = self.fits.fit_many(self.data[rows], fixed={self.fits.poi: mu}, starts=start, pool=self.pool)
+        held = self.fits.fit_many(self.data[rows], fixed={self.fits.poi: mu}, starts=self.points[rows], pool=self.pool)
         again = np.flatnonzero(held.values < self.values[rows] - ROUGH)
         better = self.fits.fit_many(self.data[rows[again]], starts=held.points[again], pool=self.pool)
         found = better.values < self.values[rows[again]]
         self.values[rows[again[found]]] = better.values[found]
-        self.strengths[rows[again[found]]] = better.points[found, self.fits.poi]
+        self.points[rows[again[found]]] = better.points[found]
         self.n_fits += rows.size + again.size
         result[rows] = np.maximum(held.values - self.values[rows], 0.0)
         return result
@@ -229,8 +232,8 @@ def statistic_toys(
         return StatisticToys(
             mu=float(mu),
             observed=hypotheses.q_tilde(mu),
-            signal=np.nan_to_num(signal.q_tilde(mu, point), nan=np.inf),
-            background=np.nan_to_num(background.q_tilde(mu, point), nan=-np.inf),
+            signal=np.nan_to_num(signal.q_tilde(mu), nan=np.inf),
+            background=np.nan_to_num(background.q_tilde(mu), nan=-np.inf),
             asimov=hypotheses.asimov_q(mu),
         )
 

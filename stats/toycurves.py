@@ -114,7 +114,7 @@ def bootstrap_errors(
     number = ranked[0].order.size
     limits = np.empty((replicas, 6))
     for replica in limits:
-        weights = rng.multinomial(number, np.full(number, 1.0 / number)).astype(float)
+        weights = _resampled(rng, number)
         curves = np.stack([toys.curve(_resampled(rng, toys.n_signal), weights) for toys in ranked])
         replica[:] = [crossing(strengths, curves[:, column], level) for column in range(6)]
     fine = np.isfinite(limits)
@@ -126,4 +126,4 @@ def bootstrap_errors(
 
 
 def _resampled(rng: np.random.Generator, number: int) -> np.ndarray:
-    return rng.multinomial(number, np.full(number, 1.0 / number)).astype(float)
+    return np.bincount(rng.integers(number, size=number), minlength=number).astype(float)

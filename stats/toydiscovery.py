@@ -85,7 +85,7 @@ def toy_discovery(
         fits.bounds[fits.poi, 1] = max(fits.bounds[fits.poi, 1], 10.0 * hypotheses.strength)
         none = hypotheses.none[0]
         fitted = FittedToys(fits, draw_toys(fits, none, toys, rng), start=none, pool=pool)
-        statistics = fitted.q_zero(none)
+        statistics = fitted.q_zero()
     failed = int(np.isnan(statistics).sum())
     warn_of_failures(failed, toys)
     statistics = np.nan_to_num(statistics, nan=np.inf)

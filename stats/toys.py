@@ -164,7 +164,7 @@ class _Search:
         point = self.hypotheses.at(mu)[0]
         data = draw_toys(self.fits, point, self.toys, self.rng.spawn(1)[0])
         fitted = FittedToys(self.fits, data, start=point, pool=self.pool)
-        signal, background = fitted.q_tilde(mu, point), self.background.q_tilde(mu, point)
+        signal, background = fitted.q_tilde(mu), self.background.q_tilde(mu)
         self.n_fits += fitted.n_fits
         self.failed_signal += int(np.isnan(signal).sum())
         self.failed_background |= np.isnan(background)
