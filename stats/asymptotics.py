@@ -19,6 +19,7 @@ from pyhf.infer import mle
 from scipy.special import log_ndtr
 
 from stats.errors import StatisticsError
+from stats.models import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
         with warnings.catch_warnings():
             # pyhf 0.7 resolves its schema with a class that jsonschema deprecates
             warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
-            opened = pyhf.Workspace(dict(workspace))
-            model = opened.model()
+            # what this package made has been checked by its tests: the schema takes longer than a fit
+            validate = not isinstance(workspace, Workspace)
+            opened = pyhf.Workspace(dict(workspace), validate=validate)
+            model = opened.model(validate=validate)
     except (pyhf.exceptions.InvalidSpecification, pyhf.exceptions.InvalidModel) as error:
         raise StatisticsError(f"pyhf does not accept the workspace: {error}") from error
     if model.config.poi_index is None:
@@ -148,6 +151,9 @@ class AsymptoticTest:
 
     def _fit(self, data: np.ndarray, mu: float | None, start: list[float]) -> tuple[np.ndarray, float] | None:
         start = list(np.clip(start, *np.array(self.bounds).T))
+        if mu is not None and all(np.delete(self.model.config.suggested_fixed(), self.poi)):
+            start[self.poi] = mu  # a model without nuisance parameters leaves nothing to fit
+            return np.array(start), float(mle.twice_nll(start, data, self.model).item())
         try:
             if mu is None:
                 point, value = mle.fit(data, self.model, start, self.bounds, return_fitted_val=True)

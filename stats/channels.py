@@ -2,7 +2,7 @@
 
 Every event is used once: those outside the window in the constraint, those inside in the channel. (A constraint from a
 fit to the whole spectrum would use the window twice, bias the yield down and make limits too strong.) The covariance
-of the sideband fit is diagonalised; each eigenvector gives the function one standard deviation up and down.
+of the prediction is diagonalised; each eigenvector gives the function one standard deviation up and down.
 
 Signal in the sidebands (the tails of a Crystal Ball) raises the background predicted in the window. The signal template
 is therefore what one signal event adds to the window less what it adds to the prediction there: the fitted yield stays

@@ -1,8 +1,8 @@
 """pyhf workspaces for a resonance above a smooth background.
 
 One channel per spectrum (``stats.channels``) holds the bins of a window around the peak; the background in it is
-constrained by the spectrum's other bins, one ``histosys`` per eigenvector of that fit's covariance. ``mu`` is the
-number of selected signal events, or whatever ``events`` makes of it.
+constrained by the spectrum's other bins, one nuisance parameter per eigenvector of the prediction's covariance. ``mu``
+is the number of selected signal events, or whatever ``events`` makes of it.
 """
 
 from __future__ import annotations
@@ -104,16 +104,28 @@ def resonance_workspace(
 
 
 def _samples(channel: Channel) -> list[dict[str, Any]]:
-    shapes = [
-        {
-            "name": f"{channel.name}_background_{index}",
-            "type": "histosys",
-            "data": {"hi_data": up.tolist(), "lo_data": down.tolist()},
-        }
-        for index, (up, down) in enumerate(zip(channel.up, channel.down, strict=True))
-    ]
     signal = [{"name": POI, "type": "normfactor", "data": None}, *(dict(one) for one in channel.modifiers)]
+    background = [
+        modifier
+        for index, up in enumerate(channel.up)
+        for modifier in _background_modifiers(f"{channel.name}_background_{index}", channel.background, up)
+    ]
     return [
         {"name": "signal", "data": channel.signal.tolist(), "modifiers": signal},
-        {"name": "background", "data": channel.background.tolist(), "modifiers": shapes},
+        {"name": "background", "data": channel.background.tolist(), "modifiers": background},
+    ]
+
+
+def _background_modifiers(name: str, background: np.ndarray, up: np.ndarray) -> list[dict[str, Any]]:
+    """One nuisance parameter: a factor (``normsys``) and what it leaves of the shape (``histosys``).
+
+    pyhf continues a ``histosys`` linearly beyond one standard deviation, where a large one makes bins negative; a
+    ``normsys`` continues as the power it is. So the factor takes the middle of the shift and little is left.
+    """
+    shift = np.log(up / background)
+    middle = 0.5 * float(shift.max() + shift.min())
+    rest = background * np.exp(shift - middle), background * np.exp(middle - shift)
+    return [
+        {"name": name, "type": "normsys", "data": {"hi": float(np.exp(middle)), "lo": float(np.exp(-middle))}},
+        {"name": name, "type": "histosys", "data": {"hi_data": rest[0].tolist(), "lo_data": rest[1].tolist()}},
     ]

@@ -22,7 +22,7 @@ class Sidebands:
 
     Attributes:
         background: expected events in the window's bins, shape (n,).
-        shifts: of log background, one eigenvector of the fit's covariance one standard deviation up, shape (p, n).
+        shifts: of log background, one principal component one standard deviation up, the largest first, shape (p, n).
         response: background predicted in the window's bins per event in each of the spectrum's, shape (n, n_bins): 0
             for the bins that were not fitted.
         extrapolated: "below" or "above" where no bin on that side of the window was fitted, else "".
@@ -51,9 +51,7 @@ def predict(spectrum: Spectrum, family: Family, inside: np.ndarray, mask: np.nda
         raise StatisticsError(
             f"The fit of {family.name} to the {counts.sum():g} events {where} does not settle: take fewer parameters."
         )
-    values, vectors = np.linalg.eigh(fits.covariance[0])
-    derivatives = fits.log_derivatives[0]
-    shifts = (derivatives @ (vectors * np.sqrt(np.maximum(values, 0.0)))).T[:, inside]
+    shifts = _principal_shifts(fits, inside)
     worst = float(np.abs(shifts).max())
     if not worst <= LARGEST_UNCERTAINTY:
         raise StatisticsError(
@@ -68,6 +66,17 @@ def predict(spectrum: Spectrum, family: Family, inside: np.ndarray, mask: np.nda
         response=_response(fits, inside, used),
         extrapolated="" if below and above else "above" if below else "below",
     )
+
+
+def _principal_shifts(fits: BackgroundFits, inside: np.ndarray) -> np.ndarray:
+    """Eigenvectors of the covariance of log E in the window, each times the root of its eigenvalue: shape (p, n).
+
+    Turned so that the first holds as much as it can, they span what the eigenvectors of the parameters' covariance do.
+    """
+    values, vectors = np.linalg.eigh(fits.covariance[0])
+    spread = fits.log_derivatives[0][inside] @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    left, sizes, _ = np.linalg.svd(spread, full_matrices=False)
+    return np.asarray((left * sizes).T)
 
 
 def _response(fits: BackgroundFits, inside: np.ndarray, used: np.ndarray) -> np.ndarray:
