@@ -15,6 +15,7 @@ from stats.abcd.regions import (
     plain_regions,
 )
 from stats.abcd.significance import Significance, excess_significance, expected_significance
+from stats.abcd.toys import ToyClosure, toy_closure
 
 __all__ = [
     "ClosureCheck",
@@ -24,6 +25,7 @@ __all__ = [
     "RegionEstimate",
     "Regions",
     "Significance",
+    "ToyClosure",
     "abcd_workspace",
     "closure_checks",
     "count_plane",
@@ -41,5 +43,6 @@ __all__ = [
     "plane_of",
     "strips",
     "tag_n_train",
+    "toy_closure",
     "with_region_a",
 ]

@@ -7,14 +7,14 @@ prediction of half the truth. So closure is the test, and the correlation coeffi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import chi2
 
 from stats.abcd.plane import Plane
-from stats.abcd.regions import plain_estimate
+from stats.abcd.regions import estimate, plain_regions
 from stats.errors import StatisticsError
 
 
@@ -54,7 +54,7 @@ def closure_checks(plane: Plane, *, tails: Sequence[float] | None = None) -> tup
 
     Regions "inside" use events that neither score selects, where signal is rarest; those beside the signal region
     test the transfer itself, with more signal in them. Boundaries share events, so that the checks of one kind are
-    correlated with each other. A region without a prediction (an empty divisor) is left out.
+    correlated with each other. A region that an empty one predicts is left out.
 
     Args:
         plane: as many strips of both scores as there are to be boundaries, and at least three; the last are the
@@ -92,10 +92,9 @@ def _below(plane: Plane, *, first: bool, second: bool) -> Plane:
 
 def _check(plane: Plane, region: str, boundary: int, tail: float) -> ClosureCheck | None:
     try:
-        found = plain_estimate(plane)
+        # as if weighted: no interval, which takes most of the time, and nothing predicted from an empty region
+        found = estimate(replace(plain_regions(plane), is_counts=False))
     except StatisticsError:
-        return None
-    if not found.predicted > 0:
         return None
     difference = found.observed - found.predicted
     spread = float(np.sqrt(plane.variances[-1, -1] + found.uncertainty**2))
