@@ -212,7 +212,7 @@ def closure_figure(closures: Sequence[ClosurePulls], *, label: Label | None = No
     figure = new_figure(7.6, 6.2)
     top, bottom = stacked_axes(figure, (1.6, 1.0))
     for index, one in enumerate(closures):
-        place = np.asarray(one.tails) * 10 ** (0.02 * (index - (len(closures) - 1) / 2))
+        place = np.asarray(one.tails) * 10 ** (0.012 * (index - (len(closures) - 1) / 2))
         style: dict[str, Any] = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "ls": "", "ms": 6}
         top.errorbar(place, one.ratios, one.errors, capsize=2, label=plain(one.label), **style)
         bottom.plot(place, one.pulls, **style)
@@ -224,7 +224,7 @@ def closure_figure(closures: Sequence[ClosurePulls], *, label: Label | None = No
     bottom.set_ylabel("Pull")
     top.set_ylabel("Observed / predicted")
     low, high = top.get_ylim()
-    top.set_ylim(low, high + 0.45 * (high - low))
+    top.set_ylim(low - 0.05 * (high - low), high + 0.45 * (high - low))
     top.legend(loc="upper left")
     bottom.set_xscale("log")
     tails = np.unique(np.concatenate([one.tails for one in closures]))

@@ -70,7 +70,7 @@ def abcd_table(results: Entry) -> Table | None:
         ],
         known=(
             "name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason",
-            "true_background", "true_closure",
+            "true_background", "true_closure", "largest_pull",
         ),
         notes=(COUNTING_NOTE, *reasons) if any(part(a, "counting") for _, a in rows) else (),
     )  # fmt: skip
@@ -92,7 +92,7 @@ def abcd_likelihood_table(results: Entry) -> Table | None:
             ("Estimate", lambda _, e: scalar_text(e.get("method"))),
             ("Predicted without region A", lambda _, e: format_number(number(e.get("predicted")))),
             ("Fitted background", lambda _, e: format_number(number(e.get("fitted_background")))),
-            ("Best fit", lambda _, e: format_number(number(part(e, "limit").get("best_fit")))),
+            ("Best fit", lambda _, e: format_number(_yield(part(e, "limit").get("best_fit")))),
             ("Local p₀", lambda _, e: format_p_value(number(part(e, "limit").get("local_p0")))),
             ("Observed limit", lambda _, e: format_number(number(part(e, "limit").get("observed")))),
             *(_expected(index, title) for index, title in ((1, "Expected −1σ"), (2, "Median"), (3, "+1σ"))),
@@ -119,13 +119,13 @@ def abcd_closure_table(results: Entry) -> Table | None:
             ("Nearest inside", lambda _, a: _nearest(a, "inside")),
             ("Nearest beside, first", lambda _, a: _nearest(a, "first")),
             ("Nearest beside, second", lambda _, a: _nearest(a, "second")),
-            ("Largest pull", lambda _, a: _largest_pull(a)),
+            ("Largest pull", lambda _, a: format_z(number(a.get("largest_pull")))),
             ("Pearson ρ", lambda _, a: _pearson(part(a, "dependence"))),
             ("Distance correlation", _measure("distance_correlation")),
             ("Mutual information [nats]", _measure("mutual_information")),
             ("p of independence", lambda _, a: format_p_value(number(part(a, "dependence").get("p")))),
         ],
-        known=("true_background", "true_closure"),
+        known=("true_background", "true_closure", "largest_pull"),
         notes=(
             "Nearest: observed over predicted in the validation region closest to the selection.",
             CLOSURE_NOTE,
@@ -143,6 +143,12 @@ def _with_error(estimate: Entry) -> str:
 
 def _nth(values: Any, index: int) -> float | None:
     return number(dict(enumerate(values or ())).get(index))
+
+
+def _yield(value: Any) -> float | None:
+    """Events, 0 for what a fit at its bound leaves of them."""
+    events = number(value)
+    return 0.0 if events is not None and events < 1e-6 else events
 
 
 def _expected(index: int, title: str) -> Column:
@@ -164,11 +170,6 @@ def _nearest(entry: Entry, region: str) -> str:
         return NONE
     last = max(checks, key=lambda one: number(one.get("boundary")) or 0.0)
     return format_uncertain(number(last.get("ratio")), number(last.get("ratio_error")))
-
-
-def _largest_pull(entry: Entry) -> str:
-    pulls = [pull for one in entry.get("closure_checks") or () if (pull := number(one.get("pull"))) is not None]
-    return format_z(max(pulls, key=abs)) if pulls else NONE
 
 
 def _measure(key: str) -> Callable[[str, Entry], str]:

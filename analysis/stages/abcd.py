@@ -29,6 +29,7 @@ from analysis.validation import nearest
 logger = logging.getLogger(__name__)
 
 VIEW_BINS = 60
+NO_CLOSURE = 4.0  # standard deviations of the largest pull, of a few ten, from which a headline doubts the estimate
 SHOWN_SIGNAL = 300  # events of it in the figure
 _ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
@@ -62,9 +63,11 @@ class AbcdEstimate:
         if found["predicted"] is None:
             return f"no estimate ({found['reason']})"
         z = "" if found["z"] is None else f", {found['z']:.2f}σ"
+        pull = found["largest_pull"]
+        doubt = "" if pull is None or abs(pull) < NO_CLOSURE else f"; no closure: validation regions off by {pull:.1f}σ"
         return (
             f"{found['observed']:,.0f} events observed, {found['predicted']:.1f} ± {found['uncertainty']:.1f} "
-            f"predicted{z}"
+            f"predicted{z}{doubt}"
         )
 
 

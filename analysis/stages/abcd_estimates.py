@@ -192,7 +192,7 @@ def _checks(events: ScoredEvents, tail: float) -> dict[str, Any]:
     """Return closure in validation regions and the dependence of both scores, away from the selection."""
     tails = (*(one for one in VALIDATION_TAILS if one > LEAST_STEP * tail), tail)
     if len(tails) < 2:
-        return {"closure_checks": [], "dependence": {}}
+        return {"closure_checks": [], "largest_pull": None, "dependence": {}}
     plane = events.plane(tails, tails)
     checks = _allowed(lambda: {"checks": [one.to_dict() for one in closure_checks(plane, tails=tails)]})
     rejected = _allowed(
@@ -201,4 +201,10 @@ def _checks(events: ScoredEvents, tail: float) -> dict[str, Any]:
             first=events.first, second=events.second, weight=events.weight,
         ).to_dict()
     )  # fmt: skip
-    return {"closure_checks": checks.get("checks", []), "dependence": rejected}
+    found = checks.get("checks", [])
+    pulls = [one["pull"] for one in found]
+    return {
+        "closure_checks": found,
+        "largest_pull": max(pulls, key=abs) if pulls else None,
+        "dependence": rejected,
+    }
