@@ -12,10 +12,13 @@ from stats.fits import BackgroundFits, SignalFits, effective, fit_background, fi
 from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
 from stats.huntresult import BumpHunt
+from stats.impacts import Impact, Impacts, impacts
 from stats.limits import UpperLimit, in_fb, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
 from stats.models import Channel, resonance_channel, resonance_workspace, window_channel, workspace
+from stats.nllscan import NllScan, nll_scan
 from stats.overlaps import Overlap
+from stats.profiling import Nuisance, PostFit, Pulls, pulls
 from stats.scan import Scan, scan
 from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template, gaussian_templates
 from stats.simple import SimpleLimit, counting_limit, counting_workspace, simple_limit
@@ -29,6 +32,9 @@ from stats.systematics import (
     Systematic,
     TemplateStatistics,
 )
+from stats.teststatistics import StatisticToys, statistic_toys
+from stats.toydiscovery import ToyDiscovery, toy_discovery
+from stats.toys import ToyLimit, toy_limit
 from stats.validation import (
     BiasMatrix,
     InjectionTest,
@@ -58,12 +64,18 @@ __all__ = [
     "Gaussian",
     "GlobalP",
     "Goodness",
+    "Impact",
+    "Impacts",
     "InjectedEfficiency",
     "InjectionTest",
     "Luminosity",
+    "NllScan",
     "Normalisation",
+    "Nuisance",
     "OrderChoice",
     "Overlap",
+    "PostFit",
+    "Pulls",
     "Resolution",
     "SaturatedTest",
     "Scan",
@@ -73,10 +85,13 @@ __all__ = [
     "SimpleLimit",
     "Spectrum",
     "SpuriousSignal",
+    "StatisticToys",
     "StatisticsError",
     "Systematic",
     "TemplateShape",
     "TemplateStatistics",
+    "ToyDiscovery",
+    "ToyLimit",
     "UpperLimit",
     "bias_matrix",
     "binomial_interval",
@@ -96,9 +111,12 @@ __all__ = [
     "gaussian_templates",
     "goodness_outside",
     "gross_vitells_p",
+    "impacts",
     "in_fb",
     "injection_test",
+    "nll_scan",
     "orders",
+    "pulls",
     "require_disjoint",
     "resolution_edges",
     "resonance_channel",
@@ -108,6 +126,9 @@ __all__ = [
     "scan",
     "simple_limit",
     "spurious_signal",
+    "statistic_toys",
+    "toy_discovery",
+    "toy_limit",
     "toy_p",
     "toy_scans",
     "uniform_edges",
