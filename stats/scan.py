@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.fits import BackgroundFits, fit_signal
+from stats.fits import SIGNIFICANT_PART, BackgroundFits, fit_background, fit_signal
+from stats.functions import LogLinearFamily
+from stats.loglinear import DEEPEST
 
 LEVELS = (0.0, 1.0)  # significances at which the Euler characteristic is counted
 
@@ -37,18 +39,68 @@ class Scan:
 
 def scan(background: BackgroundFits, templates: np.ndarray) -> Scan:
     """Fit every template, shape (n_widths, n_masses, n_bins), to every spectrum of a background-only fit."""
-    grid = templates.shape[:2]
-    flat = templates.reshape(-1, templates.shape[-1])
+    flat = np.ascontiguousarray(templates.reshape(-1, templates.shape[-1]), dtype=float)
+    shape = (background.counts.shape[0], *templates.shape[:2])
+    exposure = background.exposure
+    if isinstance(background.model.family, LogLinearFamily) and (exposure is None or exposure.ndim == 1):
+        arrays = _compiled_scan(background, flat)
+        _repair(background, flat, arrays)
+    else:
+        arrays = _fit_each(background, flat)
+    return Scan(*(part.reshape(shape) for part in arrays))
+
+
+def _fit_each(background: BackgroundFits, templates: np.ndarray) -> np.ndarray:
+    """Yields, errors and significances, shape (3, N, T), by one ``fit_signal`` for each of the T templates."""
     n_spectra = background.counts.shape[0]
     if n_spectra == 1:
-        fits = fit_signal(background, flat)
-        parts = [fits.yields, fits.errors, fits.significance]
-        return Scan(*(part.reshape(1, *grid) for part in parts))
-    arrays = np.empty((3, n_spectra, flat.shape[0]))
-    for column, template in enumerate(flat):
+        fits = fit_signal(background, templates)
+        return np.stack([fits.yields, fits.errors, fits.significance])[:, None]
+    arrays = np.empty((3, n_spectra, templates.shape[0]))
+    for column, template in enumerate(templates):
         fits = fit_signal(background, template)
         arrays[:, :, column] = fits.yields, fits.errors, fits.significance
-    return Scan(*arrays.reshape(3, n_spectra, *grid))
+    return arrays
+
+
+def _compiled_scan(background: BackgroundFits, templates: np.ndarray) -> np.ndarray:
+    """Yields, errors and significances, shape (3, N, T), NaN where the compiled fit did not converge."""
+    from stats.scankernel import fit_all  # compiling takes a while, and not every user scans
+
+    good = background.converged & np.isfinite(background.expected).all(axis=1)
+    seen, expected = background.seen[good], background.expected[good]
+    arrays = np.full((3, background.counts.shape[0], templates.shape[0]), np.nan)
+    found = np.full((3, len(seen), templates.shape[0]), np.nan)
+    lower = np.empty(found.shape[1:])
+    for column, template in enumerate(templates):
+        peak = template > SIGNIFICANT_PART * template.max()
+        lower[:, column] = -DEEPEST / (template[peak] / np.clip(expected[:, peak], 1e-300, 1e300)).max(axis=1)
+    exposed = templates if background.exposure is None else templates * background.exposure
+    basis = _orthonormal(background.log_derivatives[0], seen.mean(axis=0)) if len(seen) else None
+    if basis is not None:
+        fit_all(background.counts[good], seen, basis, exposed, lower, *found)
+    arrays[:, good] = found
+    return arrays
+
+
+def _orthonormal(design: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """The design's columns in coordinates that are orthonormal under ``events`` per bin, shape (n_bins, p)."""
+    weight = events + 1e-3 * events.mean()
+    _, triangle = np.linalg.qr(np.sqrt(weight)[:, None] * design)
+    return np.ascontiguousarray(design @ np.linalg.inv(triangle))
+
+
+def _repair(background: BackgroundFits, templates: np.ndarray, arrays: np.ndarray) -> None:
+    """Fit again, in place, what the compiled fits of converged backgrounds left open."""
+    rows, columns = np.nonzero(np.isnan(arrays[2]) & background.converged[:, None])
+    if rows.size == 0:
+        return
+    spectra = fit_background(
+        background.model, background.counts[rows], exposure=background.exposure, reference=background
+    )
+    fits = fit_signal(spectra, templates[columns[0]] if rows.size == 1 else templates[columns])
+    for part, values in zip(arrays, (fits.yields, fits.errors, fits.significance), strict=True):
+        part[rows, columns] = values
 
 
 def euler_characteristic(significance: np.ndarray) -> np.ndarray:
