@@ -3,8 +3,8 @@
 With E = A u + s t the negative log-likelihood is convex, but where bins are empty it falls towards negative
 expectations: the fit is a convex problem with linear constraints. All spectra go through one primal–dual iteration
 with a logarithmic barrier (Nocedal and Wright, Numerical Optimization, 2nd edition, chapter 19): a step is a Newton
-step of −log L − κ Σ log c over the distances c to the constraints, cut short before any of them, with κ falling to
-``LEAST_BARRIER``. −log L then lies above its minimum by at most κ per constraint.
+step of −log L − κ Σ log c over the distances c to the constraints, cut short before any of them, with κ falling until
+−log L lies less than ``GAP`` above its minimum, which it does by at most κ per constraint.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from stats.loglinear import products, taken
 from stats.newton import SMALLEST_EVENTS, TOLERANCE, Minimum, along
 
 MAX_ITERATIONS = 150
-LEAST_BARRIER = 1e-10
-SHRINK = 0.1  # of the mean complementarity is the next barrier
+GAP = 2e-7  # in −log L, above its minimum at most; more where constraints hold back a fit that is far from the data
+FIRST_BARRIER = 0.1  # of the events per constraint
+CENTRED = 10.0  # barriers per constraint: where a step promises less than this, the next barrier follows
+SHRINK = 0.05  # of a barrier is the next
 TO_BOUNDARY = 0.99  # of the way to the nearest constraint at most
 ARMIJO = 1e-4
 ACTIVE = 1e-3  # price of a constraint, in −log L per event, from which it counts as what holds the yield
@@ -181,7 +183,7 @@ class _Iterate:
     @classmethod
     def begin(cls, problem: LinearProblem, start: np.ndarray) -> _Iterate:
         distance = Constraints(problem).distance(start)
-        barrier = np.full(start.shape[1], 0.1)
+        barrier = np.maximum(FIRST_BARRIER * problem.counts.sum(axis=1) / distance.shape[1], GAP / distance.shape[1])
         return cls(problem, start.copy(), barrier[:, None] / distance, barrier)
 
     def take(self, which: np.ndarray) -> _Iterate:
@@ -202,7 +204,9 @@ class _Iterate:
         self.price_step = (self.barrier[:, None] - self.prices * moved) / self.distance - self.prices
         self.slope = np.einsum("kr,kr->r", uphill, self.step)
         self.sound = good & np.isfinite(self.slope)
-        self.done = (-self.slope < 2 * TOLERANCE) & (self.barrier <= LEAST_BARRIER)
+        gap = (self.prices * self.distance).sum(axis=1)
+        far = np.maximum(1.0, self.prices.max(axis=1))
+        self.done = (-self.slope < 2 * TOLERANCE * far) & (gap < GAP * far)
 
     def held(self) -> np.ndarray:
         """Whether a constraint on the signal holds the yield."""
@@ -232,9 +236,8 @@ class _Iterate:
         distance = limits.distance(self.state)
         central = self.barrier[:, None] / distance
         self.prices = np.clip(self.prices + dual[:, None] * self.price_step, central * 1e-8, central * 1e8)
-        mean = (self.prices * distance).mean(axis=1)
-        lower = np.clip(SHRINK * mean, LEAST_BARRIER, self.barrier)
-        self.barrier = np.where(reach > 0.2, lower, self.barrier)
+        centred = -self.slope < CENTRED * self.barrier * distance.shape[1]
+        self.barrier = np.where(centred, SHRINK * self.barrier, self.barrier)
 
     def _merit(self, limits: Constraints, state: np.ndarray) -> np.ndarray:
         logs = np.log(np.maximum(limits.distance(state), SMALLEST_EVENTS)).sum(axis=1)

@@ -56,6 +56,11 @@ class Problem(abc.ABC):
     lower: np.ndarray | None
 
     @property
+    def convex(self) -> bool:
+        """Whether −log L is convex, so that its Hessian is fit for Newton steps everywhere."""
+        return self.template is None
+
+    @property
     @abc.abstractmethod
     def size(self) -> int:
         """Number p of background parameters."""
@@ -146,7 +151,7 @@ def minimise(problem: Problem, start: np.ndarray) -> Minimum:
     iteration = 0
     while active.rows.size and iteration < MAX_ITERATIONS:
         iteration += 1
-        if iteration // PATIENCE % 2 and problem.template is not None:
+        if iteration // PATIENCE % 2 and not problem.convex:
             active.hessian = active.problem.derivatives(active.state, fisher=True)[2]
         step, decrement, factor, bounded, sound = _step(active.problem, active.state, active.gradient, active.hessian)
         done = decrement < 2 * TOLERANCE
@@ -225,7 +230,7 @@ class _Result:
 def _step(problem: Problem, state: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, ...]:
     """Newton step, its decrement, Cholesky factor, whether the yield is held at its bound, and whether all is sound."""
     factor, good = symmetric.factorise(hessian)
-    if not good.all() and problem.template is not None:
+    if not good.all() and not problem.convex:
         bad = np.flatnonzero(~good)
         hessian = hessian.copy()
         hessian[:, bad] = problem.take(bad).derivatives(state[:, bad], fisher=True)[2]

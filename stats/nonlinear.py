@@ -17,13 +17,15 @@ from stats.loglinear import (
     taken,
     with_yield,
 )
-from stats.newton import Expectation, Minimum, Problem, along, minimise
+from stats.newton import SMALLEST_EVENTS, Expectation, Minimum, Problem, along, minimise
 from stats.solvers import CELLS, Solver, in_blocks, summed, undetermined
+
+STEP = 1e-3  # standard deviations, for second derivatives
 
 
 @dataclass(frozen=True)
 class NonLinearProblem(Problem):
-    """Spectra and a family with θ = rotation · u. Hessians are expected ones (Fisher's).
+    """Spectra and a family with θ = rotation · u. Hessians are differences of the gradient.
 
     Attributes:
         model, rotation: the family on its bins, and its coordinates.
@@ -46,8 +48,31 @@ class NonLinearProblem(Problem):
         """The same problem for some of the spectra."""
         return replace(self, **taken(self, rows))
 
+    def value(self, parameters: np.ndarray) -> np.ndarray:
+        """Σ E − n log E without signal at θ, shape (n_spectra, p)."""
+        events = self.model.expected(parameters) * (1.0 if self.exposure is None else self.exposure)
+        return events.sum(axis=1) - (self.counts * np.log(np.maximum(events, SMALLEST_EVENTS))).sum(axis=1)
+
+    @property
+    def convex(self) -> bool:
+        """Never known."""
+        return False
+
     def derivatives(self, state: np.ndarray, *, fisher: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """−log L, gradient and packed expected Hessian; see ``Problem``."""
+        """−log L, gradient and packed Hessian; see ``Problem``."""
+        value, gradient, hessian = self._expected_information(state)
+        if fisher:
+            return value, gradient, hessian
+        observed = np.empty_like(hessian)
+        for k, step in enumerate(STEP / np.sqrt(np.maximum(_diagonal(hessian, state.shape[0]), 1e-300))):
+            moved = state.copy()
+            moved[k] += step
+            change = (self._expected_information(moved)[1] - gradient) / step
+            for j in range(k, state.shape[0]):
+                observed[symmetric.place(j, k)] = change[j]
+        return value, gradient, observed
+
+    def _expected_information(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         parameters = state[: self.size].T @ self.rotation.T
         background, slopes = self.model.expected_and_slopes(parameters)
         slopes = np.moveaxis(slopes @ self.rotation, -1, 0)
@@ -68,10 +93,14 @@ class NonLinearProblem(Problem):
         return now.value, gradient, hessian
 
     def _alone(self, background: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        safe = np.maximum(background, 1e-290)
+        safe = np.maximum(background, SMALLEST_EVENTS)
         value = background.sum(axis=1) - (self.counts * np.log(safe)).sum(axis=1)
         gradient = (slopes * (background - self.counts)).sum(axis=-1)
         return value, gradient, _packed(slopes, background)
+
+
+def _diagonal(packed: np.ndarray, size: int) -> np.ndarray:
+    return packed[[symmetric.place(k, k) for k in range(size)]]
 
 
 def _packed(parts: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -90,12 +119,15 @@ class NonLinearSolver(Solver):
         self.rotation = np.eye(model.n_parameters)
         self.reference: np.ndarray | None = None
         total, exposed = summed(counts, exposure)
-        tries = self._seeds(total, exposed)
-        best = min((self._settle(point, total, exposed) for point in tries), key=lambda found: found[1])
-        if not np.isfinite(best[1]):
+        best, lowest = None, np.inf
+        for point in self._seeds(total, exposed):
+            found, value = self._settle(point, total, exposed)
+            if value < lowest - 1e-6:
+                best, lowest = found, value
+        if best is None:
             raise undetermined(model, total[0])
-        self.reference = best[0]
-        self._turn(best[0], total, exposed)
+        self.reference = best
+        self._turn(best, total, exposed)
 
     def _settle(self, point: np.ndarray, total: np.ndarray, exposed: np.ndarray) -> tuple[np.ndarray, float]:
         """The minimum that a start (1, p) leads to, and −log L there; ∞ where there is none."""
@@ -104,6 +136,8 @@ class NonLinearSolver(Solver):
             problem = NonLinearProblem(self.model, self.rotation, total, exposed)
             minimum = minimise(problem, np.linalg.solve(self.rotation, point.T))
             point = self.parameters(minimum.state)
+            if minimum.iterations < 3:
+                break
         return point[0], float(minimum.value[0]) if minimum.determined[0] else np.inf
 
     def _turn(self, parameters: np.ndarray, total: np.ndarray, exposed: np.ndarray) -> None:
@@ -133,7 +167,7 @@ class NonLinearSolver(Solver):
             point[:, 0] += np.log((problem.counts.sum(axis=1) + 0.5) / seen.sum(axis=-1))
             points.append(point)
         states = np.stack([np.linalg.solve(self.rotation, point.T) for point in points])
-        values = np.stack([problem.derivatives(state)[0] for state in states])
+        values = np.stack([problem.value(point) for point in points])
         best = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)
         return states[best, :, np.arange(best.size)].T
 

@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stats.errors import StatisticsError
-from stats.functions import NonLinearFamily, Seed
+from stats.families.polynomials import checked_range
+from stats.functions import Family, LogLinearFamily, NonLinearFamily, Seed
 
-SHAPES = (0.0, 0.5, 1.0, 1.5, 2.5)  # exponents from which fits of three parameters may start
-SERIES = 1e-3  # |d ln y| below which powers are series
+SHAPES = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # exponents b from which fits may start
+SERIES = 0.2  # |d ln y| below which a derivative is a series, whose terms do not cancel
+_SLOPE = [(k + 1.0) / math.factorial(k + 2) for k in range(8, -1, -1)]  # of the derivative of (e^g − 1)/g
 
 
-def modified_exponential(n_parameters: int, *, sqrt_s: float) -> NonLinearFamily:
-    """f = p0 exp(p1 x^p2), with four parameters f = p0 exp(p1 x^p2 + p1 (1−x)^p3), x = m/√s.
+def modified_exponential(n_parameters: int, *, mass_range: tuple[float, float]) -> Family:
+    """f = p0 exp(p1 m^p2); with two parameters p2 = 1, an exponential.
 
-    Alternatives to the dijet function in CMS's searches for narrow dijet resonances (arXiv:1802.06149). In these
-    letters p0 and p1 run away where the spectrum is a power law, p2 → 0. The parameters here stay finite there:
+    An alternative to the dijet function in CMS's searches for dijet resonances (arXiv:1802.06149). Its parameters
+    stay finite where the spectrum is a power law, p2 → 0, and are the slope and curvature where most events are:
 
-        f = p0 exp(−a (x^b − 1)/b),                        p2 = b, p1 = −a/b
-        f = p0 exp(−a (x^b − 1)/b + c ((1−x)^d − 1)/d),    d = p3 = −c b/a
+        f = p0 exp(−a (y^b − 1)/b),   y = m/m0, m0 = low^¾ high^¼,   p2 = b, p1 = −a/(b m0^b)
 
-    (y^d − 1)/d is ln y for d = 0: there the functions are those of ``dijet`` with two and three parameters.
+    with (y^b − 1)/b = ln y at b = 0. That paper's fourth parameter, another power of 1 − m/√s, is not offered: spectra
+    of some thousand events determine no more than three.
 
     Args:
-        n_parameters: 3 or 4.
-        sqrt_s: centre-of-mass energy in GeV.
+        n_parameters: 2 or 3.
+        mass_range: lowest and highest edge in GeV.
     """
-    if n_parameters not in (3, 4):
-        raise StatisticsError(f"The modified exponential has 3 or 4 parameters, not {n_parameters}.")
-    if not (np.isfinite(sqrt_s) and sqrt_s > 0):
-        raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
-    three = n_parameters == 3
+    if n_parameters not in (2, 3):
+        raise StatisticsError(f"The modified exponential has 2 or 3 parameters, not {n_parameters}.")
+    low, high = checked_range(mass_range)
+    pivot = low**0.75 * high**0.25
+    if n_parameters == 2:
+        return LogLinearFamily(
+            name="modified_exponential2",
+            parameter_names=("log_p0", "a"),
+            domain=(0.0, math.inf),
+            formula=f"p0 exp(−a (y − 1)), y = m/{pivot:.6g}",
+            source="arXiv:1802.06149",
+            terms=lambda mass: np.stack([np.ones_like(mass), 1.0 - mass / pivot], axis=-1),
+        )
     return NonLinearFamily(
-        name=f"modified_exponential{n_parameters}",
-        parameter_names=("log_p0", "a", "b") if three else ("log_p0", "a", "c", "b"),
-        domain=(0.0, float(sqrt_s)),
-        formula=("p0 exp(p1 x^p2)" if three else "p0 exp(p1 x^p2 + p1 (1 − x)^p3)") + ", x = m/√s",
+        name="modified_exponential3",
+        parameter_names=("log_p0", "a", "b"),
+        domain=(0.0, math.inf),
+        formula=f"p0 exp(−a (y^b − 1)/b), y = m/{pivot:.6g}",
         source="arXiv:1802.06149",
-        log_density=lambda mass, theta: (_three if three else _four)(mass / sqrt_s, theta)[0],
-        gradient=lambda mass, theta: (_three if three else _four)(mass / sqrt_s, theta)[1],
-        seeds=tuple(_seed_of_three(shape, sqrt_s) for shape in SHAPES) if three else (_seed_of_four(sqrt_s),),
+        log_density=lambda mass, theta: _evaluate(mass / pivot, theta)[0],
+        gradient=lambda mass, theta: _evaluate(mass / pivot, theta)[1],
+        seeds=tuple(_seed(shape, pivot) for shape in SHAPES),
     )
 
 
-def _three(x: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    log_p0, a, b = _columns(theta, x)
-    power, by_shape = box_cox(np.log(x), b)
-    slopes = [np.ones_like(power), -power, -a * by_shape]
-    return log_p0 - a * power, np.stack(slopes, axis=-1)
-
-
-def _four(x: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    log_p0, a, c, b = _columns(theta, x)
-    a = np.where(np.abs(a) < 1e-12, 1e-12, a)
-    power, by_b = box_cox(np.log(x), b)
-    rest, by_d = box_cox(np.log1p(-x), -c * b / a)
-    slopes = [
-        np.ones_like(power),
-        -power + c * by_d * c * b / a**2,
-        rest - c * by_d * b / a,
-        -a * by_b - c * by_d * c / a,
-    ]
-    return log_p0 - a * power + c * rest, np.stack(slopes, axis=-1)
+def _evaluate(y: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """g and ∂g/∂θ."""
+    log_p0, a, b = _columns(theta, y)
+    power, by_b = box_cox(np.log(y), b)
+    return log_p0 - a * power, np.stack([np.ones_like(power), -power, -a * by_b], axis=-1)
 
 
 def _columns(theta: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
@@ -73,32 +71,22 @@ def _columns(theta: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
 def box_cox(log_y: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(y^d − 1)/d and its derivative in d, smooth through d = 0."""
     grow = power * log_y
+    safe = np.where(grow == 0.0, 1e-30, grow)
+    above = np.expm1(safe)
+    ratio = above / safe
     small = np.abs(grow) < SERIES
-    safe = np.where(small, 1.0, grow)
-    ratio = np.where(small, 1 + grow / 2 + grow**2 / 6 + grow**3 / 24, np.expm1(safe) / safe)
-    slope = np.where(
-        small, 1 / 2 + grow / 3 + grow**2 / 8 + grow**3 / 30, (safe * np.exp(safe) - np.expm1(safe)) / safe**2
-    )
+    slope = np.where(small, np.polyval(_SLOPE, np.where(small, grow, 0.0)), (above + 1.0 - ratio) / safe)
     return log_y * ratio, log_y**2 * slope
 
 
-def _seed_of_three(shape: float, sqrt_s: float) -> Seed:
+def _seed(shape: float, pivot: float) -> Seed:
+    """The log-linear functions with b = ``shape``."""
+
     def terms(mass: np.ndarray) -> np.ndarray:
-        power, _ = box_cox(np.log(mass / sqrt_s), np.array(shape))
+        power, _ = box_cox(np.log(mass / pivot), np.array(shape))
         return np.stack([np.ones_like(power), -power], axis=-1)
 
     def complete(theta: np.ndarray) -> np.ndarray:
         return np.concatenate([theta, np.full((*theta.shape[:-1], 1), shape)], axis=-1)
-
-    return Seed(terms, complete)
-
-
-def _seed_of_four(sqrt_s: float) -> Seed:
-    def terms(mass: np.ndarray) -> np.ndarray:
-        x = mass / sqrt_s
-        return np.stack([np.ones_like(x), -np.log(x), np.log1p(-x)], axis=-1)
-
-    def complete(theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([theta, np.zeros((*theta.shape[:-1], 1))], axis=-1)
 
     return Seed(terms, complete)

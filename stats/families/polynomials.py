@@ -91,6 +91,11 @@ def _powers(mass: np.ndarray, low: float, high: float, count: int) -> np.ndarray
 def _range(name: str, n_parameters: int, mass_range: tuple[float, float]) -> tuple[float, float]:
     if n_parameters not in range(2, MOST + 1):
         raise StatisticsError(f"The {name} family has 2 to {MOST} parameters, not {n_parameters}.")
+    return checked_range(mass_range)
+
+
+def checked_range(mass_range: tuple[float, float]) -> tuple[float, float]:
+    """``mass_range`` as floats; StatisticsError where it is no range of masses in GeV."""
     low, high = (float(edge) for edge in mass_range)
     if not (math.isfinite(low) and math.isfinite(high) and 0 < low < high):
         raise StatisticsError(f"The mass range of a family must be 0 < low < high in GeV, got [{low:g}, {high:g}].")

@@ -12,7 +12,7 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.families.dijet import atlas, dijet, diphoton, ua2
 from stats.families.exponentials import modified_exponential
-from stats.families.polynomials import bernstein, exponential_polynomial, polynomial
+from stats.families.polynomials import bernstein, checked_range, exponential_polynomial, polynomial
 from stats.functions import Family
 
 
@@ -65,9 +65,9 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             "Bernstein polynomial with coefficients ≥ 0",
         ),
         "modified_exponential": Recipe(
-            (3, 4),
-            lambda n, sqrt_s, _: modified_exponential(n, sqrt_s=sqrt_s),
-            "p0 exp(p1 x^p2), p0 exp(p1 x^p2 + p1 (1 − x)^p3)",
+            (2, 3),
+            lambda n, _, mass_range: modified_exponential(n, mass_range=mass_range),
+            "p0 exp(−a (y^b − 1)/b), y = m/m0: p0 exp(p1 m^p2)",
         ),
     }
 )
@@ -97,10 +97,7 @@ def family(name: str, n_parameters: int, *, sqrt_s: float, mass_range: tuple[flo
         raise StatisticsError(f"The {name} family exists with {allowed} parameters, not with {n_parameters}.")
     if not (np.isfinite(sqrt_s) and sqrt_s > 0):
         raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
-    low, high = (float(edge) for edge in mass_range)
-    if not (np.isfinite(low) and np.isfinite(high) and 0 < low < high):
-        raise StatisticsError(f"The mass range of a family must be 0 < low < high in GeV, got [{low:g}, {high:g}].")
-    return recipe.build(n_parameters, float(sqrt_s), (low, high))
+    return recipe.build(n_parameters, float(sqrt_s), checked_range(mass_range))
 
 
 def _recipe(name: str) -> Recipe:
