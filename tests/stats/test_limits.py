@@ -27,7 +27,7 @@ from stats import (
     window_channel,
 )
 from stats.asymptotics import log_cls, open_workspace
-from stats.minimiser import NewtonOptimizer, pyhf_session
+from stats.minimiser import pyhf_session
 from tests.benchmarks.coverage import coverage, yield_error
 from tests.stats.conftest import EDGES
 
@@ -240,63 +240,3 @@ def test_cls_of_a_perfect_background_is_that_of_the_median() -> None:
     assert values[0] == pytest.approx(values[3])
     assert np.all(np.diff(values[1:]) > 0)
     np.testing.assert_allclose(np.exp(log_cls(0.0, 0.0)), 1.0)
-
-
-def random_model(rng: np.random.Generator) -> tuple:
-    n = int(rng.integers(3, 15))
-    background = rng.uniform(1, 200, n)
-    modifiers = [
-        {
-            "name": f"shape_{k}",
-            "type": "histosys",
-            "data": {
-                "hi_data": (background * rng.uniform(0.85, 1.2, n)).tolist(),
-                "lo_data": (background * rng.uniform(0.85, 1.2, n)).tolist(),
-            },
-        }
-        for k in range(int(rng.integers(1, 4)))
-    ]
-    modifiers.append({"name": "scale", "type": "normsys", "data": {"hi": 1.1, "lo": 0.92}})
-    signal = {"name": "mu", "type": "normfactor", "data": None}
-    pdf = pyhf.Model(
-        {
-            "channels": [
-                {
-                    "name": "c",
-                    "samples": [
-                        {"name": "s", "data": rng.uniform(0, 20, n).tolist(), "modifiers": [signal]},
-                        {"name": "b", "data": background.tolist(), "modifiers": modifiers},
-                    ],
-                }
-            ]
-        },
-        validate=False,
-    )
-    return pdf, np.concatenate([rng.poisson(background * 1.05), pdf.config.auxdata]).astype(float)
-
-
-def test_the_minimiser_is_never_above_pyhfs() -> None:
-    rng = np.random.default_rng(7)
-    for _ in range(8):
-        pdf, data = random_model(rng)
-        with pyhf_session() as optimizer:
-            _, ours = pyhf.infer.mle.fit(data, pdf, return_fitted_val=True)
-            _, fixed = pyhf.infer.mle.fixed_poi_fit(0.7, data, pdf, return_fitted_val=True)
-            assert optimizer.fallbacks == 0
-        _, theirs = pyhf.infer.mle.fit(data, pdf, return_fitted_val=True)
-        _, their_fixed = pyhf.infer.mle.fixed_poi_fit(0.7, data, pdf, return_fitted_val=True)
-        assert float(ours) <= float(theirs) + 1e-6
-        assert float(fixed) <= float(their_fixed) + 1e-6
-
-
-def test_pyhf_is_left_as_it_was() -> None:
-    before = pyhf.get_backend()
-
-    def fail() -> None:
-        with pyhf_session():
-            assert isinstance(pyhf.get_backend()[1], NewtonOptimizer)
-            raise RuntimeError("a fit went wrong")
-
-    with pytest.raises(RuntimeError, match="went wrong"):
-        fail()
-    assert pyhf.get_backend() == before

@@ -25,7 +25,7 @@ def random_point(model: CompiledModel, rng: np.random.Generator) -> np.ndarray:
     return np.clip(model.initial + spread * rng.normal(size=low.size), low + 0.01, high - 0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_expectations_and_likelihood_are_pyhfs(seed: int) -> None:
     """To 10⁻¹⁰ of the value, over random models of all modifiers."""
@@ -42,7 +42,7 @@ def test_expectations_and_likelihood_are_pyhfs(seed: int) -> None:
         assert model.twice_nll(point, data) == np.inf
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_derivatives_are_numerical_ones(seed: int) -> None:
     rng = np.random.default_rng(seed)
