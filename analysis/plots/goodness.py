@@ -66,33 +66,37 @@ def goodness_figure(statistic: ToyStatistic, *, label: Label | None = None) -> F
     """Draw the toys' statistic, the asymptotic distribution and the observed value; the tail beyond it is shaded."""
     figure = new_figure(7.6, 5.6)
     axes = figure.add_subplot()
+    edges = np.asarray(statistic.edges, dtype=float)
+    low, high = min(edges[0], statistic.observed), max(edges[-1], statistic.observed)
+    highest = _draw_toys(axes, statistic, np.linspace(low, high, 400))
+    # the line ends below the legend
+    axes.axvline(statistic.observed, ymax=0.72, color=SIGNAL, lw=2, label=_observed(statistic))
+    margin = 0.04 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+    axes.set_ylim(0, 1.5 * highest)
+    axes.set_xlabel(statistic.name)
+    axes.set_ylabel(f"Toys / {np.diff(edges).mean():.2g}")
+    axes.legend(loc="upper right", title=plain(statistic.function) or None, title_fontsize=12)
+    add_label(axes, label or Label())
+    return figure
+
+
+def _draw_toys(axes: Axes, statistic: ToyStatistic, x: np.ndarray) -> float:
+    """Draw the histogram of toys and the asymptotic curve along `x`; return the highest of both."""
     edges, counts = np.asarray(statistic.edges, dtype=float), np.asarray(statistic.counts, dtype=float)
-    total, width = counts.sum(), np.diff(edges)
     failed = f", {format_count(statistic.failed)} failed" if statistic.failed else ""
+    name = f"{format_count(counts.sum())} toys{failed}"
     tail = edges[:-1] >= statistic.observed
-    name = f"{format_count(total)} toys{failed}"
     axes.stairs(np.where(tail, 0.0, counts), edges, fill=True, color=FIT, alpha=0.35, lw=0, label=name)
     if tail.any():
         axes.stairs(np.where(tail, counts, 0.0), edges, fill=True, color=SIGNAL, alpha=0.35, lw=0)
     axes.stairs(counts, edges, color=FIT, lw=1.2)
-    if statistic.ndof is not None and statistic.ndof > 0:
-        x = np.linspace(min(edges[0], statistic.observed), max(edges[-1], statistic.observed), 400)
-        curve = total * width.mean() * stats.chi2.pdf(x, statistic.ndof)
-        axes.plot(x, curve, color=DATA, ls="--", lw=1.2, label=rf"$\chi^2$ with {statistic.ndof} degrees of freedom")
-    axes.axvline(statistic.observed, color=SIGNAL, lw=2, label=_observed(statistic))
-    low, high = min(edges[0], statistic.observed), max(edges[-1], statistic.observed)
-    margin = 0.04 * (high - low)
-    axes.set_xlim(low - margin, high + margin)
-    axes.set_ylim(0, 1.55 * max(float(counts.max(initial=0)), 1.0))
-    axes.set_xlabel(statistic.name)
-    axes.set_ylabel(f"Toys / {width.mean():.2g}")
-    axes.legend(
-        loc=2 if statistic.observed > 0.6 * (low + high) else 1,
-        title=plain(statistic.function) or None,
-        title_fontsize=12,
-    )
-    add_label(axes, label or Label())
-    return figure
+    highest = max(float(counts.max(initial=0)), 1.0)
+    if statistic.ndof is None or statistic.ndof < 1:
+        return highest
+    curve = counts.sum() * np.diff(edges).mean() * stats.chi2.pdf(x, statistic.ndof)
+    axes.plot(x, curve, color=DATA, ls="--", lw=1.2, label=rf"$\chi^2$ with {statistic.ndof} degrees of freedom")
+    return max(highest, float(curve.max()))
 
 
 def _observed(statistic: ToyStatistic) -> str:
@@ -184,10 +188,11 @@ def _draw_p(axes: Axes, x: np.ndarray, p: np.ndarray, *, color: str, marker: str
     shown = np.where(np.isfinite(p), np.maximum(p, _FLOOR), np.nan)
     axes.plot(x, shown, color=color, marker=marker, ms=7, ls="", label=label, zorder=3)
     points: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "size": 10, "color": color}
+    white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
     for place, height, value in zip(x, shown, p, strict=True):
         if not np.isfinite(value):
             continue
-        axes.annotate(mathtext_p(float(value)), (place, height), (0, above), **points)
+        axes.annotate(mathtext_p(float(value)), (place, height), (0, above), bbox=white, **points)
         if value < _FLOOR:
             arrow = {"arrowstyle": "<-", "color": color, "lw": 1.5}
             axes.annotate("", (place, height), (0, -26), arrowprops=arrow, **points)

@@ -118,6 +118,8 @@ def saturated_test(
     """Test a family by its likelihood ratio to the saturated model (Baker and Cousins, NIM 221 (1984) 437, eq. 19).
 
     Toys are drawn from the fit and fitted again, so that parameters, empty bins and weights need no correction.
+    Where most bins expect less than one event the deviance has little power, whatever its p-value: there χ² over groups
+    of bins is the better of the two.
     Pearson's χ² runs over the groups of bins of the fit to the data, for the toys as well.
 
     Args:
