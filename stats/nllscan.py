@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 LEVELS = (1.0, 4.0)  # 2 Δ log L at one and two standard deviations of a single parameter
 POINTS = 31
 REACH = 3.0  # errors to either side that are scanned
+ROOM = 10.0  # errors above the best signal strength that its bound leaves at least
 PRECISION = 1e-4  # of 2 Δ log L at the ends of the intervals
 MAX_STEPS = 40
 
@@ -107,9 +108,11 @@ class _Profile:
             raise StatisticsError("The model could not be fitted to the data.")
         self.point, self.minimum = found
         self.best = float(self.point[index])
-        self.low, self.high = fits.bounds[index]
         after = post_fit(fits)
         self.error = after.strength_error if index == fits.poi else _error(after.nuisances, fits.names[index])
+        if index == fits.poi and self.error is not None:  # its upper bound limits the search, not the answer
+            fits.bounds[index, 1] = max(fits.bounds[index, 1], self.best + ROOM * self.error)
+        self.low, self.high = fits.bounds[index]
 
     def __call__(self, value: float) -> float:
         found = self.fits.fit(self.fits.data, fixed={self.index: float(value)}, start=self.point)

@@ -166,12 +166,12 @@ def test_asymptotic_tails_give_the_asymptotic_cls(statistic: float, asimov: floa
     assert np.log(signal[0] / background[0]) == pytest.approx(log_cls(statistic, asimov)[0], abs=1e-6)
 
 
-def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let fits of toys fail by a digit of their auxiliary measurement: 0.8% of them."""
+def failing(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+    """Let fits of toys fail by the digits of their auxiliary measurement: one in ``share``."""
     original = ModelFits.fit
 
     def fit(self: ModelFits, data: np.ndarray, **settings: Any) -> Any:
-        broken = not np.array_equal(data, self.data) and data[1] != 0 and int(abs(data[1]) * 1000) % 125 == 0
+        broken = not np.array_equal(data, self.data) and data[1] != 0 and int(abs(data[1]) * 1000) % share == 0
         return None if broken else original(self, data, **settings)
 
     def none(self: ModelFits, data: np.ndarray, *_: Any) -> np.ndarray:
@@ -187,10 +187,11 @@ def test_failed_toys_are_counted_against_the_result(
     spec, settings = counting(5, 4.0, SCALE), {"toys": 200, "strengths": [6.0, 10.0, 20.0], "expected": False}
     before = toy_limit(spec, rng=np.random.default_rng(8), **settings)  # type: ignore[arg-type]
     discovery = toy_discovery(spec, toys=200, rng=np.random.default_rng(8))
-    failing(monkeypatch)
+    failing(monkeypatch, 125)
     with caplog.at_level(logging.WARNING):
         after = toy_limit(spec, rng=np.random.default_rng(8), **settings)  # type: ignore[arg-type]
-        later = toy_discovery(spec, toys=200, rng=np.random.default_rng(8))
+    failing(monkeypatch, 20)
+    later = toy_discovery(spec, toys=200, rng=np.random.default_rng(8))
     assert before.failed == 0
     assert after.failed > 0
     assert after.failure_rate == pytest.approx(after.failed / after.n_toys)
