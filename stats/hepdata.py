@@ -73,12 +73,13 @@ def p0_table(selections: Sequence[PublishedSelection], *, location: str = "") ->
             for name, values in (("Local $p_0$", selection.local_p0), ("Local significance", selection.local_z)):
                 known = dict(zip(np.asarray(selection.masses).tolist(), np.asarray(values)[row].tolist(), strict=True))
                 column = [known.get(mass) for mass in masses]
-                table.add_variable(_column(name, column, selection, width=width))
-            notes.append(_missing(f"p-value, {selection.name}, relative width {width:g},", masses, column))
+                table.add_variable(_column(name, column, selection, width=(width, selection.width_unit)))
+            notes.append(_missing(f"p-value, {selection.name}, width {width:g},", masses, column))
         notes.append(f"{selection.name}: {selection.scan_note}" if selection.scan_note else "")
     table.description = _sentences(
-        "Local p-value of a Gaussian resonance above the fitted background, $p_0 = \\Phi(-Z)$ with the signed "
-        "significance $Z$: uncapped, above 0.5 for deficits. Relative width: standard deviation over mass",
+        f"Local p-value of a {_signals(one.scan_signal for one in selections)} above the fitted background, "
+        "$p_0 = \\Phi(-Z)$ with the signed significance $Z$: uncapped, above 0.5 for deficits. Relative width: "
+        "standard deviation over mass",
         *notes,
     )
     return table
@@ -104,8 +105,8 @@ def limits_table(selections: Sequence[PublishedSelection], *, level: float = 0.0
             table.add_variable(variable)
         notes += _limit_notes(selection, masses, known)
     table.description = _sentences(
-        f"Upper limits at {100 * (1 - level):g}% CLs on a Gaussian resonance, observed and expected without a signal; "
-        "the errors of the expected limit are its 68% (1 sigma) and 95% (2 sigma) bands",
+        f"Upper limits at {100 * (1 - level):g}% CLs on a {_signals(one.limit_signal for one in selections)}, observed "
+        "and expected without a signal; the errors of the expected limit are its 68% (1 sigma) and 95% (2 sigma) bands",
         *notes,
     )
     return table
@@ -116,14 +117,15 @@ def _limit_columns(selection: PublishedSelection, limits: Sequence[PublishedLimi
     bands = np.array([[np.nan] * 5 if band is None else band for band in expected], dtype=float).reshape(-1, 5)
     units = "events" if selection.limit_unit == "selected events" else selection.limit_unit
     quantity = "selected signal events" if units == "events" else "the cross section"
+    width = None if selection.limit_width is None else (selection.limit_width, selection.limit_width_unit)
     observed = _column(
         f"Observed limit on {quantity}",
         [limit.observed if limit is not None else None for limit in limits],
         selection,
         units=units,
-        width=selection.limit_width,
+        width=width,
     )
-    median = _column(f"Expected limit on {quantity}", bands[:, 2], selection, units=units, width=selection.limit_width)
+    median = _column(f"Expected limit on {quantity}", bands[:, 2], selection, units=units, width=width)
     for sigma, low, high in ((1, 1, 3), (2, 0, 4)):
         band = Uncertainty(f"{sigma} sigma", is_symmetric=False)
         differences = np.nan_to_num(bands[:, [low, high]] - bands[:, [2]])  # no median: no error is written
@@ -176,7 +178,7 @@ def _column(
     selection: PublishedSelection,
     *,
     units: str = "",
-    width: float | None = None,
+    width: tuple[float, str] | None = None,
     digits: int = DIGITS,
 ) -> Variable:
     column = Variable(name, is_independent=False, is_binned=False, units=units, zero_uncertainties_warning=False)
@@ -185,8 +187,14 @@ def _column(
     for qualifier, value, unit in selection.qualifiers:
         column.add_qualifier(qualifier, value, units=unit)
     if width is not None:
-        column.add_qualifier("Relative width", float(width))
+        size, unit = width
+        name, units = ("Relative width", "") if unit == "relative" else ("Width", unit)
+        column.add_qualifier(name, float(size), units=units)
     return column
+
+
+def _signals(names: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(names))
 
 
 def _symmetric(label: str, errors: np.ndarray) -> Uncertainty:

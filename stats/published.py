@@ -9,6 +9,8 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.spectrum import Spectrum
 
+WIDTH_UNITS = ("relative", "GeV")
+
 
 @dataclass(frozen=True)
 class PublishedLimit:
@@ -18,7 +20,7 @@ class PublishedLimit:
         mass: of the resonance in GeV.
         observed: in the unit of the selection's limits; None where no limit could be set.
         expected: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome, or None.
-        reason: why no limit could be set.
+        reason: why no limit could be set, or what a reader of it has to know.
 
     Raises:
         StatisticsError: for bands with a NaN in them: a limit is whole or missing.
@@ -49,11 +51,13 @@ class PublishedSelection:
         spectrum: observed events per m_jj bin.
         background, background_error: fit and its standard deviation per bin, shape (n_bins,); NaN where unknown.
         masses: GeV, shape (n_masses,).
-        widths: standard deviation of the peak over its mass, shape (n_widths,).
+        widths: standard deviations of the peak, shape (n_widths,).
         local_p0, local_z: uncapped p0 and signed significance, shape (n_widths, n_masses); NaN where a fit failed.
         limits: one per mass; none where no limit was asked for.
         limit_unit: "selected events" or "fb".
-        limit_width: relative width of the resonance in the limits.
+        limit_width: width of the resonance in the limits.
+        scan_signal, limit_signal: what the scan and the limits look for, in words.
+        width_unit, limit_width_unit: "relative" (to the mass) or "GeV".
         luminosity: fb⁻¹, or None where it has no meaning.
         simulated: whether no event comes from a collision; every column then says so.
         note: about the spectrum and its fit. scan_note: about the scan.
@@ -81,8 +85,15 @@ class PublishedSelection:
     simulated: bool = False
     note: str = ""
     scan_note: str = ""
+    scan_signal: str = "Gaussian resonance"
+    limit_signal: str = "Gaussian resonance"
+    width_unit: str = "relative"
+    limit_width_unit: str = "relative"
 
     def __post_init__(self) -> None:
+        units = {self.width_unit, self.limit_width_unit} - set(WIDTH_UNITS)
+        if units:
+            raise StatisticsError(f"A width of {self.name} is in {sorted(units)}: expected one of {WIDTH_UNITS}.")
         bins, grid = (self.spectrum.n_bins,), (np.size(self.widths), np.size(self.masses))
         shapes = {"background": bins, "background_error": bins, "local_p0": grid, "local_z": grid}
         for field, shape in shapes.items():

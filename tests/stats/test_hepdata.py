@@ -175,6 +175,18 @@ def test_limits_in_fb_are_on_the_cross_section(tmp_path: Path) -> None:
     }
 
 
+def test_other_shapes_and_widths_in_gev_are_told(tmp_path: Path) -> None:
+    changes = {"limit_signal": "double-sided Crystal Ball", "scan_signal": "Gaussian, σ in GeV", "width_unit": "GeV"}
+    one = selection(limit_unit="fb", limit_width=105.0, limit_width_unit="GeV", **changes)
+    documents, (scan, limits) = written(tmp_path, [p0_table([one]), limits_table([one])])
+    assert "p-value of a Gaussian, σ in GeV above" in documents[1]["description"]
+    assert "CLs on a double-sided Crystal Ball" in documents[2]["description"]
+    assert scan["dependent_variables"][0]["qualifiers"][-1] == {"name": "Width", "value": 0.03, "units": "GeV"}
+    assert limits["dependent_variables"][0]["qualifiers"][-1] == {"name": "Width", "value": 105.0, "units": "GeV"}
+    with pytest.raises(StatisticsError, match="expected one of"):
+        selection(width_unit="TeV")
+
+
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         written(tmp_path / name, [spectrum_table(selection()), p0_table([selection()]), limits_table([selection()])])
