@@ -20,6 +20,8 @@ __all__ = ["CELLS", "BackgroundFits", "SignalFits", "effective", "fit_background
 
 SIGNIFICANT_PART = 1e-3  # of a template's highest bin: bins below do not limit a negative yield
 
+LEAST_SEEN = 1e-6  # share of a template in the bins looked at, below which they say nothing of its yield
+
 
 @dataclass(frozen=True)
 class BackgroundFits:
@@ -102,7 +104,7 @@ class SignalFits:
         nll: −log of the Poisson probability, shape (R,).
         significance: sign(yield) · √(2 (nll of background alone − nll)), shape (R,).
         bounded: whether the yield rests on its lower bound.
-        converged: shape (R,).
+        converged: shape (R,); False, too, where a template lies wholly in bins left out.
     """
 
     yields: np.ndarray
@@ -175,8 +177,11 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
         background: N background-only fits, converged.
         template: signal events per bin for a yield of 1, shape (n_bins,), (N, n_bins), or (R, n_bins) if N is 1.
         non_negative: keep the yield at 0 or above.
+
+    Raises:
+        StatisticsError: for a template that is none: NaN, negative, empty, or of another shape.
     """
-    template = np.asarray(template, dtype=float)
+    template = _checked_template(background, template)
     rows = template.shape[0] if template.ndim == 2 and background.counts.shape[0] == 1 else background.counts.shape[0]
 
     def spread(values: np.ndarray) -> np.ndarray:
@@ -190,7 +195,8 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     nll = minimum.value + gammaln(background.counts + 1.0).sum(axis=1)
     yields = minimum.state[-1]
     gain = np.maximum(2.0 * (background.nll - nll), 0.0)
-    converged = minimum.converged & background.converged
+    seen = template.sum(axis=-1) if exposure is None else (template * (exposure > 0)).sum(axis=-1)
+    converged = minimum.converged & background.converged & (seen > LEAST_SEEN * template.sum(axis=-1))
     return SignalFits(
         yields=np.where(converged, yields, np.nan),
         errors=np.where(converged & ~minimum.bounded, minimum.factor[-1], np.nan),
@@ -201,6 +207,27 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
         parameters=background.solver.parameters(minimum.state),
         minimum=minimum,
     )
+
+
+def _checked_template(background: BackgroundFits, template: np.ndarray) -> np.ndarray:
+    template = np.asarray(template, dtype=float)
+    n_spectra, n_bins = background.counts.shape
+    if (
+        template.shape[-1:] != (n_bins,)
+        or template.ndim > 2
+        or (template.ndim == 2 and 1 != n_spectra != len(template))
+    ):
+        raise StatisticsError(
+            f"A signal template of shape {template.shape} for {n_spectra} spectra of {n_bins} bins: "
+            f"expected ({n_bins},) or one row per spectrum."
+        )
+    if not np.all(np.isfinite(template)) or (template < 0).any():
+        raise StatisticsError("A signal template must be finite and not negative.")
+    if not template.any(axis=-1).all():
+        raise StatisticsError(
+            "A signal template is empty: no signal falls into the spectrum, so there is no yield to fit."
+        )
+    return template
 
 
 def _solver(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None) -> Solver:

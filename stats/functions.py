@@ -11,6 +11,7 @@ import numpy as np
 from stats.errors import StatisticsError
 
 CENTRE = 1  # quadrature nodes that make a bin its centre times its width
+LEAST_EVENTS = 1e-290  # keeps logarithmic derivatives of empty bins finite
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class BinnedFamily:
         parts = self.weights * self.family.density(self.nodes, parameters)
         slopes = self.family.log_derivatives(self.nodes, parameters)
         events = parts.sum(axis=-1)
-        return events, np.einsum("...nq,...nqp->...np", parts, slopes) / events[..., None]
+        return events, np.einsum("...nq,...nqp->...np", parts, slopes) / np.maximum(events, LEAST_EVENTS)[..., None]
 
     def averages(self, terms: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Integrals of terms over bins, shape (n_bins, n_terms), and widths of the bins, shape (n_bins,)."""

@@ -34,7 +34,21 @@ class Goodness:
 
 
 def chi2_test(counts: np.ndarray, expected: np.ndarray, *, n_parameters: int) -> Goodness:
-    """χ² of one spectrum; bins expecting nothing (left out of the fit) do not count. Shapes (n_bins,)."""
+    """χ² of one spectrum; bins expecting nothing (left out of the fit) do not count. Shapes (n_bins,).
+
+    Raises:
+        StatisticsError: for numbers that are not finite or negative, events in bins that expect none, or no
+            expectation at all.
+    """
+    counts, expected = np.asarray(counts, dtype=float), np.asarray(expected, dtype=float)
+    if counts.shape != expected.shape or counts.ndim != 1:
+        raise StatisticsError(f"χ² needs as many bins as expectations, got {counts.shape} and {expected.shape}.")
+    if not (np.isfinite(counts).all() and np.isfinite(expected).all()) or (counts < 0).any() or (expected < 0).any():
+        raise StatisticsError("χ² needs counts and expectations that are finite and not negative.")
+    if not expected.any():
+        raise StatisticsError("There is no χ²: no bin expects events.")
+    if (counts[expected == 0] > 0).any():
+        raise StatisticsError("A bin holds events and expects none: leave the bins out that the fit left out.")
     starts = _groups(expected)
     return _pearson(np.add.reduceat(counts, starts), np.add.reduceat(expected, starts), n_parameters)
 
