@@ -1,8 +1,8 @@
 """What a fit of a pyhf workspace says about its nuisance parameters, and they about the signal: pulls and impacts.
 
 The signal strength may be negative here, down to where nine tenths of the background of some bin with a signal would
-be gone, so that a deficit has the same pulls, errors and impacts as an excess. Errors are from the Hessian of −log L
-at the minimum.
+be gone (the background before the fit or after the one without a signal, whichever leaves more room), so that a
+deficit has the same pulls, errors and impacts as an excess. Errors are from the Hessian of −log L at the minimum.
 """
 
 from __future__ import annotations
@@ -141,20 +141,27 @@ def open_fits(workspace: Mapping[str, Any], *, signed: bool) -> ModelFits:
 
 
 def _least_strength(fits: ModelFits) -> float:
-    """The strength, at most 0, that takes nine tenths of the background of some bin with a signal."""
-    lower = fits.bounds[fits.poi, 0]
-    none = fits.fit(fits.data, fixed={fits.poi: min(max(0.0, lower), fits.bounds[fits.poi, 1])})
+    """The strength, at most 0, that takes nine tenths of the background of some bin with a signal.
+
+    Of the backgrounds before the fit and after the one without a signal, the one that leaves more room.
+    """
+    lower, upper = fits.bounds[fits.poi]
+    none = fits.fit(fits.data, fixed={fits.poi: min(max(0.0, lower), upper)})
     if none is None:
         raise StatisticsError("The model could not be fitted to the data without a signal.")
-    point = none[0].copy()
+    return min(0.0, *(_emptying_strength(fits, point) for point in (none[0], fits.initial)))
+
+
+def _emptying_strength(fits: ModelFits, point: np.ndarray) -> float:
     n_bins = fits.model.config.nmaindata
-    background = fits.expected(point)[:n_bins]
-    point[fits.poi] += 1.0
-    signal = fits.expected(point)[:n_bins] - background
+    without, one = point.copy(), point.copy()
+    without[fits.poi], one[fits.poi] = 0.0, 1.0
+    background = fits.expected(without)[:n_bins]
+    signal = fits.expected(one)[:n_bins] - background
     filled = signal > 1e-9 * np.abs(signal).max(initial=0.0)
     if not filled.any():
         raise StatisticsError("No bin of the workspace expects a signal.")
-    return float(min(0.0, -(1.0 - LEAST_BACKGROUND) * (background[filled] / signal[filled]).min()))
+    return -(1.0 - LEAST_BACKGROUND) * float((background[filled] / signal[filled]).min())
 
 
 def post_fit(fits: ModelFits, *, fixed: Mapping[int, float] | None = None) -> PostFit:
