@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.files import read_json, write_json
-from analysis.stages.abcd_estimates import ScoredEvents, estimates, tail_of
+from analysis.stages.abcd_estimates import ScoredEvents, estimates, score_columns, tail_of
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import signal_content
 from analysis.stages.train import trained
@@ -31,7 +30,6 @@ logger = logging.getLogger(__name__)
 VIEW_BINS = 60
 NO_CLOSURE = 4.0  # standard deviations of the largest pull, of a few ten, from which a headline doubts the estimate
 SHOWN_SIGNAL = 300  # events of it in the figure
-_ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -116,21 +114,6 @@ def _score(run: SearchRun, sample: Searched, name: str) -> _Score:
     return _Score(sign * _column(run, sample.events, plain_name).astype(float), None, None)
 
 
-def score_columns(name: str) -> tuple[str, ...]:
-    """Return the columns behind a score that is no detector's.
-
-    The processed events call the more massive of the two jets j1. Ordering by mass makes the jets' features depend on
-    each other, so that `leading_tau21` and `subleading_tau21` mean the same jets ordered by transverse momentum.
-
-    >>> score_columns("-subleading_tau21"), score_columns("j1_m")
-    (('j1_tau21', 'j2_tau21', 'j1_pt', 'j2_pt'), ('j1_m',))
-    """
-    ordered = _ORDERED.fullmatch(name.removeprefix("-"))
-    if ordered is None:
-        return (name.removeprefix("-"),)
-    return (f"j1_{ordered[2]}", f"j2_{ordered[2]}", "j1_pt", "j2_pt")
-
-
 def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
     columns = score_columns(name)
     for column in columns:
@@ -148,6 +131,12 @@ def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
 
 
 def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficiency: float) -> AbcdEstimate:
+    if tail_of(efficiency) >= 1 - settings.background_like:
+        raise ConfigurationError(
+            f"The `abcd` estimate {settings.name!r} selects the {tail_of(efficiency):.0%} highest of each score (its "
+            f"efficiency of {efficiency:g} is that of both), which overlaps the {settings.background_like:.0%} lowest "
+            "that are background-like: take a lower efficiency or a smaller `background_like`."
+        )
     sample = searched(run, sample_name)
     scores = [_score(run, sample, name) for name in (settings.first, settings.second)]
     window = run.search.window.signal if run.search.window else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 # boundaries of the validation regions, as fractions of events above them; those near the selection are left out
 VALIDATION_TAILS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 LEAST_STEP = 1.3  # between the tightest validation boundary and the selection
+_ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,21 @@ class ScoredEvents:
     def is_signal(self) -> np.ndarray | None:
         """Mask of the signal events, None where truth is not known."""
         return None if self.truth is None else self.truth == 1
+
+
+def score_columns(name: str) -> tuple[str, ...]:
+    """Return the columns behind a score that is no detector's.
+
+    The processed events call the more massive of the two jets j1. Ordering by mass makes the jets' features depend on
+    each other, so that `leading_tau21` and `subleading_tau21` mean the same jets ordered by transverse momentum.
+
+    >>> score_columns("-subleading_tau21"), score_columns("j1_m")
+    (('j1_tau21', 'j2_tau21', 'j1_pt', 'j2_pt'), ('j1_m',))
+    """
+    ordered = _ORDERED.fullmatch(name.removeprefix("-"))
+    if ordered is None:
+        return (name.removeprefix("-"),)
+    return (f"j1_{ordered[2]}", f"j2_{ordered[2]}", "j1_pt", "j2_pt")
 
 
 def tail_of(efficiency: float) -> float:
@@ -117,11 +134,6 @@ def _allowed(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _counting(events: ScoredEvents, tail: float, background_like: float, systematic: float) -> dict[str, Any]:
-    if tail >= 1 - background_like:
-        raise StatisticsError(
-            f"The selected {tail:.0%} and the background-like {background_like:.0%} of each score overlap: take a "
-            "lower efficiency or a smaller background-like fraction."
-        )
     tails = (1.0 - background_like, tail)
     signal = None if events.is_signal is None else events.plane(tails, tails, only=events.is_signal).observed
     return counting_estimate(events.plane(tails, tails), systematic=systematic, signal=signal).to_dict()
