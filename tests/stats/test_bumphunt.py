@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 
 from stats import (
+    BinnedFamily,
+    CrystalBall,
     Family,
+    Gaussian,
     Spectrum,
     StatisticsError,
+    TemplateShape,
     bump_hunt,
     dijet,
     gaussian_template,
     goodness_outside,
     resolution_edges,
 )
+from stats import family as named_family
 from tests.stats.conftest import EDGES, SQRT_S
 
 MASSES = np.linspace(2300.0, 5300.0, 31)
@@ -134,3 +139,117 @@ def test_a_peak_spoils_the_background_fit_but_not_beside_it() -> None:
     found = bump_hunt(spectrum, family, masses=[4000.0])
     assert found.goodness.p < 1e-6
     assert goodness_outside(spectrum, family, mass=4000.0, width=0.03).p > 0.01
+
+
+def test_widths_in_gev_are_said_to_be(injected: Spectrum, family: Family) -> None:
+    relative = bump_hunt(injected, family, masses=[3500.0], widths=[0.03])
+    fixed = bump_hunt(injected, family, masses=[3500.0], widths=[105.0], relative=False)
+    np.testing.assert_allclose(relative.significance, fixed.significance, rtol=1e-6)
+    assert (relative.to_dict()["width"], relative.to_dict()["width_unit"]) == (0.03, "relative")
+    assert (fixed.to_dict()["width"], fixed.to_dict()["width_unit"]) == (105.0, "GeV")
+    assert fixed.to_dict()["shape"] == "Gaussian, σ = 105 GeV"
+    by_shape = bump_hunt(injected, family, masses=[3500.0], shapes=[Gaussian(105.0, relative=False)])
+    assert by_shape.to_dict() == fixed.to_dict()
+    beside = [
+        goodness_outside(injected, family, mass=3500.0, width=width, relative=unit)
+        for width, unit in ((0.03, True), (105.0, False))
+    ]
+    assert beside[0] == beside[1]
+
+
+def test_any_shapes_are_scanned(injected: Spectrum, family: Family) -> None:
+    ball = CrystalBall(0.03, alpha_low=1.5, n_low=3.0, alpha_high=2.0, n_high=4.0)
+    fine = np.linspace(1000.0, 8000.0, 701)
+    rows = [Gaussian(0.03).template(fine, mass) for mass in (2000.0, 6000.0)]
+    simulated = TemplateShape([2000.0, 6000.0], rows, edges=fine)
+    hunt = bump_hunt(injected, family, masses=MASSES, shapes=[ball, simulated], toys=50, rng=np.random.default_rng(9))
+    result = json.loads(json.dumps(hunt.to_dict(), allow_nan=False))
+    assert hunt.significance.shape == (2, MASSES.size)
+    assert result["width"] in result["scan"]["width"]
+    assert result["width_unit"] == "relative"
+    assert result["scan"]["shape"] == [ball.describe(), simulated.describe()]
+    gaussian = bump_hunt(injected, family, masses=MASSES, widths=[0.03])
+    np.testing.assert_allclose(hunt.significance[1], gaussian.significance[0], atol=0.02)
+    with pytest.raises(StatisticsError, match="not extrapolated"):
+        bump_hunt(injected, family, masses=[6500.0], shapes=[simulated])
+    with pytest.raises(StatisticsError, match="at least one signal shape"):
+        bump_hunt(injected, family, masses=[3500.0], shapes=[])
+
+
+def test_shapes_that_are_no_scan_over_the_width_are_not_extrapolated(injected: Spectrum, family: Family) -> None:
+    shapes = [Gaussian(0.05), Gaussian(0.03)]
+    hunt = bump_hunt(injected, family, masses=MASSES, shapes=shapes, toys=20, rng=np.random.default_rng(10))
+    assert hunt.global_p is not None
+    assert hunt.gross_vitells is None
+
+
+@pytest.mark.parametrize("edges", [resolution_edges(2000.0, 7000.0, resolution=0.03), np.linspace(2000, 7000, 9)])
+def test_peaks_narrower_than_a_bin_have_an_answer(edges: np.ndarray, family: Family) -> None:
+    """Such a peak fills one bin, so that the fit is that bin's excess."""
+    expected = BinnedFamily(family, edges).expected(np.array([0.0, 10.0, 5.0]))
+    counts = np.round(5000 * expected / expected.sum())
+    counts[3] += 40
+    mass = float(0.5 * (edges[3] + edges[4]))
+    hunt = bump_hunt(Spectrum.from_counts(edges, counts), family, masses=[mass], widths=[1.0], relative=False)
+    assert hunt.yields[0, 0] == pytest.approx(40, abs=3)
+
+
+def test_peaks_wider_than_the_spectrum_are_refused(injected: Spectrum, family: Family) -> None:
+    with pytest.raises(StatisticsError, match="wider than the spectrum"):
+        bump_hunt(injected, family, masses=[3500.0], widths=[0.03, 2.0])
+    wide = bump_hunt(injected, family, masses=[3500.0], widths=[0.5])
+    assert np.isfinite(wide.significance).all()
+
+
+def test_empty_bins_are_data(family: Family) -> None:
+    """Half of the bins hold nothing, one event lies alone: fits converge and the lone event is no discovery."""
+    counts = np.zeros(50)
+    counts[:12] = [200, 140, 101, 72, 52, 40, 30, 22, 15, 11, 8, 6]
+    counts[30] = 1
+    hunt = bump_hunt(
+        Spectrum.from_counts(EDGES, counts),
+        dijet(2, sqrt_s=SQRT_S),
+        masses=MASSES,
+        toys=300,
+        rng=np.random.default_rng(11),
+    )
+    assert hunt.failed_fits == 0
+    assert np.abs(hunt.significance).max() < 4
+    assert hunt.global_p is not None
+    assert hunt.global_p.failed == 0
+    with pytest.raises(StatisticsError, match="no events"):
+        bump_hunt(Spectrum.from_counts(EDGES, np.zeros(50)), family, masses=MASSES)
+    lone = np.zeros(50)
+    lone[10] = 1
+    with pytest.raises(StatisticsError, match="determine"):
+        bump_hunt(Spectrum.from_counts(EDGES, lone), family, masses=MASSES)
+
+
+def test_a_p_of_one_has_no_significance(shape: np.ndarray, family: Family) -> None:
+    """Whole deficits: every toy is more signal-like, p = 1 and Z = −∞, which JSON has no number for."""
+    counts = np.round(20000 * shape)
+    hunt = bump_hunt(
+        Spectrum.from_counts(EDGES, counts), family, masses=[3000.0], toys=50, rng=np.random.default_rng(12)
+    )
+    assert hunt.global_p is not None
+    saturated = type(hunt.global_p)(1.0, 0.9, 1.0, "toys", 50, 50)
+    assert not saturated.is_bound
+    assert saturated.z == -np.inf
+    json.dumps(hunt.to_dict(), allow_nan=False)
+
+
+def test_toys_are_a_number(injected: Spectrum, family: Family) -> None:
+    with pytest.raises(StatisticsError, match="must not be negative"):
+        bump_hunt(injected, family, masses=MASSES, toys=-1, rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("name", ["exponential_polynomial", "bernstein"])
+def test_families_of_every_kind_are_searched_with(name: str, injected: Spectrum) -> None:
+    """One log-linear, so scanned by the compiled fits, one not; over a range that both describe."""
+    part = injected.between(2800.0, 4600.0)
+    background = named_family(name, 5, sqrt_s=SQRT_S, mass_range=(2800.0, 4600.0))
+    hunt = bump_hunt(part, background, masses=[3300.0, 3500.0, 3700.0], toys=50, rng=np.random.default_rng(13))
+    assert hunt.best == (0, 1)
+    assert hunt.significance.max() > 3
+    assert hunt.global_p is not None
+    assert hunt.global_p.failed == 0
