@@ -1,5 +1,6 @@
 """Counts and templates in, p-values and limits out. Knows nothing of detectors or files."""
 
+from stats.abcd import abcd_workspace, closure_checks, count_plane, extended_estimate, plain_estimate, tag_n_train
 from stats.binning import resolution_edges, uniform_edges
 from stats.bumphunt import bump_hunt, goodness_outside
 from stats.bumphunter import Bump, BumpHunter
@@ -93,17 +94,21 @@ __all__ = [
     "ToyDiscovery",
     "ToyLimit",
     "UpperLimit",
+    "abcd_workspace",
     "bias_matrix",
     "binomial_interval",
     "bump_hunt",
     "chi2_test",
     "choose_order",
+    "closure_checks",
     "combine_hunts",
+    "count_plane",
     "counting_limit",
     "counting_workspace",
     "dijet",
     "disjoint_spectra",
     "effective",
+    "extended_estimate",
     "family",
     "fit_background",
     "fit_signal",
@@ -116,6 +121,7 @@ __all__ = [
     "injection_test",
     "nll_scan",
     "orders",
+    "plain_estimate",
     "pulls",
     "require_disjoint",
     "resolution_edges",
@@ -127,6 +133,7 @@ __all__ = [
     "simple_limit",
     "spurious_signal",
     "statistic_toys",
+    "tag_n_train",
     "toy_discovery",
     "toy_limit",
     "toy_p",

@@ -1,4 +1,4 @@
-"""Tables of what came out: selections, bump hunts, background fits, ABCD, limits, figures of merit."""
+"""Tables of what came out: selections, bump hunts, background fits, limits, figures of merit."""
 
 from __future__ import annotations
 
@@ -114,21 +114,6 @@ def background_table(results: Entry) -> Table | None:
             ("p beside the peak", lambda _, b: format_p_value(number(b.get("p_outside_peak")))),
         ],
         known=("family", "parameters", "chi2", "ndof", "p", "p_outside_peak"),
-    )
-
-
-def abcd_table(results: Entry) -> Table | None:
-    """Counts predicted from control regions against those observed."""
-    return build(
-        "ABCD estimates",
-        _with(results, "abcd"),
-        [
-            ("Selection", _name_of(results)),
-            ("Predicted", lambda _, a: str(_quantity(a, "predicted", error="uncertainty"))),
-            ("Observed", lambda _, a: format_count(number(a.get("observed")))),
-            ("Z", lambda _, a: format_z(number(a.get("z")))),
-        ],
-        known=("predicted", "uncertainty", "observed", "z"),
     )
 
 
