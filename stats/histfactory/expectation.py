@@ -109,10 +109,9 @@ class Expectation:
             mixed = scaled @ logarithmic.T
             curvature[moving] += mixed
             curvature[:, moving] += mixed.T
-            bend = self._shifts(yields.weights[2])
-            assert bend is not None
-            diagonal[moving] += 2.0 * np.einsum("ke,ke->k", scaled, logarithmic[moving]) + bend @ scale
-        curvature[np.diag_indices(n)] = diagonal
+            bends = yields.weights[2] * (self.shifts @ scale).reshape(2, -1)
+            diagonal[moving] += 2.0 * np.einsum("ke,ke->k", scaled, logarithmic[moving]) + bends[0] + bends[1]
+        np.einsum("kk->k", curvature)[:] = diagonal
         return curvature
 
     def _shifts(self, weights: np.ndarray) -> np.ndarray | None:

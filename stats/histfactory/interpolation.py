@@ -38,18 +38,23 @@ def additive_weights(code: str, alpha: np.ndarray, upper: np.ndarray) -> np.ndar
         shape (3, 2, n): value, first and second derivative; of up, of down.
     """
     weights = np.zeros((3, 2, alpha.size))
-    weights[0, 0], weights[1, 0] = upper * alpha, upper
-    weights[0, 1], weights[1, 1] = ~upper * alpha, ~upper
     inside = np.abs(alpha) <= 1.0
+    if code != "code4p" or not inside.all():
+        weights[0, 0], weights[1, 0] = upper * alpha, upper
+        weights[0, 1], weights[1, 1] = ~upper * alpha, ~upper
     if code == "code4p" and inside.any():
-        a = alpha[inside]
-        square = a * a
-        bend = square * (15.0 + square * (3.0 * square - 10.0)) / 16.0
-        slope = a * (30.0 + square * (18.0 * square - 40.0)) / 16.0
-        curvature = (30.0 + square * (90.0 * square - 120.0)) / 16.0
-        weights[:, 0, inside] = 0.5 * a + bend, 0.5 + slope, curvature
-        weights[:, 1, inside] = 0.5 * a - bend, 0.5 - slope, -curvature
+        weights[:, :, inside] = _inner_weights(alpha[inside])
     return weights
+
+
+def _inner_weights(a: np.ndarray) -> np.ndarray:
+    """The polynomial of code 4p: α/2 ± (15α² − 10α⁴ + 3α⁶)/16, with derivatives; shape (3, 2, n)."""
+    square = a * a
+    bend = square * (15.0 + square * (3.0 * square - 10.0)) / 16.0
+    slope = a * (30.0 + square * (18.0 * square - 40.0)) / 16.0
+    curvature = (30.0 + square * (90.0 * square - 120.0)) / 16.0
+    half = 0.5 * a
+    return np.array([[half + bend, half - bend], [0.5 + slope, 0.5 - slope], [curvature, -curvature]])
 
 
 @dataclass(frozen=True)

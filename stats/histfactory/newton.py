@@ -109,7 +109,7 @@ class Search:
         free = self.free
         gradient = curvatures.gradient[free]
         low, high = self.low[free] - point[free], self.high[free] - point[free]
-        chosen = np.ix_(free, free)
+        chosen = (free[:, None], free)
         found = np.zeros(free.size)
         for exact in (True, False) if promise < FAR else (False, True, False):
             hessian = (curvatures.hessian if exact else curvatures.fisher)[chosen]

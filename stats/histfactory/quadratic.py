@@ -22,36 +22,43 @@ def bounded_minimum(hessian: np.ndarray, gradient: np.ndarray, low: np.ndarray, 
         shape (n,), or None when ``hessian`` is not positive definite where p is free.
     """
     diagonal = hessian.diagonal()
-    if (diagonal < 0).any() or not np.isfinite(gradient).all() or not np.isfinite(diagonal).all():
+    if not (diagonal.min(initial=0.0) >= 0 and np.isfinite(diagonal.sum() + gradient.sum())):
         return None
     scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = hessian * scale[:, None] * scale
-    scaled[np.diag_indices(scale.size)] += RIDGE
+    scaled = hessian * (scale[:, None] * scale)
+    np.einsum("kk->k", scaled)[:] += RIDGE
     slope, low, high = gradient * scale, low / scale, high / scale
     below, above = (low >= 0) & (slope > 0), (high <= 0) & (slope < 0)
     step = np.zeros(scale.size)
     for attempt in range(MAX_PASSES):
         held = below | above
-        step = np.where(below, low, np.where(above, high, 0.0))
         if not held.any():
             _, step, failed = dposv(scaled, -slope)
-            pull = None
+            wrong = (step < low) | (step > high)
         else:
-            free = np.flatnonzero(~held)
-            failed = 0
-            if free.size:
-                rows = scaled[free]
-                _, inner, failed = dposv(rows[:, free], -slope[free] - rows @ step)
-                step[free] = inner
+            step, failed = _held_solution(scaled, slope, np.where(below, low, np.where(above, high, 0.0)), held)
             pull = scaled @ step + slope
+            wrong = np.where(below, pull < 0, np.where(above, pull > 0, (step < low) | (step > high)))
         if failed:
             return None
-        slack = np.zeros(scale.size) if pull is None else pull
-        wrong = np.where(below, slack < 0, np.where(above, slack > 0, (step < low) | (step > high)))
         if not wrong.any():
             return step * scale
         if attempt >= TOGETHER:
             wrong[: np.flatnonzero(wrong)[-1]] = False
-        below, above = below ^ (wrong & below), above ^ (wrong & above)
-        below, above = below | (wrong & ~held & (step < low)), above | (wrong & ~held & (step > high))
+        leaving = wrong & ~held
+        below = (below & ~wrong) | (leaving & (step < low))
+        above = (above & ~wrong) | (leaving & (step > high))
     return np.clip(step, low, high) * scale
+
+
+def _held_solution(
+    scaled: np.ndarray, slope: np.ndarray, step: np.ndarray, held: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """``step`` with its components that are not held at their minimum, and whether that failed."""
+    free = np.flatnonzero(~held)
+    if not free.size:
+        return step, False
+    rows = scaled[free]
+    _, inner, failed = dposv(rows[:, free], -slope[free] - rows @ step)
+    step[free] = inner
+    return step, bool(failed)
