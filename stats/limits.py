@@ -22,7 +22,7 @@ from stats.systematics import Systematic
 logger = logging.getLogger(__name__)
 
 SELECTED = "selected events"
-FEW = 5.0  # expected background events below which asymptotic limits are too strong
+FEW = 5.0  # expected background events below which asymptotic limits cover less than 93% at some strengths
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class UpperLimit:
 
     @property
     def low_counts(self) -> bool:
-        """Whether so few events are expected that the asymptotic formulas make the limit too strong: use toys."""
+        """Whether so few events are expected that the asymptotic limit may be too strong: use toys."""
         return bool(self.expected_background < FEW)
 
     def to_dict(self) -> dict[str, Any]:
@@ -226,8 +226,8 @@ def _notes(background: float, sides: Sequence[str]) -> tuple[str, ...]:
     notes = []
     if background < FEW:
         notes.append(
-            f"Only {background:.2g} background events are expected under the signal: the asymptotic limit is too "
-            "strong, use toys."
+            f"Only {background:.2g} background events are expected under the signal: the asymptotic limit may be too "
+            "strong (it covers 92 to 93% of the time at worst), use toys."
         )
     notes += [
         f"There is no sideband {side} the window: the background in it is the function's extrapolation."

@@ -26,7 +26,7 @@ from tests.stats.conftest import EDGES
     cross_section=st.floats(1.0, 50.0),
     luminosity=st.floats(0.1, 1000.0),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_largest_cross_section_is_found(values: list[float], cross_section: float, luminosity: float) -> None:
     """S(σ) = σ L ε(σ) at the answer is the number asked for, and no larger tested σ selects as few."""
     efficiency = InjectedEfficiency((0.0, 5.0, 20.0, 50.0), values, (0.0,) * 4)
