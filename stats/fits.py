@@ -118,7 +118,11 @@ class SignalFits:
 
 
 def effective(spectrum: Spectrum, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Counts (1, n_bins) and exposure as the fits take them: effective events; ``mask`` True keeps a bin."""
+    """Counts (1, n_bins) and exposure as the fits take them: effective events; ``mask`` True keeps a bin.
+
+    Yields and errors of weighted spectra are in weights again. That holds where weights vary little (a factor of some):
+    where one bin in many holds an event of twenty times the others' weight, errors are a fifth too small.
+    """
     scale = spectrum.scale
     counts = spectrum.counts * scale
     if mask is None:

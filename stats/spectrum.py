@@ -9,6 +9,8 @@ import numpy as np
 
 from stats.errors import StatisticsError
 
+POOLED = 200.0  # effective events from which the weights of a bin and its neighbours are taken
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -100,16 +102,24 @@ class Spectrum:
 
     @property
     def scale(self) -> np.ndarray:
-        """Effective events per unit weight, counts / variances, shape (n_bins,): 1 for unweighted events.
+        """Effective events per unit weight, shape (n_bins,): 1 for unweighted events.
 
         A weighted bin is fitted as a Poisson count of its effective events (the scaled Poisson distribution
-        of Bohm and Zech, arXiv:1309.1287). An empty bin takes the ratio of the whole spectrum.
+        of Bohm and Zech, arXiv:1309.1287), Σw · Σw/Σw². A single bin estimates Σw/Σw² badly, and low where it holds
+        much: the sums run over as many neighbours on both sides as make ``POOLED`` effective events.
         """
-        if self.is_counts:
+        if self.is_counts or self.total == 0:
             return np.ones(self.n_bins)
-        overall = self.total / self.variances.sum() if self.total > 0 else 1.0
-        filled = self.counts > 0
-        return np.where(filled, self.counts / np.where(filled, self.variances, 1.0), overall)
+        sums = np.concatenate([[0.0], self.counts.cumsum()])
+        squares = np.concatenate([[0.0], self.variances.cumsum()])
+        bins = np.arange(self.n_bins)
+        scale = np.full(self.n_bins, np.nan)
+        for reach in range(self.n_bins):
+            first, last = np.maximum(bins - reach, 0), np.minimum(bins + reach + 1, self.n_bins)
+            weight, square = sums[last] - sums[first], squares[last] - squares[first]
+            enough = np.isnan(scale) & (weight**2 >= POOLED * square) & (weight > 0)
+            scale[enough] = (weight / np.where(weight > 0, square, 1.0))[enough]
+        return np.where(np.isnan(scale), sums[-1] / squares[-1], scale)
 
     def between(self, low: float, high: float) -> Spectrum:
         """The bins lying wholly inside [low, high] GeV."""

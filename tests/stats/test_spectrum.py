@@ -37,6 +37,18 @@ def test_weights_give_effective_events() -> None:
     np.testing.assert_allclose(spectrum.scale, 2.0)
 
 
+def test_weights_are_pooled_over_neighbours_until_there_are_enough() -> None:
+    """Two weights, one on each side, many events each: the scale is the inverse weight; an empty bin takes both."""
+    counts = np.concatenate([np.full(5, 400.0), np.zeros(1), np.full(5, 400.0)])
+    weights = np.where(np.arange(11) < 5, 0.5, 2.0)
+    scale = Spectrum(np.arange(12.0) + 1, weights * counts, weights**2 * counts).scale
+    np.testing.assert_allclose(scale[[0, 4, 6, 10]], [2.0, 2.0, 0.5, 0.5])
+    assert scale[5] == pytest.approx(2.5 / 4.25)
+    few = Spectrum(EDGES, [3.0, 0.0, 1.0], [5.0, 0.0, 1.0])
+    np.testing.assert_allclose(few.scale, 4.0 / 6.0)
+    np.testing.assert_array_equal(Spectrum(EDGES, np.zeros(3), np.zeros(3)).scale, 1.0)
+
+
 @given(st.lists(st.integers(0, 50), min_size=6, max_size=6))
 def test_rebinning_keeps_every_event(counts: list[int]) -> None:
     spectrum = Spectrum.from_counts(np.arange(7.0) + 1, counts)
