@@ -17,7 +17,7 @@ from stats.errors import StatisticsError
 from stats.functions import Family
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
-from stats.systematics import Systematic
+from stats.systematics import Luminosity, Systematic
 
 __all__ = ["POI", "Channel", "Workspace", "resonance_channel", "resonance_workspace", "window_channel", "workspace"]
 
@@ -41,15 +41,7 @@ def workspace(channels: Sequence[Channel], *, largest: float | None = None) -> W
     Raises:
         StatisticsError: for no channels, two of the same name, and two luminosity uncertainties.
     """
-    names = [channel.name for channel in channels]
-    if not names or len(set(names)) < len(names):
-        raise StatisticsError(f"A workspace needs channels, each with a name of its own; got {names}.")
-    sizes = {channel.luminosity for channel in channels if channel.luminosity is not None}
-    if len(sizes) > 1:
-        raise StatisticsError(
-            f"The channels have luminosity uncertainties of {sorted(one.uncertainty for one in sizes)}: pyhf knows one "
-            "luminosity. Give each year's as a Normalisation of its own name."
-        )
+    sizes = _checked_luminosities(channels)
     if largest is None:
         seen = sum(float(np.sum(c.observed + 5.0 * np.sqrt(c.observed + 1.0))) for c in channels)
         largest = max(10.0, 2.0 * seen) / sum(float(c.signal.sum()) for c in channels)
@@ -101,6 +93,20 @@ def resonance_workspace(
             )
         ]
     )
+
+
+def _checked_luminosities(channels: Sequence[Channel]) -> set[Luminosity]:
+    """The luminosity uncertainty of the channels, none or one; names are checked as well."""
+    names = [channel.name for channel in channels]
+    if not names or len(set(names)) < len(names):
+        raise StatisticsError(f"A workspace needs channels, each with a name of its own; got {names}.")
+    sizes = {channel.luminosity for channel in channels if channel.luminosity is not None}
+    if len(sizes) > 1:
+        raise StatisticsError(
+            f"The channels have luminosity uncertainties of {sorted(one.uncertainty for one in sizes)}: pyhf knows one "
+            "luminosity. Give each year's as a Normalisation of its own name."
+        )
+    return sizes
 
 
 def _samples(channel: Channel) -> list[dict[str, Any]]:

@@ -86,13 +86,7 @@ def simple_limit(
     numbers = (n_signal, n_background, background_cross_section, required)
     if not (np.isfinite(numbers).all() and min(numbers) > 0):
         raise StatisticsError(f"Numbers of events, background cross section and S/√B must be positive, got {numbers}.")
-    usable = np.flatnonzero((signal > 0) & (background * n_background >= least - 1e-9))
-    if usable.size == 0:
-        raise StatisticsError(
-            f"No point of the ROC curve keeps signal and {least} of {n_background:g} background events: "
-            "the estimate would rest on a fluctuation. Use more background events."
-        )
-    point = int(usable[np.argmax(signal[usable] / np.sqrt(background[usable]))])
+    point = _best_point(signal, background, n_background, least)
     kept, passed = float(signal[point]), float(background[point])
     events = background_cross_section * luminosity * passed
     excluded = required * np.sqrt(events) / (luminosity * kept)
@@ -153,29 +147,32 @@ def counting_workspace(
     seen = background if observed is None else observed
     shape = {"name": "background", "type": "shapesys", "data": [background * background_uncertainty]}
     lumi = [{"name": one.name, "type": "lumi", "data": None} for one in sizes]
-    normalisation = {"name": POI, "type": "normfactor", "data": None}
     largest = max(10.0, 2.0 * (seen + 5.0 * np.sqrt(seen + 1.0))) / signal
-    parameters = [{"name": POI, "bounds": [[0.0, largest]], "inits": [0.1 * largest]}]
+    parameters = [{"name": POI, "bounds": [[0.0, largest]], "inits": [0.1 * largest]}, *(s.parameter() for s in sizes)]
+    samples = [
+        _sample("signal", signal, [{"name": POI, "type": "normfactor", "data": None}, *lumi]),
+        _sample("background", background, [shape] if background_uncertainty else []),
+    ]
     return {
         "version": "1.0.0",
-        "channels": [
-            {
-                "name": "selection",
-                "samples": [
-                    {"name": "signal", "data": [float(signal)], "modifiers": [normalisation, *lumi]},
-                    {
-                        "name": "background",
-                        "data": [float(background)],
-                        "modifiers": [shape] if background_uncertainty else [],
-                    },
-                ],
-            }
-        ],
+        "channels": [{"name": "selection", "samples": samples}],
         "observations": [{"name": "selection", "data": [float(seen)]}],
-        "measurements": [
-            {"name": "counting", "config": {"poi": POI, "parameters": [*parameters, *(s.parameter() for s in sizes)]}}
-        ],
+        "measurements": [{"name": "counting", "config": {"poi": POI, "parameters": parameters}}],
     }
+
+
+def _sample(name: str, events: float, modifiers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"name": name, "data": [float(events)], "modifiers": modifiers}
+
+
+def _best_point(signal: np.ndarray, background: np.ndarray, n_background: float, least: int) -> int:
+    usable = np.flatnonzero((signal > 0) & (background * n_background >= least - 1e-9))
+    if usable.size == 0:
+        raise StatisticsError(
+            f"No point of the ROC curve keeps signal and {least} of {n_background:g} background events: "
+            "the estimate would rest on a fluctuation. Use more background events."
+        )
+    return int(usable[np.argmax(signal[usable] / np.sqrt(background[usable]))])
 
 
 def _curve(signal: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,14 @@ from scipy.stats import norm, poisson
 from stats import (
     BinnedFamily,
     CrystalBall,
+    EnergyScale,
     Family,
     Gaussian,
+    Resolution,
     Spectrum,
     StatisticsError,
+    TemplateShape,
+    TemplateStatistics,
     dijet,
     fit_background,
     fit_signal,
@@ -110,6 +114,18 @@ def test_the_window_grows_until_the_signal_is_inside(shape: np.ndarray, family: 
     assert (gauss.edges[0], gauss.edges[-1]) == (3100.0, 3900.0)
     assert tailed.edges[0] < 3100.0
     assert normalised(peak.template(tailed.edges, 3500.0)).sum() >= 0.95
+
+
+def test_simulated_samples_make_workspaces(shape: np.ndarray, family: Family) -> None:
+    """Between two simulated masses, with what statistics and scale leave uncertain: as a Gaussian within 6%."""
+    rng = np.random.default_rng(1)
+    samples = {mass: rng.normal(mass, 0.03 * mass, 20000) for mass in (3000.0, 4000.0)}
+    peak = TemplateShape.from_samples(samples, edges=np.linspace(2000, 5000, 301))
+    spectrum = spectrum_with(0.0, 0.03, events=20000, shape=shape, seed=3)
+    uncertain = (EnergyScale(0.005), Resolution(0.05), TemplateStatistics(events=20000.0))
+    simulated = resonance_workspace(spectrum, family, mass=3500.0, shape=peak, systematics=uncertain)
+    gauss = resonance_workspace(spectrum, family, mass=3500.0, width=0.03, systematics=uncertain)
+    assert upper_limit(simulated).expected[2] == pytest.approx(upper_limit(gauss).expected[2], rel=0.06)
 
 
 @pytest.mark.parametrize("width", [0.03, 105.0])
