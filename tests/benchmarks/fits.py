@@ -15,12 +15,16 @@ from types import ModuleType
 import numpy as np
 
 from stats import (
+    FAMILIES,
     BinnedFamily,
     Spectrum,
     bump_hunt,
     dijet,
+    family,
     fit_background,
+    fit_signal,
     gaussian_template,
+    orders,
     resonance_workspace,
     upper_limit,
 )
@@ -71,22 +75,66 @@ def fits_beside_iminuit(expected: np.ndarray) -> None:
     print(f"ratio: {ours / theirs:.0f} (aim: {AIM:.0f})")
 
 
+def rates_of_families() -> None:
+    """Print fits per second of every family on toys of its own, with and without signal."""
+    centres = (0.5 * (EDGES[1:] + EDGES[:-1]) - EDGES[0]) / (EDGES[-1] - EDGES[0])
+    gentle = 2e4 * np.exp(-3.0 * centres) / np.exp(-3.0 * centres).sum()
+    template = gaussian_template(EDGES, 3500.0, width=0.03)
+    for name in FAMILIES:
+        n = 4 if 4 in orders(name) else orders(name)[-1]
+        model = BinnedFamily(family(name, n, sqrt_s=13000.0, mass_range=(EDGES[0], EDGES[-1])), EDGES)
+        reference = fit_background(model, gentle)
+        toys = np.random.default_rng(4).poisson(reference.expected[0], size=(SPECTRA // 5, EDGES.size - 1))
+        start = time.perf_counter()
+        background = fit_background(model, toys, reference=reference)
+        between = time.perf_counter()
+        signal = fit_signal(background, template)
+        end = time.perf_counter()
+        failed = int((~background.converged).sum()), int((~signal.converged).sum())
+        print(
+            f"{name}, {n} parameters: {len(toys) / (between - start):,.0f} background and "
+            f"{len(toys) / (end - between):,.0f} signal fits per second, "
+            f"{failed[0]} and {failed[1]} of {len(toys)} failed"
+        )
+
+
+def failures_of_sparse_toys() -> None:
+    """Print how many toys of sparse spectra have a failed fit anywhere in a scan, and how p0 behaves there."""
+    edges, masses = np.linspace(3000.0, 6400.0, 35), np.arange(3200.0, 5001.0, 100.0)
+    x = 0.5 * (edges[1:] + edges[:-1]) / 13000.0
+    shape = (1 - x) ** 10 / x**5
+    for events in (40, 150, 300, 500):
+        for n in (3, 4):
+            reference = fit_background(BinnedFamily(dijet(n, sqrt_s=13000.0), edges), events * shape / shape.sum())
+            toys = np.random.default_rng(1).poisson(reference.expected[0], size=(SPECTRA, x.size))
+            background = fit_background(reference.model, toys, reference=reference)
+            fits = [fit_signal(background, gaussian_template(edges, mass, width=0.03)) for mass in masses]
+            failed = np.any([~fit.converged for fit in fits], axis=0)
+            significance = np.concatenate([fit.significance[fit.converged] for fit in fits])
+            bounded = np.mean([fit.bounded for fit in fits])
+            print(
+                f"{events} events in {x.size} bins, dijet{n}: {failed.sum()} of {SPECTRA} toys with a failed fit among "
+                f"{len(masses)} masses; beyond 2σ {np.mean(significance > 2):.4f} (normal: 0.0228), "
+                f"below −2σ {np.mean(significance < -2):.4f}, at the bound {bounded:.3f}"
+            )
+
+
 def toys_and_limit(expected: np.ndarray) -> None:
     """Print the time of a global p-value from 10,000 toys over 40 masses, and of one limit."""
     signal = 60 * gaussian_template(EDGES, 3500.0, width=0.03)
     spectrum = Spectrum.from_counts(EDGES, np.random.default_rng(2).poisson(expected + signal))
-    family = dijet(3, sqrt_s=13000.0)
+    dijet3 = dijet(3, sqrt_s=13000.0)
     masses = np.linspace(2300.0, 6200.0, 40)
     for workers in (1, 2):
         start = time.perf_counter()
-        hunt = bump_hunt(spectrum, family, masses=masses, toys=SPECTRA, rng=np.random.default_rng(3), workers=workers)
+        hunt = bump_hunt(spectrum, dijet3, masses=masses, toys=SPECTRA, rng=np.random.default_rng(3), workers=workers)
         seconds = time.perf_counter() - start
         assert hunt.global_p is not None
         print(
             f"global p, {SPECTRA} toys × 40 masses, {workers} thread(s): {seconds:.1f} s, p = {hunt.global_p.value:.4f}"
         )
     start = time.perf_counter()
-    limit = upper_limit(resonance_workspace(spectrum, family, mass=3500.0, width=0.03))
+    limit = upper_limit(resonance_workspace(spectrum, dijet3, mass=3500.0, width=0.03))
     print(
         f"one limit, observed and expected: {time.perf_counter() - start:.2f} s, {len(limit.scan)} points, "
         f"{limit.failed_fits} failed fits"
@@ -99,6 +147,8 @@ def main() -> None:
     expected = (1 - centres) ** 10 / centres**5
     expected *= 2e4 / expected.sum()
     fits_beside_iminuit(expected)
+    rates_of_families()
+    failures_of_sparse_toys()
     toys_and_limit(expected)
 
 
