@@ -23,6 +23,7 @@ STAGES = {
     "process": "turn events into columns and histograms",
     "train": "… then train the detectors",
     "hunt": "… then select events and search the spectra for bumps",
+    "validate": "… then doubt the background model: goodness of fit, bias, spurious signal, injected signals",
     "limit": "… then set upper limits",
     "figures": "… then draw every figure",
     "report": "… then write results.json and the HTML report",

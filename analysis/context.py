@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from analysis.catalogue import Catalogue
 from analysis.config import Search
@@ -70,6 +73,10 @@ class SearchRun:
         """Return a progress callback (done, total) for something that may take seconds, None where nobody watches."""
         return self.options.progress(label) if self.options.progress else nullcontext(None)
 
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return random numbers for one purpose: they depend on the search's seed and on nothing else that is done."""
+        return np.random.default_rng(np.random.SeedSequence([self.search.seed, zlib.crc32(purpose.encode())]))
+
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what `make` gave the first time it was asked for under `name`."""
         if name not in self.memory:
@@ -92,6 +99,6 @@ def _beside(search: Search) -> list[str]:
     cross_section = search.limits.cross_section if search.limits else None
     return [
         *([search.simulation] if search.simulation else []),
-        *([control] if control not in ("sidebands", "simulation") else []),
+        *([control] if control not in ("sidebands", "simulation", "searched") else []),
         *(cross_section.signals.values() if cross_section else []),
     ]

@@ -16,8 +16,10 @@ from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.files import whole, write_atomically
 from analysis.published import describe_search, published_selections
+from analysis.stages.abcd import abcd, abcd_workspaces
+from analysis.stages.bands import band_workspaces
 from analysis.stages.hunt import hunt
-from analysis.stages.limit import limit, workspaces_of
+from analysis.stages.limit import limited
 from analysis.stages.process import processed
 
 
@@ -74,14 +76,13 @@ def _write_root(path: Path, histograms: dict[str, Any]) -> Path:
 
 def write_workspaces(run: SearchRun) -> list[Path]:
     """Copy the pyhf workspaces of all selections into workspaces/, and those of no other; return their paths."""
-    limits = {entry["selection"] for entry in limit(run)}
     folder = run.out / "workspaces"
-    wanted = {
-        folder / source.name: source.read_bytes()
-        for identifier, hunted in hunt(run).items()
-        if identifier in limits
-        for source in sorted(workspaces_of(run, hunted).glob("*.json"))
-    }
+    sources = [
+        *(found.workspaces for found in limited(run).values()),
+        *band_workspaces(run),
+        *(abcd_workspaces(run, found) for found in abcd(run).values()),
+    ]
+    wanted = {folder / file.name: file.read_bytes() for source in sources for file in sorted(source.glob("*.json"))}
     for path in folder.glob("*.json"):
         if path not in wanted:
             path.unlink()

@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterator
 from analysis.config import Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
+from analysis.stages.abcd import abcd
+from analysis.stages.bands import band_limits
+from analysis.stages.combined import combined, describe_combination
 from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
-from analysis.stages.limit import limit
+from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import report
 from analysis.stages.results import write_results
+from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.train import as_window, train
+from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.validation import nearest
 from ml import detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
@@ -89,17 +94,28 @@ def _train(run: SearchRun) -> Iterator[str]:
 def _hunt(run: SearchRun) -> Iterator[str]:
     for identifier, result in hunt(run).items():
         yield f"{identifier}: {result.headline()}"
+    for sample, best in combined(run).items():
+        yield f"{sample}: {describe_combination(best)}"
+    for identifier, estimate in abcd(run).items():
+        yield f"{identifier}: {estimate.headline()}"
+
+
+def _validate(run: SearchRun) -> Iterator[str]:
+    for sample, order in background_orders(run).items():
+        said = f"no F-test ({order['reason']})" if "reason" in order else f"{order['family']} by F-test"
+        yield f"{sample}: {said}, on {order['control']}"
+    for identifier, tests in validate(run).items():
+        yield f"{identifier}: {'; '.join(describe_tests(tests))}"
 
 
 def _limit(run: SearchRun) -> Iterator[str]:
-    for entry in limit(run):
-        if entry["observed"] is None:
-            yield f"{entry['selection']} at {entry['mass']:g} GeV: no limit ({entry['reason']})"
+    for entry in [*limit(run), *band_limits(run)]:
+        if entry["observed"] is None and entry.get("reason"):
+            yield f"{entry['selection']} at {entry['mass']:g} GeV: no limit in {entry['unit']} ({entry['reason']})"
         else:
-            yield (
-                f"{entry['selection']} at {entry['mass']:g} GeV: below {entry['observed']:.1f} {entry['unit']} "
-                f"(expected {entry['expected'][2]:.1f})"
-            )
+            yield f"{entry['selection']} at {entry['mass']:g} GeV: {describe_limit(entry)}"
+    for simple in simple_limits(run):
+        yield f"{simple['detector']} on {simple['sample']} at {simple['mass']:g} GeV: {describe_simple(simple)}"
 
 
 def _figures(run: SearchRun) -> Iterator[str]:
@@ -118,6 +134,7 @@ STAGES: dict[str, Callable[[SearchRun], Iterator[str]]] = {
     "process": _process,
     "train": _train,
     "hunt": _hunt,
+    "validate": _validate,
     "limit": _limit,
     "figures": _figures,
     "report": _report,

@@ -45,9 +45,10 @@ class FamilySettings(Model):
 
 
 class OrderSettings(Model):
-    """An F-test for the number of parameters, on a control spectrum and never on the one that is searched.
+    """An F-test for the number of parameters on a control spectrum.
 
-    `control` is `sidebands` (the inclusive spectrum outside `window.signal`), `simulation`, or a data set by name.
+    `control` is `sidebands` (the inclusive spectrum outside `window.signal`), `simulation`, or a data set by name; or
+    `searched`: every spectrum that is searched chooses for itself, and its toys repeat the choice.
     """
 
     control: str = "sidebands"

@@ -1,4 +1,4 @@
-"""Figures of the selected spectra: fits and pulls, p0 scans, shapes, and upper limits."""
+"""Figures of the selected spectra: fits and pulls, p0 scans, shapes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from collections.abc import Iterator
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
-from analysis.numbers import format_confidence
 from analysis.plots import (
     FittedSpectrum,
     Label,
-    LimitPoint,
     MassScan,
-    brazil_figure,
     comparison_figure,
     p0_figure,
     shape_comparison,
     spectrum_figure,
 )
 from analysis.stages.hunt import Hunted, hunt
-from analysis.stages.limit import limit
 from analysis.stages.searched import searched
 
 Described = tuple[str, str, str, object]
@@ -89,28 +85,3 @@ def _scan(hunted: Hunted) -> MassScan:
         global_p=result["global_p"],
         global_z=result["global_z"],
     )
-
-
-def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
-    """Yield (section, name, caption, figure): one Brazil band per selection with limits."""
-    settings = run.search.limits
-    if settings is None:
-        return
-    entries = limit(run)
-    for hunted in hunt(run).values():
-        points = [LimitPoint.from_result(entry) for entry in entries if entry["selection"] == hunted.identifier]
-        if points:
-            yield (
-                "limits",
-                f"limit-{hunted.identifier}",
-                f"Upper limits at {format_confidence(settings.level)} CLs on the number of resonance events that "
-                f"{hunted.identifier} selects.{signal_content(searched(run, hunted.sample))}"
-                f"{selected_content(hunted.summary)}",
-                brazil_figure(
-                    points,
-                    unit="selected events",
-                    signal="Gaussian resonance",
-                    label=label,
-                    confidence=1 - settings.level,
-                ),
-            )

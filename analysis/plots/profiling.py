@@ -85,9 +85,10 @@ def ranking_figure(
     _draw_impacts(right, kept, unit)
     right.tick_params(labelleft=False)
     add_label(left, label or Label())
+    fitted = f"$\\hat{{\\mu}}$ = {format_uncertain(strength, error)} {plain(unit)}"
     right.annotate(
-        f"$\\hat{{\\mu}}$ = {format_uncertain(strength, error)} {plain(unit)}", (1, 1), (0, 4), xycoords="axes fraction",
-        textcoords="offset points", ha="right", va="bottom", size="medium",
+        fitted, (1, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+        ha="right", va="bottom", size="medium",
     )  # fmt: skip
     handles = [
         Line2D([], [], color=DATA, marker="o", ms=5, label=r"pull, error / prefit error"),

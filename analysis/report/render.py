@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.files import write_atomically
-from analysis.report import data_tables, result_tables
+from analysis.report import abcd_tables, data_tables, limit_tables, result_tables, validation_tables
 from analysis.report.figures import ReportFigure
 from analysis.report.quantities import part
 from analysis.report.summary import summary, warnings
@@ -42,12 +42,32 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
         "Selections and bump hunt",
         (
             result_tables.hunt_table,
+            result_tables.combined_table,
             result_tables.background_table,
             result_tables.selections_table,
-            result_tables.abcd_table,
         ),
     ),
-    "limits": ("Limits", (result_tables.limits_table,)),
+    "abcd": ("Background from two scores", (abcd_tables.abcd_tables,)),
+    "validation": (
+        "Doubting the background",
+        (
+            validation_tables.order_table,
+            validation_tables.goodness_table,
+            validation_tables.bias_table,
+            validation_tables.spurious_table,
+            validation_tables.injection_table,
+        ),
+    ),
+    "limits": (
+        "Limits",
+        (
+            limit_tables.limits_table,
+            limit_tables.cross_section_table,
+            limit_tables.toy_limits_table,
+            limit_tables.simple_table,
+            limit_tables.profile_table,
+        ),
+    ),
     "figures_of_merit": ("Figures of merit", (result_tables.merit_table,)),
 }
 

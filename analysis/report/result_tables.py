@@ -7,7 +7,6 @@ from typing import Any
 
 from analysis.numbers import (
     NONE,
-    format_confidence,
     format_count,
     format_mass,
     format_number,
@@ -17,20 +16,19 @@ from analysis.numbers import (
     format_z,
 )
 from analysis.report.data_tables import LABELS_NOTE
+from analysis.report.limit_tables import signal_width
 from analysis.report.quantities import (
     Quantity,
-    confidences,
     entries,
     global_p_text,
     global_z_text,
-    limits,
     number,
     part,
     scalar_text,
     uses_labels,
 )
 from analysis.report.summary import most_significant
-from analysis.report.table import CONTENT_KEYS, CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, build, has_content
+from analysis.report.table import CONTENT_KEYS, CONTENT_NOTE, SIGNAL_CONTENT, Table, build, has_content
 
 Entry = Mapping[str, Any]
 
@@ -76,7 +74,7 @@ def hunt_table(results: Entry) -> Table | None:
         [
             ("Selection", _name_of(results)),
             ("Best mass", lambda _, h: format_mass(*_value(h, "mass"))),
-            ("Signal width", lambda _, h: _width(h)),
+            ("Signal width", lambda _, h: signal_width(h)),
             ("Fitted signal events", lambda _, h: str(_quantity(h, "yield", error="yield_error"))),
             ("Local p₀", lambda _, h: format_p_value(number(h.get("local_p0")))),
             ("Local Z", lambda _, h: format_z(number(h.get("local_z")))),
@@ -89,15 +87,40 @@ def hunt_table(results: Entry) -> Table | None:
         ],
         known=(
             "mass", "width", "yield", "yield_error", "local_p0", "local_z", "global_p", "global_z", "gross_vitells",
-            "background", "mass_uncertainty", "failed_fits",
+            "background", "mass_uncertainty", "failed_fits", "width_unit", "shape", "statistic",
         ),
         notes=(
-            "The global p-value covers the scan over mass within a selection, not the choice among selections.",
+            "The global p-value covers the scan over mass and width within a selection; the table below covers the "
+            "choice among selections, too.",
             *_extrapolation_notes(rows),
             *_label_notes(results),
         ),
         strong=frozenset(i for i, (name, _) in enumerate(rows) if best is not None and name == best[0]),
     )  # fmt: skip
+
+
+def combined_table(results: Entry) -> Table | None:
+    """One trials factor for all selections of a sample."""
+    rows = list(entries(results, "combined"))
+    reasons = [f"{name}: not combined. {entry['reason']}" for name, entry in rows if entry.get("reason")]
+    return build(
+        "Best selection of each sample, with one trials factor for all of them",
+        rows,
+        [
+            ("Sample", lambda name, _: name),
+            ("Selections", lambda _, e: format_count(float(len(e.get("hunts") or ())))),
+            ("Best", lambda _, e: scalar_text(e.get("best"))),
+            ("Global p of the search [interval]", lambda _, e: global_p_text(e)),
+            ("Global Z", lambda _, e: global_z_text(e)),
+            ("Toys", lambda _, e: format_count(number(part(e, "global_p").get("toys")))),
+            ("Failed toys", lambda _, e: format_count(number(part(e, "global_p").get("failed")))),
+        ],
+        known=None,
+        notes=(
+            "Every toy repeats all selections, which share events as they do in the data.",
+            *reasons,
+        ),
+    )
 
 
 def background_table(results: Entry) -> Table | None:
@@ -115,36 +138,6 @@ def background_table(results: Entry) -> Table | None:
         ],
         known=("family", "parameters", "chi2", "ndof", "p", "p_outside_peak"),
     )
-
-
-def limits_table(results: Entry) -> Table | None:
-    """Upper limits at the level they were set at, one mass in each row."""
-    rows = [(str(entry.get("selection", NONE)), entry) for entry in limits(results)]
-    levels = confidences(results)
-    common, differing = _shared(rows, _SETTINGS_OF_A_LIMIT)
-    return build(
-        f"{levels[0]} CL upper limits (CLs)" if len(levels) == 1 else "Upper limits (CLs)",
-        rows,
-        [
-            ("Selection", lambda name, _: name),
-            ("Mass", lambda _, e: format_mass(number(e.get("mass")))),
-            *differing,
-            ("CL", lambda _, e: NONE if len(levels) == 1 else _confidence(e)),
-            ("Observed", lambda _, e: format_number(number(e.get("observed")))),
-            *(_expected(*pair) for pair in enumerate(("Expected −2σ", "−1σ", "Median", "+1σ", "+2σ"))),
-            ("Expected background around the mass", lambda _, e: format_number(_background(e))),
-            *SIGNAL_CONTENT,
-            ("Best fit", lambda _, e: format_number(number(e.get("best_fit")))),
-            ("Local p₀", lambda _, e: format_p_value(number(e.get("local_p0")))),
-            ("Scanned points", lambda _, e: str(len(e.get("scan") or ()))),
-            ("Failed fits", lambda _, e: scalar_text(e.get("failed_fits"))),
-        ],
-        known=(
-            "selection", "signal", "mass", "width", "unit", "observed", "expected", "scan", "failed_fits", "level",
-            "best_fit", "local_p0", "expected_background", *CONTENT_KEYS,
-        ),
-        notes=(*((f"{common}.",) if common else ()), *_content_notes(rows)),
-    )  # fmt: skip
 
 
 def merit_table(results: Entry) -> Table | None:
@@ -170,33 +163,6 @@ def _merit(name: str) -> str:
     if selection and measure in MERITS:
         return f"{MERITS[measure]}: {selection}"
     return name if selection else name.replace("_", " ")
-
-
-_SETTINGS_OF_A_LIMIT: tuple[Column, ...] = (
-    ("Signal", lambda _, e: scalar_text(e.get("signal"))),
-    ("Signal width", lambda _, e: _width(e)),
-    ("Unit", lambda _, e: scalar_text(e.get("unit"))),
-)
-
-
-def _shared(rows: Sequence[tuple[str, Entry]], columns: Sequence[Column]) -> tuple[str, list[Column]]:
-    """Columns that say the same in every row as one sentence, and those that do not."""
-    texts = {title: {cell(name, entry) for name, entry in rows} for title, cell in columns}
-    same = [f"{title}: {next(iter(found))}" for title, found in texts.items() if len(found) == 1 and found != {NONE}]
-    return "; ".join(same), [column for column in columns if len(texts[column[0]]) > 1]
-
-
-def _expected(index: int, title: str) -> Column:
-    return title, lambda _, e: format_number(number(dict(enumerate(e.get("expected") or ())).get(index)))
-
-
-def _confidence(entry: Entry) -> str:
-    level = number(entry.get("level"))
-    return NONE if level is None else format_confidence(level)
-
-
-def _background(entry: Entry) -> float | None:
-    return Quantity.read(entry.get("expected_background")).value
 
 
 def _content_notes(rows: Sequence[tuple[str, Entry]]) -> tuple[str, ...]:
@@ -237,12 +203,6 @@ def _quantity(entry: Entry, key: str, *, error: str | None = None) -> Quantity:
 def _value(entry: Entry, key: str) -> tuple[float | None, float | None]:
     found = _quantity(entry, key)
     return found.value, found.uncertainty
-
-
-def _width(hunt: Entry) -> str:
-    """Width of the fitted peak: relative below 1, else in GeV."""
-    width = number(hunt.get("width"))
-    return format_percent(width) if width is not None and width < 1 else format_mass(width)
 
 
 def _chi2(background: Entry) -> str:

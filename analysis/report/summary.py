@@ -29,6 +29,7 @@ from analysis.report.quantities import (
     uses_labels,
     z_of,
 )
+from analysis.report.validation_tables import validation_warnings
 
 # below this a background fit does not describe the spectrum
 POOR_FIT = 0.01
@@ -72,6 +73,7 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         if "bump_hunt" in entry and number(part(entry, "bump_hunt").get("local_p0")) is None:
             found.append(f"Selection {name}: the bump hunt found no result.")
         found += _doubts(name, part(entry, "bump_hunt"))
+    found += validation_warnings(results)
     best = most_significant(results)
     if best is not None and uses_labels(results, best[1]):
         found.append("Every selection here was made with truth labels: these are references, not a search.")

@@ -54,19 +54,19 @@ def build(
     rows: Iterable[tuple[str, Mapping[str, Any]]],
     columns: Sequence[Column],
     *,
-    known: Iterable[str] = (),
+    known: Iterable[str] | None = (),
     notes: Sequence[str] = (),
     strong: frozenset[int] = frozenset(),
 ) -> Table | None:
     """Make a table of named entries, None without any.
 
     Columns that are empty in every row are left out (but the first). Plain numbers and texts under keys that are not
-    `known` are appended as columns of their own, so that nothing measured is lost.
+    `known` are appended as columns of their own, so that nothing measured is lost; None leaves them out.
     """
     named = list(rows)
     if not named:
         return None
-    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, frozenset(known))]
+    extra: list[Column] = [(key.replace("_", " "), _cell_of(key)) for key in _extra_keys(named, known)]
     cells = [[cell(name, entry) for _, cell in (*columns, *extra)] for name, entry in named]
     header = [title for title, _ in (*columns, *extra)]
     kept = [i for i in range(len(header)) if i == 0 or any(row[i] not in (NONE, "") for row in cells)]
@@ -75,9 +75,12 @@ def build(
     )
 
 
-def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: frozenset[str]) -> list[str]:
+def _extra_keys(rows: Sequence[tuple[str, Mapping[str, Any]]], known: Iterable[str] | None) -> list[str]:
+    if known is None:
+        return []
+    named = frozenset(known)
     keys = dict.fromkeys(str(key) for _, entry in rows for key, value in entry.items() if _is_plain(value))
-    return [key for key in keys if key not in known]
+    return [key for key in keys if key not in named]
 
 
 def _is_plain(value: Any) -> bool:

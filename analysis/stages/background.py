@@ -30,12 +30,17 @@ class Control:
     mask: np.ndarray | None
 
 
-def family_of(run: SearchRun, sample: str) -> Family:
-    """Return the background family of a sample's spectra; x = m/√s with the √s of its data sets."""
+def candidates_of(run: SearchRun, sample: str) -> list[Family]:
+    """Return the background family of a sample's spectra, x = m/√s with the √s of its data sets.
+
+    Several where the order is chosen on each searched spectrum itself: toys must then repeat the choice.
+    """
     settings = _settings(run)
-    if settings.parameters == "f-test":
-        return order_of(run, sample).family
-    return _family(run, sample, settings.parameters)
+    if settings.parameters != "f-test":
+        return [_family(run, sample, settings.parameters)]
+    if settings.order.control == "searched":
+        return [_family(run, sample, order) for order in settings.order.candidates]
+    return [order_of(run, sample).family]
 
 
 def other_family(run: SearchRun, sample: str, choice: FamilySettings) -> Family:

@@ -8,16 +8,23 @@ from dataclasses import asdict
 from pathlib import Path
 
 from analysis.context import SearchRun, datasets_of
+from analysis.figures.abcd import abcd_figures
 from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
-from analysis.figures.hunts import hunt_figures, limit_figures
+from analysis.figures.hunts import hunt_figures
+from analysis.figures.limits import limit_figures
+from analysis.figures.validation import validation_figures
 from analysis.files import read_json, write_json
 from analysis.plots import Label, save
 from analysis.report.figures import ReportFigure
+from analysis.stages.abcd import abcd
+from analysis.stages.bands import band_limits
+from analysis.stages.combined import combined
 from analysis.stages.hunt import hunt
-from analysis.stages.limit import limit
+from analysis.stages.limit import limited
 from analysis.stages.searched import searched
 from analysis.stages.train import train
+from analysis.stages.validate import background_orders, validate
 from analysis.store import code_key, content_key
 
 
@@ -32,8 +39,13 @@ def figures_key(run: SearchRun) -> str:
         run.config_key,
         [searched(run, name).key for name in run.search.data],
         [found.key for found in train(run).values()],
-        [hunted.key for hunted in hunt(run).values()],
-        limit(run),
+        [found.key for found in hunt(run).values()],
+        [found.key for found in abcd(run).values()],
+        combined(run),
+        background_orders(run),
+        validate(run),
+        [(found.entries, found.profile) for found in limited(run).values()],
+        band_limits(run),
         code_key("analysis"),
     )
 
@@ -71,6 +83,8 @@ def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]
     yield from data_figures(run, label)
     yield from detector_figures(run, label)
     yield from hunt_figures(run, label)
+    yield from abcd_figures(run, label)
+    yield from validation_figures(run, label)
     yield from limit_figures(run, label)
 
 

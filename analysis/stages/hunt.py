@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,14 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
-from analysis.stages.background import family_of, sqrt_s_of
+from analysis.stages.background import candidates_of, other_family, sqrt_s_of
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
 from analysis.stages.shapes import hunted_shapes
 from analysis.stages.train import Trained, trained
-from analysis.statistics_settings import BumpHuntSettings
+from analysis.statistics_settings import BumpHuntSettings, FamilySettings
 from analysis.store import code_key, content_key, library_versions
-from stats import BumpHunt, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
+from stats import BumpHunt, Family, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
 from stats.signals import normalised
 
 logger = logging.getLogger(__name__)
@@ -98,7 +97,8 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     code = code_key("stats", "ml.selection", "analysis.stages.selections", "analysis.stages.background", __name__)
     key = content_key(
         sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
-        family_of(run, selection.sample).name, sqrt_s_of(run, selection.sample), code, library_versions(),
+        [family.name for family in candidates_of(run, selection.sample)], sqrt_s_of(run, selection.sample), code,
+        library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/hunt/{selection.identifier}", key, lambda target: _search(run, sample, scores, selection, target)
@@ -124,21 +124,9 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     assert search.bump_hunt is not None
     rows = selected_rows(sample, scores, selection, search.spectrum)
     spectrum = spectrum_of(sample, rows, search.spectrum, what=selection.identifier)
-    seeds = np.random.SeedSequence([search.seed, zlib.crc32(selection.identifier.encode())])
-    logger.info("hunting in %s: %d events, %d toys", selection.identifier, rows.sum(), search.bump_hunt.toys)
     settings = search.bump_hunt
-    found = bump_hunt(
-        spectrum,
-        family_of(run, selection.sample),
-        masses=settings.masses.values(),
-        widths=settings.widths,
-        relative=settings.width_unit == "relative",
-        shapes=hunted_shapes(settings) if settings.tails else None,
-        statistic=settings.statistic,
-        toys=settings.toys,
-        rng=np.random.default_rng(seeds),
-        workers=run.options.executor.workers,
-    )
+    logger.info("hunting in %s: %d events, %d toys", selection.identifier, rows.sum(), settings.toys)
+    found = _bump_hunt(run, selection.sample, spectrum, toys=settings.toys, rng=run.rng(selection.identifier))
     summary: dict[str, Any] = {
         "detector": selection.detector,
         "mixture": selection.sample,
@@ -160,13 +148,47 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     write_json(folder / "hunt.json", content)
 
 
+def hunt_of(run: SearchRun, found: Hunted) -> BumpHunt:
+    """Return the bump hunt of a selection itself, without toys: quick, and not kept."""
+    return _bump_hunt(run, found.sample, found.spectrum, toys=0, rng=None)
+
+
+def _bump_hunt(
+    run: SearchRun, sample: str, spectrum: Spectrum, *, toys: int, rng: np.random.Generator | None
+) -> BumpHunt:
+    settings = run.search.bump_hunt
+    assert settings is not None
+    families = candidates_of(run, sample)
+    return bump_hunt(
+        spectrum,
+        families if len(families) > 1 else families[0],
+        masses=settings.masses.values(),
+        widths=settings.widths,
+        relative=settings.width_unit == "relative",
+        shapes=hunted_shapes(settings) if settings.tails else None,
+        statistic=settings.statistic,
+        threshold=run.search.spectrum.order.threshold if run.search.spectrum else 0.05,
+        toys=toys,
+        rng=rng,
+        workers=run.options.executor.workers,
+    )
+
+
+def hunted_family(run: SearchRun, found: Hunted) -> Family:
+    """Return the background family that a selection was hunted with."""
+    background = found.summary["bump_hunt"]["background"]
+    assert run.search.spectrum is not None
+    choice = FamilySettings(family=run.search.spectrum.family, parameters=background["parameters"])
+    return other_family(run, found.sample, choice)
+
+
 def _p_outside_peak(found: BumpHunt) -> float | None:
     """Return the p-value of the background function beside the best-fit peak, None where too few bins are left."""
     width, mass = found.best
     try:
-        goodness = goodness_outside(
-            found.spectrum, found.family, mass=float(found.masses[mass]), width=float(found.widths[width])
-        )
+        peak = float(found.masses[mass])
+        reach = found.shapes[width].width(peak)
+        goodness = goodness_outside(found.spectrum, found.family, mass=peak, width=reach, relative=False)
     except StatisticsError as error:
         logger.info("no fit beside the peak: %s", error)
         return None

@@ -61,7 +61,7 @@ class Processed:
                 "`processing:` or check that momenta are in GeV."
             )
         return load_events(
-            self.directory / "columns", self.summary["parts"].get("nominal", []), names, scale=self._weight_scale()
+            self.directory / "columns", self.summary["parts"].get("nominal", []), names, scale=self.weight_scale()
         )
 
     def describe_cutflow(self) -> str:
@@ -69,7 +69,8 @@ class Processed:
         steps = self.cutflow().get("nominal", {})
         return ", ".join(f"{cut}: {numbers['events']:,}" for cut, numbers in steps.items()) or "no event was read"
 
-    def _weight_scale(self) -> float:
+    def weight_scale(self) -> float:
+        """Return the factor from weights in the files to events of σ·L; 1 where the catalogue does not give both."""
         if self.entry.cross_section is None or self.entry.luminosity is None:
             return 1.0
         sum_of_weights = next(iter(self.cutflow()["nominal"].values()))["sum_of_weights"]

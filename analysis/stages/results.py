@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import zlib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from analysis.context import SearchRun, datasets_of
 from analysis.exports import write_histograms, write_workspaces
 from analysis.files import write_json
 from analysis.samples import read_summary
-from analysis.stages.hunt import Selection, hunt
-from analysis.stages.limit import limit
+from analysis.stages.abcd import abcd
+from analysis.stages.bands import band_limits
+from analysis.stages.combined import combined
+from analysis.stages.hunt import hunt
+from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
+from analysis.stages.selections import Selection
+from analysis.stages.simple import simple_limits
 from analysis.stages.train import Trained, train
+from analysis.stages.validate import background_orders, validate
 from analysis.store import installed_versions
 from ml.divergence import spectrum_divergence
 
@@ -37,8 +40,16 @@ def results_of(run: SearchRun) -> dict[str, Any]:
             name: counts.to_dict() for name in run.search.data if (counts := searched(run, name).counts) is not None
         },
         "detectors": {_detector_name(run, *pair): _detector(run, found) for pair, found in train(run).items()},
-        "selections": {identifier: hunted.summary for identifier, hunted in hunt(run).items()},
-        "limits": limit(run),
+        "selections": {
+            **{name: found.summary for name, found in hunt(run).items()},
+            **{name: found.summary for name, found in abcd(run).items()},
+        },
+        "combined": combined(run),
+        "background_order": background_orders(run),
+        "validation": validate(run),
+        "limits": [*limit(run), *band_limits(run)],
+        "simple_limits": simple_limits(run),
+        "profiles": {name: found.profile for name, found in limited(run).items() if found.profile is not None},
         "figures_of_merit": _sculpting(run),
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),
@@ -84,7 +95,7 @@ def _sculpting(run: SearchRun) -> dict[str, Any]:
     for identifier, hunted in hunt(run).items():
         inclusive = hunt(run)[Selection(hunted.sample, None, 1.0).identifier]
         if hunted is not inclusive:
-            rng = np.random.default_rng(np.random.SeedSequence([run.search.seed, zlib.crc32(identifier.encode())]))
+            rng = run.rng(identifier)
             value, uncertainty = spectrum_divergence(hunted.spectrum.counts, inclusive.spectrum.counts, rng=rng)
             figures[f"JSD to inclusive, {identifier}"] = {
                 "value": value,

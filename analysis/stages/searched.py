@@ -9,6 +9,7 @@ import numpy as np
 from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.events import Events, MixtureCounts, count_mixture, mix
+from analysis.stages.abcd_estimates import score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
 from ml import detector_from_settings
@@ -79,6 +80,8 @@ def columns_needed(search: Search) -> list[str]:
     names = list(FIGURE_COLUMNS)
     for settings in search.detectors.values():
         names += detector_from_settings(settings.type, settings.settings).settings.features
+    scores = [score.removeprefix("-") for one in search.abcd for score in (one.first, one.second)]
+    names += [column for score in scores if score not in search.detectors for column in score_columns(score)]
     return list(dict.fromkeys(names))
 
 

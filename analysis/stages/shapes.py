@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.statistics_settings import BumpHuntSettings, LimitSettings, TailSettings
+from stats import EnergyScale, Luminosity, Normalisation, Resolution, Systematic
 from stats.signals import CrystalBall, Gaussian, SignalShape
 
 
@@ -28,3 +29,16 @@ def _shape(width: float, unit: str, tails: TailSettings | None) -> SignalShape:
         n_high=tails.n_high,
         relative=relative,
     )
+
+
+def systematics_of(settings: LimitSettings, *, luminosity: bool = False) -> list[Systematic]:
+    """Return the uncertainties of the signal that a search file lists; that of the luminosity for limits in fb."""
+    asked = settings.systematics
+    found: list[Systematic] = [Normalisation.relative(name, size) for name, size in asked.normalisation.items()]
+    if asked.scale is not None:
+        found.append(EnergyScale(asked.scale))
+    if asked.resolution is not None:
+        found.append(Resolution(asked.resolution))
+    if luminosity and asked.luminosity is not None:
+        found.append(Luminosity(asked.luminosity))
+    return found

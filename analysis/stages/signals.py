@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.config import Search
+from analysis.config import Mixture
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events
@@ -40,12 +40,10 @@ def kept_signal(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
 
 
 def _kept(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
-    events = _signal_events(run, name)
+    events = signal_events(run, name)
     weight = events["weight"][passing_rows(run, selection, events)]
-    total = _sum_of_weights(run, name)
-    value, spread = float(weight.sum()) / total, float(np.sqrt(np.square(weight).sum())) / total
-    before = _generator_efficiency(run, name)
-    return KeptSignal(value * before, spread * before, len(weight))
+    produced = produced_weight(run, name)
+    return KeptSignal(float(weight.sum()) / produced, float(np.sqrt(np.square(weight).sum())) / produced, len(weight))
 
 
 def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.ndarray:
@@ -60,11 +58,11 @@ def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.nda
     cuts = thresholds(
         found.score[inside], found.fold_index[inside], selection.efficiency, weight=sample.events["weight"][inside]
     )
-    score, fold = _scores(run, selection.sample, selection.detector, events)
+    score, fold = scores_of(run, selection.sample, selection.detector, events)
     return rows & passing(score, fold, cuts)
 
 
-def _scores(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
+def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
     settings = run.search.detectors[detector]
     crossfit = CrossFit.load(
@@ -75,46 +73,41 @@ def _scores(run: SearchRun, sample: str, detector: str, events: Events) -> tuple
     return crossfit.score(content).event, crossfit.index(content)
 
 
-def _signal_events(run: SearchRun, name: str) -> Events:
-    """Return the signal events of a data set; where it holds both (the LHC Olympics files), those of truth 1."""
+def signal_events(run: SearchRun, name: str) -> Events:
+    """Return the processed events of a simulated signal."""
     events: Events = run.once(f"events of {name}", lambda: processed(run, name).events(columns_needed(run.search)))
-    return events.take(events["truth"] != 0) if (events["truth"] == 1).any() else events
+    return events
 
 
-def _sum_of_weights(run: SearchRun, name: str) -> float:
-    """Return the weight of all signal events read, before any cut."""
+def produced_weight(run: SearchRun, name: str) -> float:
+    """Return the weight of all events of a signal that were produced, before the cuts of generator and processor."""
+    return float(run.once(f"produced {name}", lambda: _produced_weight(run, name)))
+
+
+def _produced_weight(run: SearchRun, name: str) -> float:
     found = processed(run, name)
-    total = next(iter(found.cutflow()["nominal"].values()))["sum_of_weights"]
     if (found.events([])["truth"] == 0).any():
         raise ConfigurationError(
             f"The data set {name!r} under `limits.cross_section.signals` holds background, too, so the number of "
             "signal events before the cuts is not known: name a data set of signal alone."
         )
-    return float(total)
-
-
-def _generator_efficiency(run: SearchRun, name: str) -> float:
-    """Return the fraction of a generated process that passes the generator's own filter; 1 for files as given."""
+    total = float(next(iter(found.cutflow()["nominal"].values()))["sum_of_weights"]) * found.weight_scale()
     if run.catalogue.entry(name).recipe is None:
-        return 1.0
-    return float(read_summary(run.catalogue.folder(name), name)["filter_efficiency"])
+        return total
+    return total / float(read_summary(run.catalogue.folder(name), name)["filter_efficiency"])
 
 
-def with_injected(run: SearchRun, sample: str, fraction: float) -> tuple[SearchRun, str]:
-    """Return a search of the same mixture with another total fraction of signal, and the sample's name in it.
-
-    Raises ConfigurationError where the sample is no mixture with a signal: nothing can be injected into data.
-    """
-    mixture = run.search.mixtures.get(sample)
-    if mixture is None or mixture.signal is None:
-        raise ConfigurationError(
-            f"`limits.cross_section.injected` needs a mixture with a `signal` to inject into; {sample!r} is none."
-        )
-    name = f"{sample}-with-{fraction:g}"
-    search: Search = run.search.model_copy(
-        update={
-            "mixtures": {**run.search.mixtures, name: mixture.model_copy(update={"fraction": fraction, "of": "total"})},
-            "data": (name,),
-        }
+def with_injected(run: SearchRun, sample: str, signal: str, fraction: float) -> tuple[SearchRun, str]:
+    """Return a search of the same background with another total fraction of signal, and the sample's name in it."""
+    name = f"{sample}-with-{fraction:g}-{signal}"
+    mixture = run.search.mixtures.get(sample, Mixture(background=sample))
+    changed = Mixture.model_validate(
+        mixture.model_dump() | {"signal": signal, "fraction": fraction, "of": "total"},
     )
+    search = run.search.model_copy(update={"mixtures": {**run.search.mixtures, name: changed}, "data": (name,)})
     return run.once(f"search {name}", lambda: SearchRun(search, run.catalogue, run.options)), name
+
+
+def produced_events(run: SearchRun, name: str, selected: int) -> float:
+    """Return how many events of a signal were produced where `selected` pass the processor's cuts."""
+    return selected * produced_weight(run, name) / float(signal_events(run, name)["weight"].sum())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from analysis.report.data_tables import MEASURED_NOTE, detectors_table, measured_text
+from analysis.report.limit_tables import limits_table
 from analysis.report.quantities import Quantity, scalar_text, z_of
 from analysis.report.render import unbroken
-from analysis.report.result_tables import hunt_table, limits_table, merit_table, selections_table
+from analysis.report.result_tables import hunt_table, merit_table, selections_table
 from analysis.report.summary import summary, warnings
 from analysis.report.table import Table
 from analysis.stages.train import MIN_BACKGROUND

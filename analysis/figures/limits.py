@@ -1,0 +1,76 @@
+"""Figures of upper limits, and of what the nuisance parameters behind them do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from analysis.context import SearchRun
+from analysis.figures.captions import selected_content, signal_content
+from analysis.numbers import format_confidence
+from analysis.plots import (
+    Label,
+    LikelihoodScan,
+    LimitPoint,
+    RankedNuisance,
+    brazil_figure,
+    nll_figure,
+    ranking_figure,
+)
+from analysis.stages.hunt import hunt
+from analysis.stages.limit import limited
+from analysis.stages.searched import searched
+from analysis.statistics_settings import LimitSettings
+
+Described = tuple[str, str, str, object]
+
+
+def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure): bands per selection and unit, ranking and likelihood scan."""
+    settings = run.search.limits
+    if settings is None:
+        return
+    for identifier, found in limited(run).items():
+        hunted = hunt(run)[identifier]
+        content = f"{signal_content(searched(run, hunted.sample))}{selected_content(hunted.summary)}"
+        for unit in dict.fromkeys(entry["unit"] for entry in found.entries):
+            entries = [entry for entry in found.entries if entry["unit"] == unit]
+            yield _band(identifier, entries, unit, settings, label, content=content)
+        if found.profile is not None:
+            yield from _profile(identifier, found.profile, label, content=content)
+
+
+def _band(
+    identifier: str, entries: list[dict[str, Any]], unit: str, settings: LimitSettings, label: Label, *, content: str
+) -> Described:
+    what = (
+        "the cross section of a resonance"
+        if unit == "fb"
+        else f"the number of resonance events that {identifier} selects"
+    )
+    shape = entries[0]["signal"]
+    caption = f"Upper limits at {format_confidence(settings.level)} CLs on {what}: {shape}.{content}"
+    points = [LimitPoint.from_result(entry) for entry in entries]
+    figure = brazil_figure(points, unit=unit, signal=shape, label=label, confidence=1 - settings.level)
+    return "limits", f"limit-{identifier}{'-fb' if unit == 'fb' else ''}", caption, figure
+
+
+def _profile(identifier: str, profile: dict[str, Any], label: Label, *, content: str) -> Iterator[Described]:
+    where = f"of {identifier} at {profile['mass']:g} GeV, the tested mass nearest to the largest excess"
+    found = profile["impacts"]
+    if found.get("ranking"):
+        caption = (
+            f"Nuisance parameters {where}: pulls with their constraints, and impacts on the fitted signal. Parameters "
+            f"called background are the eigenvectors of the sideband fit.{content}"
+        )
+        figure = ranking_figure(
+            [RankedNuisance.from_result(entry) for entry in found["ranking"]],
+            strength=found["strength"],
+            error=found["error"],
+            label=label,
+        )
+        yield "limits", f"impacts-{identifier}", caption, figure
+    if "values" in profile["nll_scan"]:
+        caption = f"Profile likelihood of the number of signal events {where}.{content}"
+        scan = LikelihoodScan.from_result(profile["nll_scan"])
+        yield "limits", f"nll-{identifier}", caption, nll_figure(scan, unit="selected events", label=label)

@@ -1,0 +1,97 @@
+"""One limit from all selections of a detector: bands of its score that share no event, as channels of one fit."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis.context import SearchRun
+from analysis.files import read_json, write_json
+from analysis.stages.cross_section import signals_key
+from analysis.stages.hunt import Hunted, hunt
+from analysis.stages.limit import NO_LIMIT, channel_of, limit_facts
+from analysis.stages.selections import searching_detectors
+from analysis.stages.signals import kept_signal
+from analysis.statistics_settings import LimitSettings
+from analysis.store import code_key, content_key, library_versions
+from stats import StatisticsError, disjoint_spectra, upper_limit, workspace
+from stats.models import Workspace
+
+logger = logging.getLogger(__name__)
+
+UNIT = "selected events"
+
+
+def band_limits(run: SearchRun) -> list[dict[str, Any]]:
+    """Return one entry per sample, detector and mass with a simulated signal; empty where none is asked for.
+
+    The signal's share of each band is that of the simulated signal, scored by the detector as it was trained.
+    """
+    settings = run.search.limits
+    if settings is None or settings.cross_section is None or not settings.cross_section.combine:
+        return []
+    return [
+        entry
+        for sample in run.search.data
+        for detector in searching_detectors(run)
+        if len(_nested(run, sample, detector)) > 1
+        for entry in run.once(f"bands {sample} {detector}", partial(_bands, run, sample, detector, settings))
+    ]
+
+
+def band_workspaces(run: SearchRun) -> list[Path]:
+    """Return the folders with the workspaces of all combined fits."""
+    folders = dict.fromkeys(entry["selection"] for entry in band_limits(run))
+    return [run.results_store.directory / "stages" / "bands" / name / "workspaces" for name in folders]
+
+
+def _nested(run: SearchRun, sample: str, detector: str) -> list[Hunted]:
+    """Return the selections of a detector, the tightest first."""
+    own = [one for one in hunt(run).values() if (one.sample, one.selection.detector) == (sample, detector)]
+    return sorted(own, key=lambda one: one.selection.efficiency)
+
+
+def _bands(run: SearchRun, sample: str, detector: str, settings: LimitSettings) -> list[dict[str, Any]]:
+    nested = _nested(run, sample, detector)
+    name = f"{sample}-{detector}-bands"
+    code = code_key("stats", "analysis.stages.limit", "analysis.stages.signals", __name__)
+    key = content_key([one.key for one in nested], settings, signals_key(run, nested[-1]), code, library_versions())
+    folder = run.results_store.make(
+        f"stages/bands/{name}", key, lambda target: _set_limits(run, name, nested, settings, target)
+    )
+    return list(read_json(folder / "limits.json"))
+
+
+def _set_limits(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings, folder: Path) -> None:
+    assert settings.cross_section is not None
+    entries = []
+    for mass, signal in settings.cross_section.signals.items():
+        facts = {**limit_facts(nested[-1], settings, mass), "selection": name, "unit": UNIT}
+        try:
+            made = band_workspace(run, nested, settings, mass=mass, signal=signal)
+            write_json(folder / "workspaces" / f"{name}-{mass:g}.json", dict(made))
+            found = upper_limit(made, level=settings.level).to_dict()
+            entries.append({**facts, **found, "mass": mass, "channels": len(nested)})
+        except StatisticsError as error:
+            logger.warning("%s at %g GeV: no limit: %s", name, mass, error)
+            entries.append({**facts, **NO_LIMIT, "reason": str(error)})
+    write_json(folder / "limits.json", entries)
+
+
+def band_workspace(
+    run: SearchRun, nested: list[Hunted], settings: LimitSettings, *, mass: float, signal: str
+) -> Workspace:
+    """Return the workspace of all bands; mu is the number of signal events that the loosest selection keeps."""
+    kept = [kept_signal(run, one.selection, signal).efficiency for one in nested]
+    if kept[-1] <= 0:
+        raise StatisticsError(f"No event of {signal!r} passes the loosest selection: it has no share in any band.")
+    spectra = disjoint_spectra([one.spectrum for one in nested])
+    shares = [(high - low) / kept[-1] for low, high in zip([0.0, *kept[:-1]], kept, strict=True)]
+    channels = [
+        channel_of(run, one, settings, mass, spectrum=spectrum, events=share)
+        for one, spectrum, share in zip(nested, spectra, shares, strict=True)
+        if share > 0
+    ]
+    return workspace(channels)

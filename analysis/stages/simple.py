@@ -1,0 +1,99 @@
+"""The quick estimate of an excluded cross section from a detector's ROC curve, and the CLs limit beside it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.stages.searched import searched
+from analysis.stages.signals import produced_weight, scores_of, signal_events
+from analysis.stages.train import trained
+from stats import StatisticsError, counting_limit, simple_limit
+
+logger = logging.getLogger(__name__)
+
+POINTS = 400  # of the ROC curve
+
+
+def simple_limits(run: SearchRun) -> list[dict[str, Any]]:
+    """Return one entry per sample, detector and signal; empty where limits in fb are not asked for.
+
+    A detector is taken as it is, trained on the data there are. Where it was trained on them, its ROC curve belongs to
+    the signal in them: the estimate is one of what the detector could do, no limit.
+    """
+    settings = run.search.limits
+    if settings is None or settings.cross_section is None or run.search.window is None:
+        return []
+    return [
+        run.once(f"simple {sample} {detector} {mass:g}", lambda s=sample, d=detector, m=mass: _simple(run, s, d, m))  # type: ignore[misc]
+        for sample in run.search.data
+        for detector in run.search.detectors
+        for mass in settings.cross_section.signals
+    ]
+
+
+def _simple(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str, Any]:
+    limits = run.search.limits
+    assert limits is not None
+    assert limits.cross_section is not None
+    luminosity, signal = limits.cross_section.luminosity, limits.cross_section.signals[mass]
+    facts = {"sample": sample, "detector": detector, "mass": mass, "signal": signal}
+    kept, passed, n_signal, n_background = roc_in_window(run, sample, detector, signal)
+    try:
+        found = simple_limit(
+            kept,
+            passed,
+            n_signal=n_signal,
+            n_background=n_background,
+            background_cross_section=n_background / luminosity,
+            luminosity=luminosity,
+        )
+        cls = counting_limit(found, luminosity_uncertainty=limits.systematics.luminosity or 0.0, level=limits.level)
+    except StatisticsError as error:
+        logger.warning("no simple estimate for %s: %s", detector, error)
+        return {**facts, "reason": str(error)}
+    return {**facts, **found.to_dict(), "cls_expected": list(cls.expected), "level": limits.level}
+
+
+def roc_in_window(
+    run: SearchRun, sample: str, detector: str, signal: str
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return efficiencies of signal (of all produced) and background (of the window), and the events of both.
+
+    Where truth is unknown all events of the window count as background. Scores of different folds are not comparable:
+    each is turned into the fraction of its fold's background above it.
+    """
+    assert run.search.window is not None
+    data, found = searched(run, sample), trained(run, sample, detector)
+    rows = data.events.inside(run.search.window.signal) & (data.events["truth"] != 1)
+    events = signal_events(run, signal)
+    events = events.take(events.inside(run.search.window.signal))
+    score, fold = scores_of(run, sample, detector, events)
+    above_signal, above_background = np.ones(len(score)), np.ones(int(rows.sum()))
+    for one in np.unique(found.fold_index[rows]):
+        own = found.fold_index[rows] == one
+        reference = np.sort(found.score[rows][own])
+        above_background[own] = _fraction_above(reference, found.score[rows][own])
+        above_signal[fold == one] = _fraction_above(reference, score[fold == one])
+    cuts = np.geomspace(max(1.0 / len(above_background), 1e-6), 1.0, POINTS)
+    passed = (above_background <= cuts[:, None]).mean(axis=1)
+    kept = (above_signal <= cuts[:, None]) @ events["weight"] / produced_weight(run, signal)
+    return kept, passed, float(len(events)), float(rows.sum())
+
+
+def _fraction_above(reference: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Fraction of the sorted reference at or above each score."""
+    return (len(reference) - np.searchsorted(reference, scores, side="left")) / len(reference)
+
+
+def describe_simple(entry: dict[str, Any]) -> str:
+    """Return the estimate in one line."""
+    if "reason" in entry:
+        return f"no estimate from S/√B ({entry['reason']})"
+    return (
+        f"S/√B = {entry['required']:g} at {entry['cross_section']:.3g} ± {entry['error']:.2g} fb, expected CLs limit "
+        f"of the same count {entry['cls_expected'][2]:.3g} fb"
+    )
