@@ -2,7 +2,7 @@
 
 The steps are those of ``stats.histfactory`` with all data sets side by side in every array operation: scoring steps
 (the expected information first, then the observed one without the curvature of the expectations), halved until
-−log L falls, parameters held at a bound that they are pushed against. What has not converged after a few steps is left
+−log L falls, parameters held at a bound that they are pushed against. What has not converged is left
 to the fit of one data set at a time, so only speed depends on this module.
 """
 
@@ -18,7 +18,7 @@ from stats.histfactory.interpolation import KINKED, Factors, additive_weights
 from stats.histfactory.specification import Specification, UnsupportedModel, read
 
 TOLERANCE = 1e-11  # of −log L, promised by the quadratic model
-MAX_ITERATIONS = 25
+MAX_ITERATIONS = 60
 MAX_HALVINGS = 8
 SCORING = 2  # first steps with the expected information
 RIDGE = 1e-12
