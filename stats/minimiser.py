@@ -28,7 +28,6 @@ from stats.histfactory.newton import MAX_ITERATIONS, TOLERANCE
 
 logger = logging.getLogger(__name__)
 
-AGREEMENT = 1e-7  # relative, between the −2 log L of the compiled model and pyhf's at the minimum
 _COMPILED: WeakKeyDictionary[Any, CompiledModel | str] = WeakKeyDictionary()  # or why there is none
 _WARNED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
@@ -138,7 +137,7 @@ class NewtonOptimizer(scipy_optimizer):
         par_bounds: Any,
         fixed: Mapping[int, float],
     ) -> OptimizeResult:
-        """The fit by the compiled model; ``success`` is false where it did not converge or pyhf's −2 log L differs."""
+        """The fit by the compiled model; ``success`` is false where it did not converge."""
         try:
             found = model.minimise(
                 np.asarray(data, dtype=float),

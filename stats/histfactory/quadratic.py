@@ -21,6 +21,8 @@ def bounded_minimum(hessian: np.ndarray, gradient: np.ndarray, low: np.ndarray, 
     Returns:
         shape (n,), or None when ``hessian`` is not positive definite where p is free.
     """
+    if not gradient.size:
+        return np.zeros(0)
     diagonal = hessian.diagonal()
     if not (diagonal.min(initial=0.0) >= 0 and np.isfinite(diagonal.sum() + gradient.sum())):
         return None

@@ -143,6 +143,16 @@ def test_fixed_parameters_stay_and_bounds_hold() -> None:
     assert wider.twice_nll < free.twice_nll
 
 
+def test_a_fit_of_nothing_is_an_evaluation() -> None:
+    pdf = simple()
+    model = CompiledModel(pdf)
+    data = np.array([30.0, 40.0, *pdf.config.auxdata])
+    point, value, converged = model.fit(data, fixed={0: 0.4, 1: 1.1, 2: 0.9})
+    assert converged
+    np.testing.assert_array_equal(point, [0.4, 1.1, 0.9])
+    assert value == pytest.approx(twice_nll(point, data, pdf).item(), rel=1e-12)
+
+
 def test_the_lower_of_two_minima_is_found_from_either_side() -> None:
     """Both variations add the same events: the likelihood is even in the nuisance but for its constraint."""
     spec = {
