@@ -144,7 +144,7 @@ def _step(
         good = _solve(hessian, gradient, factor, step)
         if good:
             break
-    held = good and state[p] <= bound and step[p] < 0
+    held = bool(good and state[p] <= bound and step[p] < 0)
     if held:
         for k in range(p):
             hessian[p, k] = 0.0

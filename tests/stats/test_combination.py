@@ -67,16 +67,16 @@ def test_nested_selections_cost_less_than_independent_ones(shape: np.ndarray, fa
 
 
 def test_the_combined_p_is_uniform() -> None:
-    """200 searches with an inclusive and a nested selection, 149 toys each from their own fits, independent seeds."""
+    """120 searches with an inclusive and a nested selection, 99 toys each from their own fits, independent seeds."""
     family, p = dijet(2, sqrt_s=SQRT_S), []
     rng = np.random.default_rng(7)
     binned = BinnedFamily(family, BINS).expected(np.array([0.0, 6.0]))
     binned /= binned.sum()
-    for toys_rng in np.random.default_rng(8).spawn(200):
+    for toys_rng in np.random.default_rng(8).spawn(120):
         tight = rng.poisson(300 * binned)
         loose = tight + rng.poisson(1700 * binned)
         hunts = [hunt(tight, family, BINS), hunt(loose, family, BINS)]
-        p.append(combine_hunts(hunts, toys=149, rng=toys_rng, correlation="nested").global_p.value)
+        p.append(combine_hunts(hunts, toys=99, rng=toys_rng, correlation="nested").global_p.value)
     assert kstest(p, "uniform").pvalue > 1e-3
 
 

@@ -12,10 +12,10 @@ FAMILIES = [dijet(number, sqrt_s=SQRT_S) for number in (2, 3, 4)]
 MASSES = np.linspace(2500.0, 5000.0, 6)
 
 
-@pytest.mark.parametrize("events", [60, 1000, 20000])
+@pytest.mark.parametrize("events", [60, 5000])
 def test_many_spectra_choose_as_one_does(shape: np.ndarray, events: int) -> None:
-    """60 spectra; with a threshold of 0.3 several orders occur."""
-    spectra = np.random.default_rng(1).poisson(events * shape, size=(60, 50)).astype(float)
+    """30 spectra; with a threshold of 0.3 several orders occur."""
+    spectra = np.random.default_rng(1).poisson(events * shape, size=(30, 50)).astype(float)
     references = [fit_background(BinnedFamily(family, EDGES), events * shape) for family in FAMILIES]
     fits = [fit_background(one.model, spectra, reference=one) for one in references]
     order, agree = chosen_order(fits, threshold=0.3), 0
@@ -27,7 +27,7 @@ def test_many_spectra_choose_as_one_does(shape: np.ndarray, events: int) -> None
             continue
         agree += index >= 0 and choice.family.name == FAMILIES[index].name
     # toys share one expansion of the bin integrals, single spectra have their own: p-values at the threshold may flip
-    assert agree >= 59
+    assert agree >= 29
     assert len(set(order)) > 1
 
 
@@ -45,12 +45,12 @@ def test_the_choice_is_reported_and_repeated(shape: np.ndarray) -> None:
 
 
 def test_global_p_is_uniform_although_the_order_is_chosen_on_the_spectrum(shape: np.ndarray) -> None:
-    """150 spectra of 1000 events, each with 99 toys from its own fit that choose again; independent seeds."""
+    """100 spectra of 1000 events, each with 99 toys from its own fit that choose again; independent seeds."""
     bins = np.linspace(2000.0, 7000.0, 26)
     rng, p = np.random.default_rng(4), []
-    for toys_rng in np.random.default_rng(5).spawn(150):
+    for toys_rng in np.random.default_rng(5).spawn(100):
         spectrum = Spectrum.from_counts(bins, rng.poisson(1000 * shape.reshape(25, 2).sum(axis=1)))
-        hunt = bump_hunt(spectrum, FAMILIES, masses=MASSES, widths=[0.05], threshold=0.2, toys=99, rng=toys_rng)
+        hunt = bump_hunt(spectrum, FAMILIES[:2], masses=MASSES[:4], widths=[0.05], threshold=0.2, toys=99, rng=toys_rng)
         assert hunt.global_p is not None
         p.append(hunt.global_p.value)
     assert kstest(p, "uniform").pvalue > 1e-3
