@@ -11,7 +11,7 @@ from stats import newton
 from stats.errors import StatisticsError
 from stats.functions import BinnedFamily, LinearFamily, LogLinearFamily
 from stats.linear import LinearSolver
-from stats.loglinear import Frame, LogLinearSolver
+from stats.loglinear import LogLinearSolver
 from stats.nonlinear import NonLinearSolver
 from stats.solvers import CELLS, Solver
 from stats.spectrum import Spectrum
@@ -67,12 +67,6 @@ class BackgroundFits:
         slopes = self.log_derivatives
         variance = np.einsum("nbi,nij,nbj->nb", slopes, self.covariance, slopes, optimize=True)
         return self.expected * np.sqrt(np.maximum(variance, 0.0))
-
-    @property
-    def frame(self) -> Frame:
-        """The expansion of a log-linear family; use ``log_derivatives``, which every family has."""
-        assert isinstance(self.solver, LogLinearSolver)
-        return self.solver.frame
 
     @property
     def seen(self) -> np.ndarray:
@@ -142,14 +136,15 @@ def fit_background(
 ) -> BackgroundFits:
     """Fit the background to N spectra.
 
-    All N share the point about which the bin integrals are expanded (``BinnedFamily``): the fit to their sum, exact
-    when N is 1, or that of ``reference``, as toys need.
+    Log-linear families: all N share the point about which the bin integrals are expanded (``BinnedFamily``), the fit to
+    their sum, exact when N is 1, or that of ``reference``, as toys need. Linear families keep every bin positive (or
+    every parameter, as the family says). Families of neither kind find their starting values themselves.
 
     Args:
         model: family on the spectra's bins.
         counts: shape (N, n_bins) or (n_bins,); need not be whole.
         exposure: factor on the expectation, 0 to leave a bin out; shape (n_bins,) or (N, n_bins).
-        reference: fit whose expansion to share.
+        reference: fit whose expansion and coordinates to share.
 
     Raises:
         StatisticsError: for counts that are no counts, or a sum of spectra that cannot be fitted.
@@ -175,7 +170,9 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     """Fit background + yield × template, starting from background-only fits.
 
     One of the two may have one row for many of the other: many templates on one spectrum, or one on many spectra.
-    A signed yield may go so far below 0 that nine tenths of the background are gone in some bin of the peak.
+    A signed yield may go so far below 0 that nine tenths of the background are gone in some bin of the peak: of the
+    background-only fit, or for linear families of the same fit. In sparse spectra deficits often end there
+    (``bounded``), with the significance of losing that much; excesses never do.
 
     Args:
         background: N background-only fits, converged.

@@ -131,7 +131,7 @@ class NonLinearSolver(Solver):
 
     def _settle(self, point: np.ndarray, total: np.ndarray, exposed: np.ndarray) -> tuple[np.ndarray, float]:
         """The minimum that a start (1, p) leads to, and −log L there; ∞ where there is none."""
-        for _ in range(3):
+        for _ in range(2):
             self._turn(point[0], total, exposed)
             problem = NonLinearProblem(self.model, self.rotation, total, exposed)
             minimum = minimise(problem, np.linalg.solve(self.rotation, point.T))

@@ -15,7 +15,6 @@ from stats.families.exponentials import box_cox
 from tests.stats.conftest import EDGES, SQRT_S
 
 EVERY = [(name, n) for name in FAMILIES for n in orders(name)]
-LINEAR = {"polynomial", "bernstein"}
 RANGE = (2000.0, 7000.0)
 
 
@@ -120,8 +119,7 @@ def test_fits_reach_the_minimum_of_a_general_minimiser(name: str, n: int) -> Non
         return -float(poisson.logpmf(counts, expected).sum()) if allowed else 1e9
 
     assert fits.nll[0] == pytest.approx(nll(np.zeros(n)), abs=1e-6)
-    found = min(minimize(nll, start, method="Powell").fun for start in (np.zeros(n), np.full(n, 0.1)))
-    assert fits.nll[0] < found + 2e-6
+    assert fits.nll[0] < minimize(nll, np.full(n, 0.1), method="Powell").fun + 2e-6
 
 
 @pytest.mark.parametrize(("name", "n"), [("polynomial", 4), ("bernstein", 4), ("modified_exponential", 3), ("ua2", 4)])

@@ -16,7 +16,7 @@ from stats import (
     gaussian_template,
     symmetric,
 )
-from stats.loglinear import LogLinearProblem
+from stats.loglinear import LogLinearProblem, LogLinearSolver
 from tests.stats.conftest import EDGES, SQRT_S
 
 
@@ -25,7 +25,8 @@ def problem_and_state(shape: np.ndarray, model: BinnedFamily) -> tuple[LogLinear
     counts = rng.poisson(800 * shape, size=(3, shape.size)).astype(float)
     fits = fit_background(model, counts)
     template = gaussian_template(EDGES, 3500.0, width=0.05)
-    frame = fits.frame
+    assert isinstance(fits.solver, LogLinearSolver)
+    frame = fits.solver.frame
     problem = LogLinearProblem(frame.basis, frame.linear.offset, counts, None, template, np.full(3, -1e9))
     return problem, np.concatenate([fits.minimum.state + 0.05, [[10.0, -2.0, 30.0]]])
 

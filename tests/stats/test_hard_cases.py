@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stats import (
     BinnedFamily,
@@ -104,6 +106,19 @@ def test_an_empty_toy_among_others_is_flagged(kind: tuple[str, int]) -> None:
     fits = fit_background(binned(kind), np.stack([falling(1000.0), np.zeros(50)]))
     assert fits.determined.tolist() == [True, False]
     assert fits.nll[1] == pytest.approx(0.0, abs=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 1000), min_size=12, max_size=12).filter(any), st.sampled_from(["polynomial", "bernstein"])
+)
+def test_positive_functions_fit_any_spectrum(counts: list[int], name: str) -> None:
+    """Whatever the counts: a fit, positive in every bin, that holds as many events as there are."""
+    edges = np.linspace(2000.0, 7000.0, 13)
+    fits = fit_background(binned((name, 4), edges), np.array(counts))
+    assert fits.converged[0]
+    assert (fits.expected > 0).all()
+    assert fits.expected.sum() == pytest.approx(sum(counts), rel=1e-4)
 
 
 @kinds
