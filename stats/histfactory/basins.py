@@ -8,6 +8,7 @@ nearly opposite have no second minimum, and cost nothing here.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -42,43 +43,45 @@ def _even(up: np.ndarray, down: np.ndarray) -> bool:
 
 
 def lowest(search: Search, found: Minimum, parameters: np.ndarray, **settings: Any) -> Minimum:
-    """The lowest of the minima that lie across zero from ``found``, itself included."""
+    """The lowest of the minima that lie across zero from ``found`` in one or two parameters, itself included."""
     if not parameters.size:
         return found
     iterations = found.iterations
     candidates = [int(k) for k in np.intersect1d(parameters, search.free)]
-    pending = list(candidates)
+    jumps = [(k,) for k in candidates] + list(combinations(candidates, 2))
+    pending = list(jumps)
     for _ in range(MAX_PROBES):
         if not pending or not found.converged:
             break
-        parameter = pending.pop(0)
-        for target in _across(float(found.point[parameter])):
-            other = _beyond(search, found, parameter, target, settings)
+        jump = pending.pop(0)
+        for targets in product(*(_across(float(found.point[k])) for k in jump)):
+            other = _beyond(search, found, dict(zip(jump, targets, strict=True)), settings)
             iterations += other.iterations
             if other.converged and other.value < found.value - BETTER:
                 found = other
-                pending = [k for k in candidates if k != parameter]
+                pending = [other_jump for other_jump in jumps if other_jump != jump]
+                break
     return replace(found, iterations=iterations)
 
 
 def _across(value: float) -> list[float]:
     distance = max(abs(value), AWAY)
-    return [-distance, distance] if value == 0 else [-np.sign(value) * distance]
+    return [-distance, distance] if value == 0 else [float(-np.sign(value)) * distance]
 
 
-def _beyond(search: Search, found: Minimum, parameter: int, target: float, settings: dict[str, Any]) -> Minimum:
-    """The minimum with ``parameter`` on the side of ``target``; given up where it returns to zero or is higher."""
-    bounds = search.bounds.copy()
-    side = (0.0, np.inf) if target > 0 else (-np.inf, 0.0)
-    bounds[parameter] = np.clip(bounds[parameter], *side)
-    start = found.point.copy()
-    start[parameter] = np.clip(target, *bounds[parameter])
-    if start[parameter] == 0:
-        return replace(found, converged=False, iterations=0)
-    place = int(np.searchsorted(search.free, parameter))
+def _beyond(search: Search, found: Minimum, targets: dict[int, float], settings: dict[str, Any]) -> Minimum:
+    """The minimum with parameters on the side of their targets; given up where it is higher or one returns to zero."""
+    bounds, start = search.bounds.copy(), found.point.copy()
+    for parameter, target in targets.items():
+        side = (0.0, np.inf) if target > 0 else (-np.inf, 0.0)
+        bounds[parameter] = np.clip(bounds[parameter], *side)
+        start[parameter] = np.clip(target, *bounds[parameter])
+        if start[parameter] == 0:
+            return replace(found, converged=False, iterations=0)
+    places = np.searchsorted(search.free, list(targets))
 
     def hopeless(point: np.ndarray, step: np.ndarray, value: float, promise: float) -> bool:
-        returns = point[place] == 0 and step[place] == 0
+        returns = bool(((point[places] == 0) & (step[places] == 0)).any())
         return returns or (promise < NEAR and value - 3.0 * promise > found.value)
 
     return Search(search.likelihood, search.free, bounds).run(start, hopeless=hopeless, **settings)
