@@ -40,8 +40,14 @@ class Combination:
 
     @property
     def trials_factor(self) -> float:
-        """What looking at several selections costs: combined over separate global p of the best hunt."""
-        return self.global_p.value / self.separate[self.best].value
+        """What looking at several selections costs: combined over separate global p of the best hunt.
+
+        NaN where one of the two is only a bound: no toy says then what the factor is.
+        """
+        alone = self.separate[self.best]
+        if self.global_p.is_bound or alone.is_bound:
+            return float("nan")
+        return self.global_p.value / alone.value
 
     def to_dict(self) -> dict[str, Any]:
         """As in ``results.json``."""
@@ -53,7 +59,7 @@ class Combination:
             "global_p": self.global_p.to_dict(),
             "global_z": z if np.isfinite(z) else None,
             "separate": {name: p.to_dict() for name, p in zip(self.names, self.separate, strict=True)},
-            "trials_factor": self.trials_factor,
+            "trials_factor": self.trials_factor if np.isfinite(self.trials_factor) else None,
         }
 
 

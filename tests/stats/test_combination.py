@@ -90,6 +90,7 @@ def test_a_signal_beyond_all_toys_is_a_bound(shape: np.ndarray, family: Family, 
         assert found.best == 1
         assert found.global_p.is_bound
         assert found.global_p.value < 0.03
+        assert found.to_dict()["trials_factor"] is None
 
 
 def test_the_result_depends_on_the_seed_alone(inclusive: BumpHunt) -> None:
