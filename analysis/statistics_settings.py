@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from analysis.settings import Model, Name
+from analysis.settings import Interval, Model, Name
 
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -179,6 +179,16 @@ class AbcdSettings(Model):
     closure: float = Field(0.1, ge=0)
     window: bool = False
 
+    @model_validator(mode="after")
+    def _apart(self) -> AbcdSettings:
+        for efficiency in self.efficiencies:
+            if efficiency**0.5 >= 1 - self.background_like:
+                raise ValueError(
+                    f"an efficiency of {efficiency:g} takes {efficiency**0.5:.0%} of each score, which overlaps the "
+                    f"lowest {self.background_like:.0%} that `background_like` calls background"
+                )
+        return self
+
 
 class SystematicsSettings(Model):
     """Relative uncertainties of the signal in a limit: its normalisation by source, and the shape of its peak.
@@ -207,7 +217,10 @@ class CrossSectionSettings(Model):
 
 
 class LimitSettings(Model):
-    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty)."""
+    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
+
+    Bins in `exclude` are no sidebands of peaks elsewhere.
+    """
 
     masses: tuple[Positive, ...] = Field(min_length=1)
     width: float = Field(0.03, gt=0)
@@ -220,4 +233,5 @@ class LimitSettings(Model):
         0, ge=0, description="toys per tested strength and hypothesis; 0 leaves it to asymptotic formulae"
     )
     profile: bool = True
+    exclude: tuple[Interval, ...] = ()
     cross_section: CrossSectionSettings | None = None

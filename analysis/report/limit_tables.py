@@ -88,8 +88,8 @@ def simple_table(results: Entry) -> Table | None:
         notes=(
             "S/√B = 2 at the best working point of the ROC curve (arXiv:1905.10384, section 4.2) knows no systematic "
             "uncertainty and takes √B for the spread of a count; the CLs limit of the same counting experiment stands "
-            "beside it. Background is that in the window. The ROC curve belongs to the detector as it was trained on this sample, and to the truth: this "
-            "is what the detector could do, not what the search excludes.",
+            "beside it. Background is that in the window. The ROC curve belongs to the detector as it was trained on "
+            "this sample, and to the truth: this is what the detector could do, not what the search excludes.",
             *reasons,
         ),
     )  # fmt: skip

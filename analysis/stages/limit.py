@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
 from analysis.stages.cross_section import cross_section_limit, signals_key
@@ -21,6 +23,7 @@ from stats import Channel, Spectrum, StatisticsError, resonance_channel, toy_lim
 
 logger = logging.getLogger(__name__)
 
+NEAR = 4.0  # standard deviations: an excluded interval within them belongs to the peak
 NO_LIMIT: dict[str, Any] = {"observed": None, "expected": [None] * 5, "scan": [], "failed_fits": 0}
 
 
@@ -105,14 +108,26 @@ def channel_of(
 
     `options` are those of `stats.resonance_channel`.
     """
+    counts = hunted.spectrum if spectrum is None else spectrum
     return resonance_channel(
-        hunted.spectrum if spectrum is None else spectrum,
+        counts,
         hunted_family(run, hunted),
         mass=mass,
         shape=limited_shape(settings),
         name=hunted.identifier,
+        mask=_sidebands(counts.edges, settings, mass),
         **{"systematics": systematics_of(settings), **options},
     )
+
+
+def _sidebands(edges: np.ndarray, settings: LimitSettings, mass: float) -> np.ndarray | None:
+    """Return the bins that may serve as sidebands; an excluded interval near the peak itself stays."""
+    reach = NEAR * limited_shape(settings).width(mass)
+    mask = np.ones(edges.size - 1, dtype=bool)
+    for low, high in settings.exclude:
+        if high <= mass - reach or low >= mass + reach:
+            mask &= (edges[1:] <= low) | (edges[:-1] >= high)
+    return None if mask.all() else mask
 
 
 def limit_facts(

@@ -59,6 +59,7 @@ def test_contents_point_at_sections(tmp_path: Path, figure: ReportFigure) -> Non
         "#data",
         "#detectors",
         "#selections",
+        "#abcd",
         "#limits",
         "#figures_of_merit",
         "#settings",
