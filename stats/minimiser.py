@@ -121,10 +121,8 @@ class NewtonOptimizer(scipy_optimizer):
             _add_covariance(result, model, np.asarray(data, dtype=float), fixed)
         if return_uncertainties and result.unc is not None:
             result.x = pyhf.tensorlib.stack([result.x, result.unc], axis=1)
-        answers = [result.x]
-        answers += [result.corr] if return_correlations else []
-        answers += [result.fun] if return_fitted_val else []
-        answers += [result] if return_result_obj else []
+        asked = [(True, result.x), (return_correlations, result.corr), (return_fitted_val, result.fun)]
+        answers = [answer for wanted, answer in [*asked, (return_result_obj, result)] if wanted]
         return tuple(answers) if len(answers) > 1 else answers[0]
 
     def _newton(

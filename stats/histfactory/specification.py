@@ -125,6 +125,17 @@ class _Reader:
                 raise UnsupportedModel(f"the {kind} {modifier['name']} has fewer parameters than a channel has bins")
         self.pairs.append(np.stack([parameters, entries, source]))
 
+    def sorted(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pairs and histosys rows (up, down) with each entry at its ``place``."""
+        pairs = np.concatenate(self.pairs, axis=1) if self.pairs else np.zeros((3, 0), dtype=int)
+        pairs[1] = place[pairs[1]]
+        up, down = (np.zeros((len(self.shifts), place.size)) for _ in range(2))
+        for row, variations in enumerate(self.shifts.values()):
+            for entries, rise, fall in variations:
+                up[row, place[entries]] += rise
+                down[row, place[entries]] += fall
+        return pairs, up, down
+
 
 def read(pdf: Any) -> Specification:
     """The arrays of a ``pyhf.Model``.
@@ -135,24 +146,17 @@ def read(pdf: Any) -> Specification:
     _refuse_unknown(pdf)
     reader = _Reader(pdf)
     reader.read()
-    order = np.argsort(np.concatenate(reader.bins), kind="stable")
-    place = np.argsort(order)
-    pairs = np.concatenate(reader.pairs, axis=1) if reader.pairs else np.zeros((3, 0), dtype=int)
-    pairs[1] = place[pairs[1]]
+    bins = np.concatenate(reader.bins)
+    order = np.argsort(bins, kind="stable")
+    pairs, up, down = reader.sorted(np.argsort(order))
     if len(set(zip(*pairs[:2].tolist(), strict=True))) < pairs.shape[1]:
         raise UnsupportedModel("one parameter scales a sample twice")
-    n_parameters = int(pdf.config.npars)
     norms = np.array(list(reader.norms), dtype=float).reshape(-1, 3)
-    up, down = (np.zeros((len(reader.shifts), order.size)) for _ in range(2))
-    for row, variations in enumerate(reader.shifts.values()):
-        for entries, rise, fall in variations:
-            up[row, place[entries]] += rise
-            down[row, place[entries]] += fall
     appliers = pdf.main_model.modifiers_appliers
     return Specification(
         nominal=np.concatenate(reader.nominal)[order],
-        starts=np.searchsorted(np.concatenate(reader.bins)[order], np.arange(pdf.config.nmaindata)),
-        layers=_layers(pairs, order.size, n_parameters + len(norms)),
+        starts=np.searchsorted(bins[order], np.arange(pdf.config.nmaindata)),
+        layers=_layers(pairs, order.size, int(pdf.config.npars) + len(norms)),
         pairs=pairs,
         norm_code=appliers["normsys"].interpcode,
         norm_parameters=norms[:, 0].astype(int),
@@ -164,7 +168,7 @@ def read(pdf: Any) -> Specification:
         shift_down=down,
         normal=_constraints(pdf, "normal"),
         poisson=_constraints(pdf, "poisson"),
-        n_parameters=n_parameters,
+        n_parameters=int(pdf.config.npars),
         n_data=int(pdf.config.nmaindata + pdf.config.nauxdata),
         clip_sample=pdf.main_model.clip_sample_data,
         clip_bin=pdf.main_model.clip_bin_data,
