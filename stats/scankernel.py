@@ -48,46 +48,61 @@ def fit_all(
         yields, errors, significance: to be filled, shape (N, T); errors of yields at their bound are NaN.
     """
     n_bins, p = basis.shape
-    events, bare = np.empty(n_bins), np.empty(n_bins)
-    state, trial = np.empty(p + 1), np.empty(p + 1)
-    gradient, step = np.empty(p + 1), np.empty(p + 1)
-    hessian, factor = np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
+    bins, vectors, matrices = np.empty((2, n_bins)), np.empty((4, p + 1)), np.empty((2, p + 1, p + 1))
     for spectrum in range(counts.shape[0]):
         n, b = counts[spectrum], background[spectrum]
         for index in range(templates.shape[0]):
-            t, bound = templates[index], lower[spectrum, index]
-            state[:] = 0.0
-            value = _value(n, b, basis, t, state, events, bare)
-            fraction, held, done, fresh = 1.0, False, False, True
-            for _ in range(MOST_STEPS):
-                if fresh:
-                    held = _step(n, basis, t, state, bound, events, bare, gradient, hessian, factor, step)
-                    decrement = 0.0
-                    for k in range(p + 1):
-                        decrement -= gradient[k] * step[k]
-                    if not decrement < np.inf:
-                        break
-                    if decrement < 2.0 * TOLERANCE:
-                        done = True
-                        break
-                for k in range(p + 1):
-                    trial[k] = state[k] + fraction * step[k]
-                if trial[p] < bound + 1e-12 * (1.0 + abs(bound)):
-                    trial[p] = bound
-                found = _value(n, b, basis, t, trial, events, bare)
-                fresh = found <= value + 1e-10 + 1e-13 * abs(value)
-                if fresh:
-                    state[:] = trial
-                    value, fraction = found, 1.0
-                else:
-                    fraction *= 0.4
-                    if fraction < SMALLEST_FRACTION:
-                        break
+            bound = lower[spectrum, index]
+            done, held, value = _fit(n, b, basis, templates[index], bound, bins, vectors, matrices)
             if done:
-                yields[spectrum, index] = state[p]
-                errors[spectrum, index] = np.nan if held else 1.0 / factor[p, p]
-                size = math.sqrt(max(-2.0 * value, 0.0))
-                significance[spectrum, index] = size if state[p] > 0 else (-size if state[p] < 0 else 0.0)
+                found = vectors[0, p]
+                yields[spectrum, index] = found
+                errors[spectrum, index] = np.nan if held else 1.0 / matrices[1, p, p]
+                significance[spectrum, index] = np.sign(found) * math.sqrt(max(-2.0 * value, 0.0))
+
+
+@compiled
+def _fit(
+    n: np.ndarray,
+    b: np.ndarray,
+    basis: np.ndarray,
+    t: np.ndarray,
+    bound: float,
+    bins: np.ndarray,
+    vectors: np.ndarray,
+    matrices: np.ndarray,
+) -> tuple[bool, bool, float]:
+    """One fit: whether it converged, whether the yield is held at its bound, and −log L less that without signal.
+
+    ``bins``, ``vectors`` and ``matrices`` are room to work in; state and Cholesky factor are left in ``vectors[0]`` and
+    ``matrices[1]``.
+    """
+    events, bare = bins[0], bins[1]
+    state, trial, gradient, step = vectors[0], vectors[1], vectors[2], vectors[3]
+    hessian, factor = matrices[0], matrices[1]
+    p = basis.shape[1]
+    state[:] = 0.0
+    value = _value(n, b, basis, t, state, events, bare)
+    fraction, held, fresh = 1.0, False, True
+    for _ in range(MOST_STEPS):
+        if fresh:
+            held = _step(n, basis, t, state, bound, events, bare, gradient, hessian, factor, step)
+            decrement = -np.sum(gradient * step)
+            if not decrement < np.inf or decrement < 2.0 * TOLERANCE:
+                return decrement < np.inf, held, value
+        trial[:] = state + fraction * step
+        if trial[p] < bound + 1e-12 * (1.0 + abs(bound)):
+            trial[p] = bound
+        found = _value(n, b, basis, t, trial, events, bare)
+        fresh = found <= value + 1e-10 + 1e-13 * abs(value)
+        if fresh:
+            state[:] = trial
+            value, fraction = found, 1.0
+        else:
+            fraction *= 0.4
+            if fraction < SMALLEST_FRACTION:
+                break
+    return False, held, value
 
 
 @compiled
