@@ -206,6 +206,7 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
         masses=doubted.run.search.bump_hunt.masses.values(),
         shape=doubted.shape,
         truth=truth,
+        mask=doubted.mask if truth is not None else None,
         scale=scale,
         limit=settings.spurious_signal.threshold,
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stats.errors import StatisticsError
-from stats.fits import BackgroundFits, fit_background, fit_signal
+from stats.fits import BackgroundFits, effective, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
@@ -108,6 +108,7 @@ def spurious_signal(
     scale: float = 1.0,
     limit: float = LIMIT,
     tolerance: float = 1.0,
+    mask: np.ndarray | None = None,
 ) -> SpuriousSignal:
     """Fit background + signed signal to a template without signal (ATL-PHYS-PUB-2020-028).
 
@@ -125,6 +126,7 @@ def spurious_signal(
         scale: expected events of the data over those of the template.
         limit: largest |S|/σ_S accepted, to be fixed before looking.
         tolerance: template errors that are granted on top; 0 for the strict criterion.
+        mask: bins that ``truth`` is fitted to, True keeps, to leave a signal out; shape (n_bins,).
 
     Raises:
         StatisticsError: for an empty spectrum or one that does not determine the families, masses outside it, or a
@@ -135,7 +137,7 @@ def spurious_signal(
             raise StatisticsError(f"The {name} of a spurious-signal test must be finite and positive, got {value!r}.")
     grid = checked_masses(masses)
     templates = peaks(spectrum.edges, grid, width=width, relative=relative, shape=shape)
-    events, variances = _template(spectrum, truth, scale)
+    events, variances = _template(spectrum, truth, scale, mask)
     background = fit_background(BinnedFamily(family, spectrum.edges), events)
     if not background.converged[0]:
         raise StatisticsError(f"The fit of {family.name} to the template did not converge: it cannot be tested.")
@@ -156,12 +158,13 @@ def spurious_signal(
     )
 
 
-def _template(spectrum: Spectrum, truth: Family | None, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _template(
+    spectrum: Spectrum, truth: Family | None, scale: float, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Events that data would have per bin, and the template's variances; shapes (n_bins,)."""
     if truth is None:
         return scale * spectrum.counts, scale**2 * spectrum.variances
-    exposure = None if spectrum.is_counts else spectrum.scale
-    counts = spectrum.counts if exposure is None else spectrum.counts * exposure
+    counts, exposure = effective(spectrum, mask)
     fit = fit_background(BinnedFamily(truth, spectrum.edges), counts, exposure=exposure)
     if not fit.converged[0]:
         raise StatisticsError(f"The fit of {truth.name} to the spectrum did not converge: it makes no template.")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from stats import Family, Spectrum, StatisticsError, fit_background, fit_signal, gaussian_template
+from stats import Family, Spectrum, StatisticsError, dijet, fit_background, fit_signal, gaussian_template
 from stats.functions import BinnedFamily
 from stats.validation import SpuriousSignal, spurious_signal
 from tests.stats.conftest import EDGES
@@ -98,3 +98,13 @@ def test_hard_input_is_refused(plenty: Spectrum, family: Family) -> None:
     for truth in (None, family):
         with pytest.raises(StatisticsError, match="no events"):
             spurious_signal(empty, family, masses=MASSES, truth=truth)
+
+
+def test_a_signal_in_the_data_stays_out_of_a_masked_truth(shape: np.ndarray, family: Family) -> None:
+    """A richer function fitted over a peak bends after it; fitted beside the peak it does not."""
+    counts = 1e5 * shape + 2000 * gaussian_template(EDGES, 3500.0, width=0.03)
+    data = Spectrum.from_counts(EDGES, np.random.default_rng(4).poisson(counts))
+    beside = (EDGES[1:] <= 3100.0) | (EDGES[:-1] >= 3900.0)
+    truth = dijet(4, sqrt_s=13_000.0)
+    over, clean = (spurious_signal(data, family, masses=[3500.0], truth=truth, mask=mask) for mask in (None, beside))
+    assert abs(clean.ratio[0]) < 0.5 * abs(over.ratio[0])
