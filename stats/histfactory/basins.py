@@ -22,6 +22,7 @@ MAX_PROBES = 200
 BETTER = 1e-9  # difference in −log L that makes a minimum a lower one
 NEAR = 1.0  # promised decrease of −log L below which three times as much is not to be expected
 AWAY = 0.5  # distance from zero at which the other side is probed, at least
+Region = tuple[float, float, float]  # where to start, and between which values
 
 
 def two_sided(specification: Specification) -> np.ndarray:
@@ -43,7 +44,7 @@ def _even(up: np.ndarray, down: np.ndarray) -> bool:
 
 
 def lowest(search: Search, found: Minimum, parameters: np.ndarray, **settings: Any) -> Minimum:
-    """The lowest of the minima that lie across zero from ``found`` in one or two parameters, itself included."""
+    """The lowest of the minima that lie elsewhere in one parameter or across zero in two, ``found`` included."""
     if not parameters.size:
         return found
     iterations = found.iterations
@@ -54,8 +55,9 @@ def lowest(search: Search, found: Minimum, parameters: np.ndarray, **settings: A
         if not pending or not found.converged:
             break
         jump = pending.pop(0)
-        for targets in product(*(_across(float(found.point[k])) for k in jump)):
-            other = _beyond(search, found, dict(zip(jump, targets, strict=True)), settings)
+        regions = _across if len(jump) > 1 else _elsewhere
+        for chosen in product(*(regions(float(found.point[k])) for k in jump)):
+            other = _minimum_in(search, found, dict(zip(jump, chosen, strict=True)), settings)
             iterations += other.iterations
             if other.converged and other.value < found.value - BETTER:
                 found = other
@@ -64,24 +66,41 @@ def lowest(search: Search, found: Minimum, parameters: np.ndarray, **settings: A
     return replace(found, iterations=iterations)
 
 
-def _across(value: float) -> list[float]:
+def _across(value: float) -> list[Region]:
+    """Across zero, or on both sides of it."""
     distance = max(abs(value), AWAY)
-    return [-distance, distance] if value == 0 else [float(-np.sign(value)) * distance]
+    above, below = (distance, 0.0, np.inf), (-distance, -np.inf, 0.0)
+    return [below, above] if value == 0 else [below if value > 0 else above]
 
 
-def _beyond(search: Search, found: Minimum, targets: dict[int, float], settings: dict[str, Any]) -> Minimum:
-    """The minimum with parameters on the side of their targets; given up where it is higher or one returns to zero."""
+def _elsewhere(value: float) -> list[Region]:
+    """Across zero, between zero and ``value``, and beyond ``value``."""
+    regions = _across(value)
+    if abs(value) > LEAST:
+        sign, size = np.sign(value), abs(value)
+        outer = max(2.0 * size, 1.0)
+        for start, first, last in ((0.5 * size, 0.0, 0.75 * size), (outer, 0.5 * (size + outer), np.inf)):
+            ends = sorted((float(sign * first), float(sign * last)))
+            regions.append((float(sign * start), ends[0], ends[1]))
+    return regions
+
+
+def _minimum_in(search: Search, found: Minimum, regions: dict[int, Region], settings: dict[str, Any]) -> Minimum:
+    """The minimum with parameters in regions; given up where it is higher or one rests on the end of its region."""
     bounds, start = search.bounds.copy(), found.point.copy()
-    for parameter, target in targets.items():
-        side = (0.0, np.inf) if target > 0 else (-np.inf, 0.0)
-        bounds[parameter] = np.clip(bounds[parameter], *side)
+    for parameter, (target, low, high) in regions.items():
+        bounds[parameter] = np.clip(bounds[parameter], low, high)
         start[parameter] = np.clip(target, *bounds[parameter])
-        if start[parameter] == 0:
+        if bounds[parameter, 0] == bounds[parameter, 1]:
             return replace(found, converged=False, iterations=0)
-    places = np.searchsorted(search.free, list(targets))
+    chosen = list(regions)
+    places = np.searchsorted(search.free, chosen)
+    low, high = bounds[chosen].T
+    ends_low, ends_high = low > search.bounds[chosen, 0], high < search.bounds[chosen, 1]
 
     def hopeless(point: np.ndarray, step: np.ndarray, value: float, promise: float) -> bool:
-        returns = bool(((point[places] == 0) & (step[places] == 0)).any())
+        at_end = ((point[places] == low) & ends_low) | ((point[places] == high) & ends_high)
+        returns = bool((at_end & (step[places] == 0)).any())
         return returns or (promise < NEAR and value - 3.0 * promise > found.value)
 
     return Search(search.likelihood, search.free, bounds).run(start, hopeless=hopeless, **settings)
