@@ -67,6 +67,14 @@ def test_never_above_pyhfs_best(seed: int, poi: float | None) -> None:
     assert newton.fallbacks == 0
 
 
+def test_the_lower_of_two_minima_on_one_side_of_zero_is_found() -> None:
+    """A model with minima at −1.0 and −0.4 of one nuisance: SLSQP ends in the lower one, minuit does not."""
+    pdf, data = random_model(np.random.default_rng([2, 27]), channels=2, bins=6)
+    _, ours = with_pyhfs(NewtonOptimizer(), data, pdf, poi=0.7, return_fitted_val=True)
+    _, theirs = with_pyhfs(pyhf.optimize.scipy_optimizer(), data, pdf, poi=0.7, return_fitted_val=True)
+    assert float(ours) <= float(theirs) + 2e-6
+
+
 def test_uncertainties_and_correlations_are_minuits(counting: tuple[Any, list[float]]) -> None:
     pytest.importorskip("iminuit")
     pdf, data = counting
