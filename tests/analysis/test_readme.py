@@ -1,4 +1,4 @@
-"""The README's code does what it says, as printed."""
+"""The code of the README and of the guide to the statistics does what it says, as printed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.analysis.conftest import CommandLine
 from tests.conftest import PROJECT
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's blocks of code in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+def blocks(language: str, document: str = "README.md") -> list[str]:
+    """Return a document's blocks of code in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (PROJECT / document).read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_the_notebook(
@@ -24,7 +24,7 @@ def test_the_notebook(
     (tmp_path / "data" / "qcd").mkdir(parents=True)
     shutil.copy(events_folder / "dijet-000.root", tmp_path / "data" / "qcd" / "qcd-000.root")
     cells = blocks("python")
-    assert len(cells) == 2
+    assert len(cells) == 3
     shown = "print(output['cutflow']['qcd']['nominal']['all']['events'], output['histograms']['mjj'].sum().value)"
     said = program("\n".join([*cells, shown]))
     assert said.returncode == 0, said.stderr
@@ -35,6 +35,19 @@ def test_the_notebook(
     events, filled = map(float, counted.split())
     assert events == 1000
     assert 500 < filled <= 1000
+
+
+def test_the_guide_to_the_statistics(program: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    cells = blocks("python", "docs/statistics.md")
+    assert len(cells) == 2
+    shown = "print(hunt.to_dict()['mass'], limit.observed, pyhf.get_backend()[1].fits)"
+    said = program("\n".join([*cells, shown]))
+    assert said.returncode == 0, said.stderr
+    assert "Warning" not in said.stderr
+    mass, observed, fits = map(float, said.stdout.splitlines()[-1].split())
+    assert abs(mass - 3500) <= 100
+    assert observed > 50
+    assert fits == 0
 
 
 def test_the_search(darkhorse: CommandLine, events_folder: Path) -> None:

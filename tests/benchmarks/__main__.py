@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("features", "generation", "memory", "fits", "training")
+BENCHMARKS = (
+    "features", "generation", "memory", "fits", "bumphunt", "validation", "abcd", "limits", "coverage", "training",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:
