@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from analysis.files import write_atomically
 from analysis.report import abcd_tables, data_tables, limit_tables, result_tables, validation_tables
+from analysis.report.doubts import warnings
 from analysis.report.figures import ReportFigure
 from analysis.report.quantities import part
-from analysis.report.summary import summary, warnings
+from analysis.report.summary import summary
 from analysis.report.table import Table
 
 _FOLDER = Path(__file__).parent

@@ -1,12 +1,11 @@
-"""The report's first paragraph, and what in it a reader must not trust blindly."""
+"""The report's first paragraph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.numbers import (
-    NONE,
     format_confidence,
     format_count,
     format_mass,
@@ -16,7 +15,6 @@ from analysis.numbers import (
     format_z,
     is_bound,
 )
-from analysis.report.data_tables import skipped_files
 from analysis.report.quantities import (
     Quantity,
     confidences,
@@ -29,12 +27,6 @@ from analysis.report.quantities import (
     uses_labels,
     z_of,
 )
-from analysis.report.validation_tables import validation_warnings
-
-# below this a background fit does not describe the spectrum
-POOR_FIT = 0.01
-# below this many expected background events the asymptotic formulae of a limit are not reliable
-FEW_EVENTS = 5.0
 
 Entry = Mapping[str, Any]
 
@@ -64,80 +56,6 @@ def summary(results: Entry) -> list[str]:
     else:
         sentences += [*_significance(results, *best), *_limit(results, *best), *_signal_strength(results, best[1])]
     return [sentence for sentence in sentences if sentence]
-
-
-def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str]:
-    """What is doubtful: poor or failed fits, skipped files, p-values that are only bounds, lost figures."""
-    found = [f"Skipped file, its events are missing: {entry}." for entry in skipped_files(results)]
-    for name, entry in entries(results, "selections"):
-        if "bump_hunt" in entry and number(part(entry, "bump_hunt").get("local_p0")) is None:
-            found.append(f"Selection {name}: the bump hunt found no result.")
-        found += _doubts(name, part(entry, "bump_hunt"))
-    found += validation_warnings(results)
-    best = most_significant(results)
-    if best is not None and uses_labels(results, best[1]):
-        found.append("Every selection here was made with truth labels: these are references, not a search.")
-    for limit in limits(results):
-        place = f"{limit.get('selection', NONE)} at {format_mass(number(limit.get('mass')))}"
-        if number(limit.get("failed_fits")):
-            found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
-        if number(limit.get("observed")) is None:
-            found.append(f"Limit of {place}: no observed limit was found.")
-    found += [*_few_events(results), *_strong_limits(results)]
-    found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
-    return found
-
-
-def _few_events(results: Entry) -> Iterator[str]:
-    """One sentence for each selection with limits where asymptotic formulae are not to be trusted."""
-    few: dict[str, list[str]] = {}
-    for entry in limits(results):
-        background = Quantity.read(entry.get("expected_background")).value
-        if background is not None and background < FEW_EVENTS:
-            where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)})"
-            few.setdefault(str(entry.get("selection", NONE)), []).append(where)
-    for name, masses in few.items():
-        yield (
-            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected around a resonance "
-            f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
-        )
-
-
-def _strong_limits(results: Entry) -> Iterator[str]:
-    """Limits below the −2σ band: more often than by chance, an excess elsewhere lifts the background they rest on."""
-    strong: dict[str, list[str]] = {}
-    for entry in limits(results):
-        expected = list(entry.get("expected") or ())
-        observed, lowest = number(entry.get("observed")), number(expected[0]) if expected else None
-        if observed is not None and lowest is not None and observed <= lowest:
-            strong.setdefault(str(entry.get("selection", NONE)), []).append(format_mass(number(entry.get("mass"))))
-    for name, masses in strong.items():
-        yield (
-            f"Limits of {name} at {', '.join(masses)} lie at or below the −2σ band: an excess elsewhere in the "
-            "spectrum may lift the background that is expected there, and make them too strong."
-        )
-
-
-def _doubts(name: str, hunt: Entry) -> Iterator[str]:
-    background = part(hunt, "background")
-    p = number(background.get("p_outside_peak", background.get("p")))
-    if p is not None and p < POOR_FIT:
-        where = " beside the peak" if "p_outside_peak" in background else ""
-        yield (
-            f"Selection {name}: the background function does not describe the spectrum{where} "
-            f"(p = {format_p_value(p)}), its significances are doubtful."
-        )
-    global_p = part(hunt, "global_p")
-    if is_bound(global_p):
-        toys = format_count(number(global_p.get("toys")))
-        yield (
-            f"Selection {name}: none of {toys} toys was as extreme as the data, so the global p-value is only an upper "
-            "bound."
-        )
-    for where, entry in (("the scan", hunt), ("the toys", global_p), ("the background fit", part(hunt, "background"))):
-        failed = number(entry.get("failed_fits", entry.get("failed")))
-        if failed:
-            yield f"Selection {name}: {format_count(failed)} fits of {where} failed."
 
 
 def _searched(results: Entry) -> str:
@@ -184,6 +102,7 @@ def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
             f"Over the whole mass scan that is a global p {sign}{global_p_text(hunt)} "
             f"({global_z_text(hunt)}, {source})."
         )
+    yield from _among_all(part(results, "combined", str(entry.get("mixture"))))
     extrapolated = number(part(hunt, "gross_vitells").get("value"))
     if is_bound(p) and extrapolated is not None:
         yield (
@@ -192,12 +111,24 @@ def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
         )
 
 
+def _among_all(combined: Entry) -> Iterator[str]:
+    p = part(combined, "global_p")
+    if number(p.get("value")) is None:
+        return
+    sign = "" if is_bound(p) else "= "
+    count = len(combined.get("hunts") or ())
+    yield (
+        f"As the best of {count} selections, that share events as in the data, it has a global p {sign}"
+        f"{global_p_text(combined)} ({global_z_text(combined)}, {format_count(number(p.get('toys')))} toys)."
+    )
+
+
 def _limit(results: Entry, name: str, entry: Entry) -> Iterator[str]:
     mass = number(part(entry, "bump_hunt").get("mass"))
     found = [e for e in limits(results) if str(e.get("selection")) == name and number(e.get("mass")) is not None]
     if not found or mass is None:
         return
-    limit = min(found, key=lambda e: abs(e["mass"] - mass))
+    limit = min(found, key=lambda e: (abs(e["mass"] - mass), number(e.get("observed")) is None))
     expected = [number(value) for value in limit.get("expected") or ()]
     observed = format_number(number(limit.get("observed")))
     level = number(limit.get("level"))

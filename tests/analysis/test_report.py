@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from analysis import plots
 from analysis.report import ReportFigure, render_report
-from analysis.report.summary import most_significant, summary, warnings
+from analysis.report.doubts import warnings
+from analysis.report.summary import most_significant, summary
 from tests.analysis.report_example import Page, results
 
 
@@ -151,6 +152,14 @@ def test_summary_in_plain_words() -> None:
     assert "250 injected signal events: 0.486% of all, in the window S/B = 0.032 and S/√B = 2.41" in text
 
 
+def test_the_summary_names_the_price_of_several_selections() -> None:
+    many = results()
+    p = {"value": 0.0312, "low": 0.027, "high": 0.036, "toys": 2000, "is_bound": False}
+    many["combined"] = {"pseudo": {"hunts": ["a", "b", "c"], "best": "b", "global_p": p, "global_z": 1.86}}
+    (sentence,) = [text for text in summary(many) if "best of 3 selections" in text]
+    assert "1.86σ, 2\u202f000 toys" in sentence
+
+
 def test_nothing_doubtful_gives_no_warning() -> None:
     assert warnings(results()) == []
 
@@ -174,6 +183,11 @@ def test_nothing_doubtful_gives_no_warning() -> None:
             "Limits of cwola_1%: fewer than 5 background events are expected around a resonance at 3.50 TeV "
             "(0.31); the asymptotic formulae are not reliable there, toys are needed.",
         ),
+        (
+            ("limits", 0, "extrapolated", True),
+            "Limits of cwola_1% at 3.50 TeV: the window has a sideband on one side only",
+        ),
+        (("selections", "cwola_1%", "abcd", "largest_pull", -5.2), "A validation region is off by -5.2 standard"),
     ],
 )
 def test_what_is_doubtful_is_said(change: tuple[Any, ...], message: str) -> None:

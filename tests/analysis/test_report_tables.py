@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from analysis.report.data_tables import MEASURED_NOTE, detectors_table, measured_text
+from analysis.report.doubts import warnings
 from analysis.report.limit_tables import limits_table
 from analysis.report.quantities import Quantity, scalar_text, z_of
 from analysis.report.render import unbroken
 from analysis.report.result_tables import hunt_table, merit_table, selections_table
-from analysis.report.summary import summary, warnings
+from analysis.report.summary import summary
 from analysis.report.table import Table
 from analysis.stages.train import MIN_BACKGROUND
 from tests.analysis.report_example import results
@@ -63,21 +64,21 @@ def test_how_much_signal_selections_and_limits_hold() -> None:
 def test_limits_say_their_level_and_background() -> None:
     table = limits_table(results())
     assert table is not None
-    assert table.caption == "95% CL upper limits (CLs)"
-    assert table.notes[0] == "Signal: wprime; Signal width: 3%; Unit: selected events."
+    assert table.caption == "95% CL upper limits on the number of selected signal events (CLs)"
+    assert table.notes[0] == "Signal: wprime; Signal width: 3%."
     assert column(table, "Expected background around the mass") == ["118"]
     loose = results()
     loose["limits"][0]["level"] = 0.1
     table = limits_table(loose)
     assert table is not None
-    assert table.caption == "90% CL upper limits (CLs)"
+    assert table.caption == "90% CL upper limits on the number of selected signal events (CLs)"
     assert "There, the 90% CL upper limit at 3.50 TeV" in " ".join(summary(loose))
     loose["limits"].append({**loose["limits"][0], "mass": 4000.0, "level": 0.05, "signal": "other"})
     table = limits_table(loose)
     assert column(table, "CL") == ["90%", "95%"]
     assert column(table, "Signal") == ["wprime", "other"]
     assert table is not None
-    assert table.caption == "Upper limits (CLs)"
+    assert table.caption == "Upper limits on the number of selected signal events (CLs)"
 
 
 def test_few_expected_events_are_one_warning_per_selection() -> None:

@@ -1,0 +1,130 @@
+"""What in a report a reader must not trust blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, is_bound
+from analysis.report.data_tables import skipped_files
+from analysis.report.quantities import Quantity, entries, limits, number, part, uses_labels
+from analysis.report.summary import most_significant
+from analysis.report.validation_tables import validation_warnings
+
+# below this a background fit does not describe the spectrum
+POOR_FIT = 0.01
+# below this many expected background events the asymptotic formulae of a limit are not reliable
+FEW_EVENTS = 5.0
+# standard deviations of the worst of a few ten validation regions from which an ABCD estimate is doubted
+NO_CLOSURE = 4.0
+
+Entry = Mapping[str, Any]
+
+
+def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str]:
+    """What is doubtful: poor or failed fits, skipped files, p-values that are only bounds, lost figures."""
+    found = [f"Skipped file, its events are missing: {entry}." for entry in skipped_files(results)]
+    for name, entry in entries(results, "selections"):
+        if "bump_hunt" in entry and number(part(entry, "bump_hunt").get("local_p0")) is None:
+            found.append(f"Selection {name}: the bump hunt found no result.")
+        found += _doubts(name, part(entry, "bump_hunt"))
+    found += validation_warnings(results)
+    best = most_significant(results)
+    if best is not None and uses_labels(results, best[1]):
+        found.append("Every selection here was made with truth labels: these are references, not a search.")
+    for limit in limits(results):
+        place = f"{limit.get('selection', NONE)} at {format_mass(number(limit.get('mass')))}"
+        place += " in fb" if limit.get("unit") == "fb" else ""
+        if number(limit.get("failed_fits")):
+            found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
+        if number(limit.get("observed")) is None:
+            found.append(f"Limit of {place}: no observed limit was found. {_why(limit)}".strip())
+    found += [*_few_events(results), *_strong_limits(results), *_extrapolated(results), *_no_closure(results)]
+    found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
+    return found
+
+
+def _few_events(results: Entry) -> Iterator[str]:
+    """One sentence for each selection with limits where asymptotic formulae are not to be trusted."""
+    few: dict[str, list[str]] = {}
+    for entry in _in_events(results):
+        background = Quantity.read(entry.get("expected_background")).value
+        if background is not None and background < FEW_EVENTS:
+            where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)})"
+            few.setdefault(str(entry.get("selection", NONE)), []).append(where)
+    for name, masses in few.items():
+        yield (
+            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected around a resonance "
+            f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
+        )
+
+
+def _in_events(results: Entry) -> list[Entry]:
+    """The limits in selected events: those in fb rest on the same fits."""
+    return [entry for entry in limits(results) if entry.get("unit") != "fb"]
+
+
+def _why(limit: Entry) -> str:
+    notes = limit.get("notes") or ()
+    return str(limit.get("reason") or " ".join(str(note) for note in notes))
+
+
+def _extrapolated(results: Entry) -> Iterator[str]:
+    """Limits whose background is an extrapolation of the function."""
+    found: dict[str, list[str]] = {}
+    for entry in _in_events(results):
+        if entry.get("extrapolated"):
+            found.setdefault(str(entry.get("selection", NONE)), []).append(format_mass(number(entry.get("mass"))))
+    for name, masses in found.items():
+        yield (
+            f"Limits of {name} at {', '.join(masses)}: the window has a sideband on one side only, so that the "
+            "background in it is the function's extrapolation, whose choice no uncertainty covers."
+        )
+
+
+def _no_closure(results: Entry) -> Iterator[str]:
+    """ABCD estimates whose validation regions contradict them."""
+    for name, entry in entries(results, "selections"):
+        pull = number(part(entry, "abcd").get("largest_pull"))
+        if pull is not None and abs(pull) >= NO_CLOSURE:
+            yield (
+                f"Selection {name}: the two scores are not independent for background. A validation region is off by "
+                f"{pull:.1f} standard deviations, so the ABCD estimate is doubtful."
+            )
+
+
+def _strong_limits(results: Entry) -> Iterator[str]:
+    """Limits below the −2σ band: more often than by chance, an excess elsewhere lifts the background they rest on."""
+    strong: dict[str, list[str]] = {}
+    for entry in _in_events(results):
+        expected = list(entry.get("expected") or ())
+        observed, lowest = number(entry.get("observed")), number(expected[0]) if expected else None
+        if observed is not None and lowest is not None and observed <= lowest:
+            strong.setdefault(str(entry.get("selection", NONE)), []).append(format_mass(number(entry.get("mass"))))
+    for name, masses in strong.items():
+        yield (
+            f"Limits of {name} at {', '.join(masses)} lie at or below the −2σ band: an excess elsewhere in the "
+            "spectrum may lift the background that is expected there, and make them too strong."
+        )
+
+
+def _doubts(name: str, hunt: Entry) -> Iterator[str]:
+    background = part(hunt, "background")
+    p = number(background.get("p_outside_peak", background.get("p")))
+    if p is not None and p < POOR_FIT:
+        where = " beside the peak" if "p_outside_peak" in background else ""
+        yield (
+            f"Selection {name}: the background function does not describe the spectrum{where} "
+            f"(p = {format_p_value(p)}), its significances are doubtful."
+        )
+    global_p = part(hunt, "global_p")
+    if is_bound(global_p):
+        toys = format_count(number(global_p.get("toys")))
+        yield (
+            f"Selection {name}: none of {toys} toys was as extreme as the data, so the global p-value is only an upper "
+            "bound."
+        )
+    for where, entry in (("the scan", hunt), ("the toys", global_p), ("the background fit", part(hunt, "background"))):
+        failed = number(entry.get("failed_fits", entry.get("failed")))
+        if failed:
+            yield f"Selection {name}: {format_count(failed)} fits of {where} failed."
