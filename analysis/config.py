@@ -182,6 +182,8 @@ class Search(Model):
         for efficiency in value:
             if not 0 < efficiency < 1:
                 raise ValueError(f"{efficiency:g} is not an efficiency between 0 and 1")
+        if len(set(value)) < len(value):
+            raise ValueError("the same efficiency is listed twice: every selection has one")
         return value
 
     @model_validator(mode="after")
@@ -194,6 +196,7 @@ class Search(Model):
             raise ValueError("`limits` are set on the spectra of the `bump_hunt`: give both")
         self._known_selections()
         self._controls()
+        self._no_mixtures()
         if self.spectrum is not None:
             self._masses_inside(self.spectrum)
         if self.spectrum is not None and self.window is not None:
@@ -213,11 +216,11 @@ class Search(Model):
             if unknown:
                 raise ValueError(
                     f"`{key}.selections` asks for {min(unknown):g}, which is not among `efficiencies` (nor 1, the "
-                    "inclusive spectrum)"
+                    "inclusive spectrum): add it there"
                 )
         names = [settings.name for settings in self.abcd]
         if len(set(names)) < len(names) or set(names) & set(self.detectors):
-            raise ValueError("every entry of `abcd` needs a name of its own, that is no detector's")
+            raise ValueError("every entry of `abcd` needs a `name` of its own, that is no detector's: rename one")
         if any(settings.window for settings in self.abcd) and self.window is None:
             raise ValueError("an `abcd` estimate with `window: true` needs a `window`")
 
@@ -241,14 +244,27 @@ class Search(Model):
 
     def _masses_inside(self, spectrum: SpectrumSettings) -> None:
         checks = self.validation
-        asked = [
-            *(self.bump_hunt.masses.values() if self.bump_hunt else []),
-            *(self.limits.masses if self.limits else []),
-            *(checks.bias.masses if checks and checks.bias else []),
-            *([checks.injection.mass] if checks and checks.injection else []),
-        ]
-        outside = [mass for mass in asked if not spectrum.start < mass < spectrum.stop]
-        if outside:
-            raise ValueError(
-                f"the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to {spectrum.stop:g} GeV)"
-            )
+        asked = {
+            "bump_hunt.masses": self.bump_hunt.masses.values() if self.bump_hunt else [],
+            "limits.masses": self.limits.masses if self.limits else [],
+            "validation.bias.masses": checks.bias.masses if checks and checks.bias else [],
+            "validation.injection.mass": [checks.injection.mass] if checks and checks.injection else [],
+        }
+        for key, masses in asked.items():
+            outside = [mass for mass in masses if not spectrum.start < mass < spectrum.stop]
+            if outside:
+                raise ValueError(
+                    f"`{key}`: the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to "
+                    f"{spectrum.stop:g} GeV); leave it out or widen the spectrum"
+                )
+
+    def _no_mixtures(self) -> None:
+        """Check that data sets stand where a mixture has no meaning."""
+        signals = self.limits.cross_section.signals if self.limits and self.limits.cross_section else {}
+        asked = {
+            "spectrum.order.control": self.spectrum.order.control if self.spectrum else "",
+            **{f"limits.cross_section.signals.{mass:g}": name for mass, name in signals.items()},
+        }
+        for key, name in asked.items():
+            if name in self.mixtures:
+                raise ValueError(f"`{key}: {name}` names a mixture; name a data set of the catalogue")

@@ -12,6 +12,8 @@ from analysis.settings import Interval, Model, Name
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
+LARGEST_ORDER = 5  # that an F-test considers unless the search file says which
+
 
 def _known_family(name: str) -> str:
     from analysis.validation import nearest
@@ -27,7 +29,7 @@ def _check_order(name: str, n_parameters: int) -> None:
 
     if n_parameters not in orders(name):
         known = ", ".join(str(order) for order in orders(name))
-        raise ValueError(f"the family {name} has {known} parameters, not {n_parameters}")
+        raise ValueError(f"the family {name} has {known} parameters, not {n_parameters}: take one of these")
 
 
 class FamilySettings(Model):
@@ -48,17 +50,18 @@ class OrderSettings(Model):
     """An F-test for the number of parameters on a control spectrum.
 
     `control` is `sidebands` (the inclusive spectrum outside `window.signal`), `simulation`, or a data set by name; or
-    `searched`: every spectrum that is searched chooses for itself, and its toys repeat the choice.
+    `searched`: every spectrum that is searched chooses for itself, and its toys repeat the choice. `candidates` are the
+    numbers of parameters to choose from: without them all that the family has, up to 5.
     """
 
     control: str = "sidebands"
-    candidates: tuple[int, ...] = (2, 3, 4, 5)
+    candidates: tuple[int, ...] | None = None
     threshold: float = Field(0.05, gt=0, lt=1)
 
     @field_validator("candidates")
     @classmethod
-    def _rise(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(value) < 2 or list(value) != sorted(set(value)):
+    def _rise(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (len(value) < 2 or list(value) != sorted(set(value))):
             raise ValueError("an F-test needs at least two rising numbers of parameters")
         return value
 
@@ -82,10 +85,19 @@ class SpectrumSettings(Model):
             raise ValueError("give `width` or `bins`, one of the two")
         if self.start >= self.stop:
             raise ValueError("`start` must lie below `stop`")
-        for order in self.order.candidates if self.parameters == "f-test" else (self.parameters,):
-            assert isinstance(order, int)
+        fixed = () if self.parameters == "f-test" else (self.parameters,)
+        for order in (*fixed, *self.candidates):
             _check_order(self.family, order)
         return self
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """Numbers of parameters that an F-test chooses from."""
+        from stats.families import orders
+
+        if self.order.candidates is not None:
+            return self.order.candidates
+        return tuple(order for order in orders(self.family) if order <= LARGEST_ORDER)
 
 
 class Masses(Model):
@@ -235,3 +247,29 @@ class LimitSettings(Model):
     profile: bool = True
     exclude: tuple[Interval, ...] = ()
     cross_section: CrossSectionSettings | None = None
+
+    @field_validator("masses")
+    @classmethod
+    def _differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same mass is listed twice: every mass has one limit")
+        return value
+
+    @field_validator("exclude")
+    @classmethod
+    def _ordered(cls, value: tuple[Interval, ...]) -> tuple[Interval, ...]:
+        for low, high in value:
+            if not low < high:
+                raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
+        return value
+
+    @model_validator(mode="after")
+    def _signals_have_limits(self) -> LimitSettings:
+        signals = self.cross_section.signals if self.cross_section else {}
+        strangers = sorted(set(signals) - set(self.masses))
+        if strangers:
+            raise ValueError(
+                f"`cross_section.signals` has a signal of {strangers[0]:g} GeV, at which no limit is set: add the mass "
+                "to `masses`, or leave the signal out"
+            )
+        return self

@@ -39,7 +39,7 @@ def candidates_of(run: SearchRun, sample: str) -> list[Family]:
     if settings.parameters != "f-test":
         return [_family(run, sample, settings.parameters)]
     if settings.order.control == "searched":
-        return [_family(run, sample, order) for order in settings.order.candidates]
+        return [_family(run, sample, order) for order in settings.candidates]
     return [order_of(run, sample).family]
 
 
@@ -57,7 +57,7 @@ def order_of(run: SearchRun, sample: str) -> OrderChoice:
 
 def _order_of(run: SearchRun, sample: str) -> OrderChoice:
     settings, control = _settings(run), control_of(run, sample)
-    candidates = [_family(run, sample, order) for order in settings.order.candidates]
+    candidates = [_family(run, sample, order) for order in settings.candidates]
     try:
         return choose_order(control.spectrum, candidates, mask=control.mask, threshold=settings.order.threshold)
     except StatisticsError as error:
