@@ -15,12 +15,13 @@ import uproot
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.files import whole, write_atomically
-from analysis.published import describe_search, published_selections
+from analysis.published import describe_search, published_limits, published_selections
 from analysis.stages.abcd import abcd, abcd_workspaces
 from analysis.stages.bands import band_workspaces
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limited
 from analysis.stages.process import processed
+from stats.limits import SELECTED
 
 
 def write_histograms(run: SearchRun) -> list[Path]:
@@ -116,10 +117,13 @@ def write_hepdata(run: SearchRun) -> list[Path]:
         )
     tables = [spectrum_table(one, location=f"Figure spectrum-{one.name} of the report") for one in selections]
     tables.append(p0_table(selections, location=_figures("p0", run.search.data)))
-    limited = [selection for selection in selections if selection.limits]
-    if limited and run.search.limits is not None:
-        location = _figures("limit", [selection.name for selection in limited])
-        tables.append(limits_table(limited, level=run.search.limits.level, location=location))
+    level = run.search.limits.level if run.search.limits else 0.05
+    for unit, found in published_limits(run).items():
+        suffix = "" if unit == SELECTED else f"-{unit}"
+        location = _figures("limit", [f"{selection.name}{suffix}" for selection in found])
+        table = limits_table(found, level=level, location=location)
+        table.name = "Upper limits" if unit == SELECTED else f"Upper limits in {unit}"
+        tables.append(table)
     return write_submission(
         run.out / "hepdata", run.out / "submission.tar.gz", tables=tables, comment=describe_search(run)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -11,23 +12,52 @@ from analysis.config import Dataset
 from analysis.context import SearchRun, datasets_of
 from analysis.events import MixtureCounts
 from analysis.stages.background import source_of
+from analysis.stages.bands import band_limits, band_members
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.limit import limit
 from analysis.stages.searched import searched
+from analysis.statistics_settings import BumpHuntSettings
 from stats.published import PublishedLimit, PublishedSelection
 
 
 def published_selections(run: SearchRun) -> list[PublishedSelection]:
-    """Return every hunted selection with its spectrum, scan and limits; empty where no bump hunt is asked for."""
-    entries = limit(run)
-    return [
-        _published(run, hunted, [entry for entry in entries if entry["selection"] == hunted.identifier])
-        for hunted in hunt(run).values()
-    ]
+    """Return every hunted selection with its spectrum and scan; empty where no bump hunt is asked for."""
+    return [_published(run, hunted) for hunted in hunt(run).values()]
 
 
-def _published(run: SearchRun, hunted: Hunted, entries: list[dict[str, Any]]) -> PublishedSelection:
+def published_limits(run: SearchRun) -> dict[str, list[PublishedSelection]]:
+    """Return by unit the selections on which limits were set, with these; combined fits stand as selections.
+
+    A combined fit has the efficiency of the loosest selection in it: that is what its limit counts.
+    """
+    entries = [*limit(run), *band_limits(run)]
+    selections = {one.name: one for one in published_selections(run)}
+    for name, nested in band_members(run).items():
+        selections[name] = replace(selections[nested[-1].identifier], name=name)
+    return {
+        unit: [
+            _limited(one, found)
+            for one in selections.values()
+            if (found := [entry for entry in entries if (entry["selection"], entry["unit"]) == (one.name, unit)])
+        ]
+        for unit in dict.fromkeys(entry["unit"] for entry in entries)
+    }
+
+
+def _limited(selection: PublishedSelection, entries: list[dict[str, Any]]) -> PublishedSelection:
+    return replace(
+        selection,
+        limits=tuple(_limit(entry) for entry in entries),
+        limit_unit=entries[0]["unit"],
+        limit_width=entries[0]["width"],
+        limit_width_unit=entries[0]["width_unit"],
+        limit_signal=entries[0]["signal"],
+    )
+
+
+def _published(run: SearchRun, hunted: Hunted) -> PublishedSelection:
     found, source = hunted.summary["bump_hunt"], source_of(run, hunted.sample)
+    assert run.search.bump_hunt is not None
     return PublishedSelection(
         name=hunted.identifier,
         sample=hunted.sample,
@@ -42,18 +72,26 @@ def _published(run: SearchRun, hunted: Hunted, entries: list[dict[str, Any]]) ->
         widths=np.array(found["scan"]["width"], dtype=float),
         local_p0=np.array(found["scan"]["local_p0"], dtype=float),
         local_z=np.array(found["scan"]["local_z"], dtype=float),
-        limits=tuple(_limit(entry) for entry in entries),
+        width_unit=run.search.bump_hunt.width_unit,
+        scan_signal=_scan_signal(run.search.bump_hunt),
         simulated=_is_simulated(run, hunted.sample),
-        limit_unit=entries[0]["unit"] if entries else "selected events",
-        limit_width=entries[0]["width"] if entries else None,
         note=" ".join(filter(None, (_what_is_searched(run, hunted.sample), _describe_fit(found["background"])))),
-        scan_note=_describe_excess(found),
+        scan_note=_describe_excess(found, run.search.bump_hunt.width_unit),
     )
 
 
 def _limit(entry: dict[str, Any]) -> PublishedLimit:
     bands = None if None in entry["expected"] else tuple(entry["expected"])
-    return PublishedLimit(entry["mass"], entry["observed"], bands, entry.get("reason", ""))
+    said = entry.get("reason") or " ".join(entry.get("notes", ()))
+    return PublishedLimit(entry["mass"], entry["observed"], bands, said)
+
+
+def _scan_signal(settings: BumpHuntSettings) -> str:
+    """Say what the scan looks for; the widths stand beside it."""
+    if settings.tails is None:
+        return PublishedSelection.scan_signal
+    tails = ", ".join(f"{name} {size:g}" for name, size in settings.tails.model_dump().items())
+    return f"double-sided Crystal Ball resonance ({tails.replace('_', ' ')})"
 
 
 def _describe_fit(background: dict[str, Any]) -> str:
@@ -64,11 +102,10 @@ def _describe_fit(background: dict[str, Any]) -> str:
     )
 
 
-def _describe_excess(found: dict[str, Any]) -> str:
+def _describe_excess(found: dict[str, Any], unit: str) -> str:
     """Return the largest excess with its global p-value and how that was found."""
-    text = (
-        f"largest excess at {found['mass']:g} GeV, relative width {found['width']:g}, local Z = {found['local_z']:.2f}"
-    )
+    width = f"width {found['width']:g} GeV" if unit == "GeV" else f"relative width {found['width']:g}"
+    text = f"largest excess at {found['mass']:g} GeV, {width}, local Z = {found['local_z']:.2f}"
     p = found["global_p"]
     if p is None:
         return f"{text}; no global p-value was determined"

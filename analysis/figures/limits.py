@@ -17,6 +17,7 @@ from analysis.plots import (
     nll_figure,
     ranking_figure,
 )
+from analysis.stages.bands import band_limits, band_members
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limited
 from analysis.stages.searched import searched
@@ -38,6 +39,15 @@ def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
             yield _band(identifier, entries, unit, settings, label, content=content)
         if found.profile is not None:
             yield from _profile(identifier, found.profile, label, content=content)
+    for name, nested in band_members(run).items():
+        loosest = nested[-1]
+        content = f"{signal_content(searched(run, loosest.sample))}{selected_content(loosest.summary)}"
+        entries = [entry for entry in band_limits(run) if entry["selection"] == name]
+        section, _, caption, figure = _band(
+            loosest.identifier, entries, entries[0]["unit"], settings, label, content=content
+        )
+        together = f" {len(nested)} bands of the score, which share no event, are fitted together."
+        yield section, f"limit-{name}", f"{caption}{together}", figure
 
 
 def _band(

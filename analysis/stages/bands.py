@@ -34,10 +34,8 @@ def band_limits(run: SearchRun) -> list[dict[str, Any]]:
         return []
     return [
         entry
-        for sample in run.search.data
-        for detector in searching_detectors(run)
-        if len(_nested(run, sample, detector)) > 1
-        for entry in run.once(f"bands {sample} {detector}", partial(_bands, run, sample, detector, settings))
+        for name, nested in band_members(run).items()
+        for entry in run.once(f"limits {name}", partial(_bands, run, name, nested, settings))
     ]
 
 
@@ -47,15 +45,24 @@ def band_workspaces(run: SearchRun) -> list[Path]:
     return [run.results_store.directory / "stages" / "bands" / name / "workspaces" for name in folders]
 
 
-def _nested(run: SearchRun, sample: str, detector: str) -> list[Hunted]:
-    """Return the selections of a detector, the tightest first."""
-    own = [one for one in hunt(run).values() if (one.sample, one.selection.detector) == (sample, detector)]
-    return sorted(own, key=lambda one: one.selection.efficiency)
+def band_members(run: SearchRun) -> dict[str, list[Hunted]]:
+    """Return by the name of each combined fit the selections in it, the tightest first; empty where none is asked for.
+
+    A detector with one selection has nothing to combine.
+    """
+    settings = run.search.limits
+    if settings is None or settings.cross_section is None or not settings.cross_section.combine:
+        return {}
+    found = {}
+    for sample in run.search.data:
+        for detector in searching_detectors(run):
+            own = [one for one in hunt(run).values() if (one.sample, one.selection.detector) == (sample, detector)]
+            if len(own) > 1:
+                found[f"{sample}-{detector}-bands"] = sorted(own, key=lambda one: one.selection.efficiency)
+    return found
 
 
-def _bands(run: SearchRun, sample: str, detector: str, settings: LimitSettings) -> list[dict[str, Any]]:
-    nested = _nested(run, sample, detector)
-    name = f"{sample}-{detector}-bands"
+def _bands(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings) -> list[dict[str, Any]]:
     code = code_key("stats", "analysis.stages.limit", "analysis.stages.signals", __name__)
     key = content_key([one.key for one in nested], settings, signals_key(run, nested[-1]), code, library_versions())
     folder = run.results_store.make(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 
 from analysis.config import DetectorSettings
 from analysis.events import Events, count_mixture
-from analysis.figures import hunts
+from analysis.figures import limits
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.data import feature_names
 from analysis.plots import Label
+from analysis.stages.limit import Limited
 from analysis.stages.searched import Searched
 
 
@@ -49,14 +51,15 @@ def test_only_features_that_a_detector_reads_are_its_inputs() -> None:
 def test_limits_are_drawn_at_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
     hunted = SimpleNamespace(identifier="pseudo-inclusive", sample="pseudo", summary={})
     entry = {"selection": "pseudo-inclusive", "mass": 3500.0, "observed": 3.0, "expected": [1.0, 2.0, 3.0, 4.0, 5.0]}
-    run: Any = SimpleNamespace(search=SimpleNamespace(limits=SimpleNamespace(level=0.1)))
-    monkeypatch.setattr(hunts, "hunt", lambda _: {"pseudo-inclusive": hunted})
-    monkeypatch.setattr(hunts, "limit", lambda _: [entry])
-    monkeypatch.setattr(hunts, "searched", lambda _run, _name: sample(10))
-    [(section, name, caption, figure)] = list(hunts.limit_figures(run, Label()))
+    run: Any = SimpleNamespace(search=SimpleNamespace(limits=SimpleNamespace(level=0.1, cross_section=None)))
+    monkeypatch.setattr(limits, "hunt", lambda _: {"pseudo-inclusive": hunted})
+    found = Limited([{**entry, "unit": "selected events", "signal": "Gaussian"}], None, Path())
+    monkeypatch.setattr(limits, "limited", lambda _: {"pseudo-inclusive": found})
+    monkeypatch.setattr(limits, "searched", lambda _run, _name: sample(10))
+    [(section, name, caption, figure)] = list(limits.limit_figures(run, Label()))
     assert (section, name) == ("limits", "limit-pseudo-inclusive")
     assert caption.startswith("Upper limits at 90% CLs on the number of resonance events")
     assert "S/√B = 0.5" in caption
     assert figure.axes[0].get_ylabel().startswith("90% CL")  # type: ignore[attr-defined]
     run.search.limits = None
-    assert list(hunts.limit_figures(run, Label())) == []
+    assert list(limits.limit_figures(run, Label())) == []
