@@ -43,7 +43,17 @@ def _kept(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
     events = signal_events(run, name)
     weight = events["weight"][passing_rows(run, selection, events)]
     produced = produced_weight(run, name)
-    return KeptSignal(float(weight.sum()) / produced, float(np.sqrt(np.square(weight).sum())) / produced, len(weight))
+    efficiency = float(weight.sum()) / produced
+    return KeptSignal(efficiency, binomial_error(weight, efficiency) / produced, len(weight))
+
+
+def binomial_error(kept: np.ndarray, efficiency: float) -> float:
+    """Return the standard deviation of the sum of the weights `kept` of all events, of which `efficiency` are kept.
+
+    Where all are kept, one of them might as well have been lost.
+    """
+    lost = max(1.0 - efficiency, 1.0 / max(len(kept), 1))
+    return float(np.sqrt(lost * np.square(kept).sum()))
 
 
 def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.ndarray:

@@ -41,8 +41,8 @@ def _simple(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str
     assert limits.cross_section is not None
     luminosity, signal = limits.cross_section.luminosity, limits.cross_section.signals[mass]
     facts = {"sample": sample, "detector": detector, "mass": mass, "signal": signal}
-    kept, passed, n_signal, n_background = roc_in_window(run, sample, detector, signal)
     try:
+        kept, passed, n_signal, n_background = roc_in_window(run, sample, detector, signal)
         found = simple_limit(
             kept,
             passed,
@@ -64,13 +64,18 @@ def roc_in_window(
     """Return efficiencies of signal (of all produced) and background (of the window), and the events of both.
 
     Where truth is unknown all events of the window count as background. Scores of different folds are not comparable:
-    each is turned into the fraction of its fold's background above it.
+    each is turned into the fraction of its fold's background above it. Raises StatisticsError for an empty window.
     """
     assert run.search.window is not None
     data, found = searched(run, sample), trained(run, sample, detector)
     rows = data.events.inside(run.search.window.signal) & (data.events["truth"] != 1)
     events = signal_events(run, signal)
     events = events.take(events.inside(run.search.window.signal))
+    if not (len(events) and rows.any()):
+        raise StatisticsError(
+            f"The window holds {len(events)} events of {signal!r} and {int(rows.sum())} of {sample}'s background: a "
+            "ROC curve needs both."
+        )
     score, fold = scores_of(run, sample, detector, events)
     above_signal, above_background = np.ones(len(score)), np.ones(int(rows.sum()))
     for one in np.unique(found.fold_index[rows]):
