@@ -94,7 +94,8 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     search, sample = run.search, searched(run, selection.sample)
     scores = trained(run, selection.sample, selection.detector) if selection.detector else None
     window = search.window.signal if search.window else None
-    code = code_key("stats", "ml.selection", "analysis.stages.selections", "analysis.stages.background", __name__)
+    stages = ("analysis.stages.selections", "analysis.stages.background", "analysis.stages.shapes")
+    code = code_key("stats", "ml.selection", *stages, __name__)
     key = content_key(
         sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
         [family.name for family in candidates_of(run, selection.sample)], sqrt_s_of(run, selection.sample), code,
