@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from analysis.cli import main
+from analysis.context import SearchRun
+from analysis.pipeline import run_until
 from analysis.samples.events import BHadrons, Events
 from analysis.samples.particles import Candidates
 from analysis.samples.writers import write_events
@@ -176,6 +178,29 @@ def finished(events_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     options = ["--out", str(folder / "out"), "--data", str(folder / "data"), "--executor", "iterative"]
     assert main(["run", str(search), *options]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def signals_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a simulated resonance and of other background, see `statistics_search`."""
+    from tests.analysis.statistics_search import write_signals
+
+    folder = tmp_path_factory.mktemp("signals")
+    write_signals(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def everything(events_folder: Path, signals_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
+    """A finished search with every part of the statistics, without figures."""
+    from tests.analysis.statistics_search import run_of, statistics_search
+
+    run = run_of(tmp_path_factory.mktemp("everything"), statistics_search(events_folder, signals_folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.stages.figures._all", lambda run, label: iter(()))
+        for _ in run_until(run, "report"):
+            pass
+    return run
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""What a search file may not say about its statistics: every refusal names the key and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.config import Search
+from analysis.errors import ConfigurationError
+from analysis.search_file import merged
+from analysis.statistics_settings import SpectrumSettings
+from analysis.validation import validated
+from stats.families import FAMILIES, orders
+from tests.analysis.statistics_search import statistics_search
+
+NOWHERE = Path("nowhere")
+
+
+def search(changes: dict[str, Any], *, without: tuple[str, ...] = ()) -> Search:
+    content = merged(statistics_search(NOWHERE, NOWHERE), changes)
+    return validated(Search, {key: value for key, value in content.items() if key not in without}, source="x.yaml")
+
+
+def test_the_shared_search_is_valid() -> None:
+    found = search({})
+    assert found.limits is not None
+    assert found.limits.cross_section is not None
+    assert found.limits.cross_section.signals == {3500.0: "resonance"}
+
+
+ABCD = {"name": "taus", "first": "-j1_tau21", "second": "-j2_tau21"}
+SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spectrum": {"family": "djet"}}, r"spectrum\.family: 'djet' is no background family; did you mean 'dijet'"),
+        ({"spectrum": {"parameters": 9}}, r"spectrum: the family dijet has 2, 3, 4, 5, 6 parameters, not 9"),
+        ({"spectrum": {"family": "atlas", "order": {"candidates": [2, 3]}}}, r"atlas has 3, 4, 5 parameters, not 2"),
+        ({"spectrum": {"order": {"candidates": [4, 3]}}}, r"spectrum\.order\.candidates: .* two rising"),
+        ({"spectrum": {"order": {"control": "hidden"}}}, r"`spectrum\.order\.control: hidden` names a mixture; name"),
+        ({"bump_hunt": {"masses": {"stop": 9000}}}, r"`bump_hunt\.masses`: the mass 5600 GeV lies outside .* widen"),
+        ({"bump_hunt": {"tails": {"alpha_low": 1}}}, r"bump_hunt\.tails\.n_low"),
+        ({"bump_hunt": {"statistic": "chi2"}}, r"bump_hunt\.statistic.*likelihood.*bumphunter"),
+        ({"validation": {"bias": {"masses": [7000]}}}, r"`validation\.bias\.masses`: the mass 7000 GeV lies outside"),
+        ({"validation": {"injection": {"mass": 100}}}, r"`validation\.injection\.mass`: the mass 100 GeV"),
+        ({"validation": {"selections": [0.1]}}, r"`validation\.selections` asks for 0\.1, .*`efficiencies`.* add it"),
+        ({"validation": {"bias": {"families": [{"family": "ua2", "parameters": 5}]}}}, r"families\.0: the family ua2"),
+        ({"limits": {"selections": [0.5]}}, r"`limits\.selections` asks for 0\.5"),
+        ({"limits": {"masses": [3500, 3500]}}, r"limits\.masses: the same mass is listed twice"),
+        ({"limits": {"masses": [2000, 3500]}}, r"`limits\.masses`: the mass 2000 GeV lies outside"),
+        ({"limits": {"exclude": [[3700, 3300]]}}, r"limits\.exclude: \[3700, 3300\] is not an interval"),
+        ({"limits": {"systematics": {"scale": 0.7}}}, r"limits\.systematics\.scale"),
+        ({"limits": {"systematics": {"normalisation": {"a b": 0.1}}}}, r"limits\.systematics\.normalisation\.a b"),
+        (SIGNALS, r"limits: `cross_section\.signals` has a signal of 3600 GeV, .* add the mass to `masses`"),
+        ({"limits": {"cross_section": {"signals": {3500: "hidden"}}}}, r"signals\.3500: hidden` names a mixture"),
+        ({"limits": {"cross_section": {"injected": [1.0]}}}, r"limits\.cross_section\.injected\.0"),
+        ({"limits": {"cross_section": {"luminosity": 0}}}, r"limits\.cross_section\.luminosity"),
+        ({"efficiencies": [0.2, 0.05, 0.2]}, r"efficiencies: the same efficiency is listed twice"),
+        ({"abcd": [{**ABCD, "name": "cwola"}]}, r"every entry of `abcd` needs a `name` of its own, .* rename one"),
+        ({"abcd": [ABCD, ABCD]}, r"every entry of `abcd` needs a `name` of its own"),
+        ({"abcd": [{**ABCD, "efficiencies": [0.49]}]}, r"abcd\.0: .*70% of each score, .* `background_like`"),
+    ],
+)
+def test_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as refusal:
+        search(changes)
+    assert str(refusal.value).startswith("x.yaml is not valid. ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "without", "message"),
+    [
+        ({}, ("simulation",), r"`validation\.spurious_signal\.template: simulation` needs a `simulation`"),
+        (
+            {"spectrum": {"order": {"control": "simulation"}}},
+            ("simulation", "validation"),
+            r"`spectrum\.order\.control: simulation` needs a `simulation`",
+        ),
+        ({}, ("window", "detectors"), r"`spectrum\.order\.control: sidebands` needs a `window`"),
+        ({}, ("bump_hunt", "limits"), r"`validation` doubts the background of the `bump_hunt`: give both"),
+        ({}, ("bump_hunt", "validation"), r"`limits` are set on the spectra of the `bump_hunt`: give both"),
+        ({}, ("spectrum",), r"`bump_hunt` and `limits` need a `spectrum`"),
+        (
+            {"abcd": [{**ABCD, "window": True}], "spectrum": {"parameters": 3}},
+            ("window", "detectors"),
+            r"`window: true` needs a `window`",
+        ),
+    ],
+)
+def test_refused_for_what_is_missing(changes: dict[str, Any], without: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        search(changes, without=without)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_candidates_of_its_own(family: str) -> None:
+    settings = SpectrumSettings(start=2600, stop=5600, width=100, family=family, parameters="f-test")
+    assert len(settings.candidates) >= 2
+    assert set(settings.candidates) <= set(orders(family))
+    assert max(settings.candidates) <= 5
+    fixed = SpectrumSettings(start=2600, stop=5600, bins=30, family=family, parameters=orders(family)[0])
+    assert fixed.candidates == settings.candidates
