@@ -1,0 +1,200 @@
+"""Limits of a search: systematics, excluded bins, toys, profiles, workspaces."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyhf
+import pytest
+
+from analysis.context import SearchRun
+from analysis.exports import export_results
+from analysis.figures.limits import limit_figures
+from analysis.plots import Label
+from analysis.stages.bands import band_limits, band_members
+from analysis.stages.limit import channel_of, describe_limit, limit, limited
+from analysis.statistics_settings import LimitSettings
+from stats import workspace
+from tests.analysis.statistics_search import BANDS, FAR, INCLUSIVE, LOOSE, MASS, TIGHT
+
+
+def limited_again(run: SearchRun, folder: Path, **changes: Any) -> SearchRun:
+    """The same search with other limits, on the hunts and detectors that are there."""
+    assert run.search.limits is not None
+    asked = LimitSettings.model_validate({**run.search.limits.model_dump(), **changes})
+    kept = {key: value for key, value in run.memory.items() if not key.startswith("limits")}
+    search = run.search.model_copy(update={"limits": asked})
+    return replace(run, search=search, options=replace(run.options, out=folder), memory=kept)
+
+
+def entry_of(run: SearchRun, selection: str, mass: float, unit: str = "selected events") -> dict[str, Any]:
+    [found] = [e for e in limit(run) if (e["selection"], e["mass"], e["unit"]) == (selection, mass, unit)]
+    return found
+
+
+def saved(run: SearchRun, name: str) -> dict[str, Any]:
+    return dict(json.loads((run.out / "workspaces" / f"{name}.json").read_text()))
+
+
+def modifiers(spec: dict[str, Any]) -> dict[str, str]:
+    """Type of each modifier of the signal by its name."""
+    signals = [sample for channel in spec["channels"] for sample in channel["samples"] if sample["name"] == "signal"]
+    assert signals
+    return {modifier["name"]: modifier["type"] for sample in signals for modifier in sample["modifiers"]}
+
+
+def test_one_entry_per_selection_mass_and_unit(everything: SearchRun) -> None:
+    found = [(entry["selection"], entry["mass"], entry["unit"]) for entry in limit(everything)]
+    each = [(MASS, "selected events"), (MASS, "fb"), (FAR, "selected events")]
+    assert found == [(name, *one) for name in (INCLUSIVE, LOOSE, TIGHT) for one in each]
+    for entry in limit(everything):
+        assert entry["observed"] > 0
+        assert entry["expected"] == sorted(entry["expected"])
+        assert entry["failed_fits"] == 0
+        assert entry["signal_fraction"] > 0
+        assert describe_limit(entry).startswith("below ")
+
+
+def test_cls_is_the_level_at_the_limit(everything: SearchRun) -> None:
+    """Between the tested strengths that lie around the limit, which are so near that a line joins them."""
+    for entry in (entry_of(everything, INCLUSIVE, MASS), entry_of(everything, TIGHT, FAR)):
+        strengths, cls = np.array(entry["scan"]).T
+        assert np.interp(entry["observed"], strengths, cls) == pytest.approx(0.05, abs=2e-3)
+
+
+def test_systematics_are_in_the_workspaces(everything: SearchRun) -> None:
+    events = modifiers(saved(everything, f"{LOOSE}-{MASS:g}"))
+    in_fb = modifiers(saved(everything, f"{LOOSE}-{MASS:g}-fb"))
+    assert events["mu"] == "normfactor"
+    assert events["tagging"] == "normsys"
+    assert sum(kind == "histosys" for kind in events.values()) == 2  # scale and resolution
+    assert "lumi" not in events.values()
+    assert "lumi" in in_fb.values()
+    assert in_fb["signal_efficiency"] == "normsys"
+    assert set(events) < set(in_fb)
+
+
+def test_systematics_weaken_limits(everything: SearchRun, tmp_path: Path) -> None:
+    free = limited_again(everything, tmp_path, systematics={}, selections=[1.0], cross_section=None, profile=False)
+    for mass in (MASS, FAR):
+        without, with_them = entry_of(free, INCLUSIVE, mass), entry_of(everything, INCLUSIVE, mass)
+        for one, other in zip(without["expected"], with_them["expected"], strict=True):
+            assert one < other
+    assert set(limited(free)) == {INCLUSIVE}
+    assert limited(free)[INCLUSIVE].profile is None
+
+
+def test_excluded_bins_are_sidebands_of_near_peaks_alone(everything: SearchRun) -> None:
+    found = limited(everything)[INCLUSIVE]
+    assert found.entries
+    hunted = everything.memory[f"hunted {INCLUSIVE}"]
+    settings = everything.search.limits
+    assert settings is not None
+    whole = settings.model_copy(update={"exclude": ()})
+    near, far = ([workspace([channel_of(everything, hunted, one, mass)]) for one in (settings, whole)] for mass in (MASS, FAR))  # fmt: skip # noqa: E501
+    assert near[0] == near[1]
+    assert far[0]["observations"] == far[1]["observations"]
+    assert far[0]["channels"] != far[1]["channels"]
+
+
+def test_excluded_bins_change_the_limits_elsewhere(everything: SearchRun, tmp_path: Path) -> None:
+    whole = limited_again(everything, tmp_path, exclude=[], selections=[1.0], cross_section=None, profile=False)
+    without, with_it = entry_of(everything, INCLUSIVE, FAR), entry_of(whole, INCLUSIVE, FAR)
+    assert without["expected_background"] != with_it["expected_background"]
+    assert entry_of(everything, INCLUSIVE, MASS)["expected"] == entry_of(whole, INCLUSIVE, MASS)["expected"]
+
+
+def test_profile_is_at_the_mass_nearest_to_the_largest_excess(everything: SearchRun) -> None:
+    for name, found in limited(everything).items():
+        excess = everything.memory[f"hunted {name}"].summary["bump_hunt"]["mass"]
+        assert found.profile is not None
+        assert found.profile["mass"] == min((MASS, FAR), key=lambda mass: abs(mass - excess))
+        impacts, entry = found.profile["impacts"], entry_of(everything, name, found.profile["mass"])
+        assert {nuisance["name"] for nuisance in impacts["ranking"]} >= {"tagging"}
+        assert max(impacts["strength"], 0) == pytest.approx(entry["best_fit"], abs=0.05 * impacts["error"])
+        low, high = found.profile["nll_scan"]["intervals"]["1"]
+        assert low is None or low < impacts["strength"]
+        assert high > impacts["strength"]
+
+
+def test_limits_from_toys_agree_with_asymptotic_ones(everything: SearchRun, tmp_path: Path) -> None:
+    """At 70% CLs, for which few toys do."""
+    toys = {"toys": 200, "level": 0.3, "selections": [0.2], "masses": [MASS], "cross_section": None, "profile": False}
+    entry = entry_of(limited_again(everything, tmp_path, **toys), LOOSE, MASS)
+    assert (entry["level"], entry["toys"]["level"], entry["toys"]["failed"]) == (0.3, 0.3, 0)
+    assert entry["toys"]["observed"] == pytest.approx(entry["observed"], rel=0.25)
+    assert entry["toys"]["expected"][2] == pytest.approx(entry["expected"][2], rel=0.25)
+
+
+def test_too_few_toys_are_a_reason(everything: SearchRun, tmp_path: Path) -> None:
+    toys = {"toys": 3, "selections": [1.0], "masses": [MASS], "cross_section": None, "profile": False}
+    entry = entry_of(limited_again(everything, tmp_path, **toys), INCLUSIVE, MASS)
+    assert entry["observed"] > 0
+    assert "3 toys" in entry["toys"]["reason"]
+
+
+def test_bands_share_no_event_and_make_the_loosest_selection(everything: SearchRun) -> None:
+    assert [one.identifier for one in band_members(everything)[BANDS]] == [TIGHT, LOOSE]
+    bands, loose, tight = (saved(everything, f"{name}-{MASS:g}") for name in (BANDS, LOOSE, TIGHT))
+    counts = [np.array(one["data"]) for one in bands["observations"]]
+    assert len(counts) == 2
+    np.testing.assert_array_equal(sum(counts), loose["observations"][0]["data"])
+    np.testing.assert_array_equal(counts[0], tight["observations"][0]["data"])
+    [entry] = band_limits(everything)
+    assert (entry["selection"], entry["mass"], entry["channels"]) == (BANDS, MASS, 2)
+    # a combination of both cannot know less than the loosest alone, but for the background's own uncertainty
+    assert entry["expected"][2] < 1.1 * entry_of(everything, LOOSE, MASS)["expected"][2]
+
+
+def test_signal_of_all_bands_is_that_of_the_loosest_selection(everything: SearchRun) -> None:
+    bands, loose = (saved(everything, f"{name}-{MASS:g}") for name in (BANDS, LOOSE))
+    sums = [
+        np.sum([s["data"] for channel in spec["channels"] for s in channel["samples"] if s["name"] == "signal"], axis=0)
+        for spec in (bands, loose)
+    ]
+    assert sums[0].sum() == pytest.approx(sums[1].sum(), rel=0.1)  # both backgrounds take some of it
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")  # pyhf's validator uses it
+def test_pyhf_finds_the_same_cls_in_every_workspace(everything: SearchRun) -> None:
+    names = {path.name for path in export_results(everything, "workspaces")}
+    points = [f"{name}-{mass}" for name in (INCLUSIVE, LOOSE, TIGHT) for mass in ("3500", "3500-fb", "4400")]
+    assert names == {f"{name}.json" for name in [*points, f"{BANDS}-3500"]}
+    for name in names:
+        pyhf.Workspace(json.loads((everything.out / "workspaces" / name).read_text())).model()
+    [bands] = band_limits(everything)
+    for entry, suffix in ((bands, ""), (entry_of(everything, INCLUSIVE, MASS, "fb"), "-fb")):
+        strength, expected = min(entry["scan"], key=lambda point: abs(point[0] - entry["observed"]))
+        spec = pyhf.Workspace(saved(everything, f"{entry['selection']}-{MASS:g}{suffix}"))
+        model = spec.model()
+        bounds = model.config.suggested_bounds()
+        bounds[model.config.poi_index] = (0.0, 2 * strength)
+        cls = pyhf.infer.hypotest(strength, spec.data(model), model, par_bounds=bounds, test_stat="qtilde")
+        assert float(cls) == pytest.approx(expected, abs=2e-3)
+
+
+def test_done_limits_are_not_set_again(everything: SearchRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.stages.limit.upper_limit", lambda *_, **__: pytest.fail("done again"))
+    monkeypatch.setattr("analysis.stages.bands.upper_limit", lambda *_, **__: pytest.fail("done again"))
+    kept = {key: value for key, value in everything.memory.items() if not key.startswith("limits")}
+    again = replace(everything, memory=kept)
+    assert limit(again) == limit(everything)
+    assert band_limits(again) == band_limits(everything)
+
+
+def test_figures_show_every_limit_in_its_unit(everything: SearchRun) -> None:
+    figures = {name: (caption, figure) for _, name, caption, figure in limit_figures(everything, Label())}
+    kinds = ("limit-{}", "limit-{}-fb", "impacts-{}", "nll-{}")
+    expected = {kind.format(name) for kind in kinds for name in (INCLUSIVE, LOOSE, TIGHT)}
+    assert set(figures) == {*expected, f"limit-{BANDS}"}
+    assert "cross section of a resonance" in figures[f"limit-{LOOSE}-fb"][0]
+    assert "share no event" in figures[f"limit-{BANDS}"][0]
+    for name, (caption, _) in figures.items():
+        assert "total signal fraction" in caption, name
+    assert "fb" in figures[f"limit-{LOOSE}-fb"][1].axes[0].get_ylabel()  # type: ignore[attr-defined]
+    for name in (f"limit-{LOOSE}-fb", f"limit-{BANDS}", f"impacts-{TIGHT}", f"nll-{TIGHT}"):
+        figures[name][1].canvas.draw()  # type: ignore[attr-defined]
