@@ -67,10 +67,18 @@ def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label, 
         ndof=background["ndof"],
         p=background["p"],
     )
+    bump = peak.get("bumphunter")
+    found = ""
+    if bump is not None:
+        low, high = bump["window"]
+        found = (
+            f" The BumpHunter's most significant window is {low:g} to {high:g} GeV: {bump['observed']:g} events where "
+            f"{bump['expected']:.1f} were expected."
+        )
     caption = (
         f"Spectrum of {hunted.identifier} with the background-only fit ({background['family']}), and the best-fit "
         f"resonance at {peak['mass']:g} GeV on top of it. Pulls are (data − fit) over the Garwood error that "
-        f"faces the fit, so their squares do not add up to χ².{content}{selected_content(hunted.summary)}"
+        f"faces the fit, so their squares do not add up to χ².{found}{content}{selected_content(hunted.summary)}"
     )
     return "selections", f"spectrum-{hunted.identifier}", caption, spectrum_figure(spectrum, label=label)
 

@@ -48,7 +48,7 @@ def validation_figures(run: SearchRun, label: Label) -> Iterator[Described]:
 
 def _use(order: Mapping[str, Any]) -> str:
     if order["chooses"]:
-        return f"{order['family']} was taken for all spectra of the sample."
+        return f"{order['family']} was taken."
     return f"It would take {order['family']}; the search file fixes the function beforehand."
 
 
@@ -75,7 +75,9 @@ def _bias(entry: Mapping[str, Any], label: Label) -> tuple[str, object]:
 
 
 def _spurious(entry: Mapping[str, Any], label: Label) -> tuple[str, object]:
-    template = "the simulation" if entry["truth"] is None else f"a smooth {entry['truth']} fitted to the spectrum"
+    template = "the simulation, selected like the data,"
+    if entry["truth"] is not None:
+        template = f"a smooth {entry['truth']} fitted to the spectrum outside the window"
     caption = (
         f"spurious signal: what a fit with signal finds in {template}, scaled to the events of the data, where there "
         "is none; bands are the statistical error of the data."

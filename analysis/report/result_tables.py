@@ -78,6 +78,9 @@ def hunt_table(results: Entry) -> Table | None:
             ("Fitted signal events", lambda _, h: str(_quantity(h, "yield", error="yield_error"))),
             ("Local p₀", lambda _, h: format_p_value(number(h.get("local_p0")))),
             ("Local Z", lambda _, h: format_z(number(h.get("local_z")))),
+            ("BumpHunter window", lambda _, h: format_window(part(h, "bumphunter").get("window"))),
+            ("Observed / expected there", lambda _, h: _window_events(part(h, "bumphunter"))),
+            ("Local p of the window", lambda _, h: format_p_value(number(part(h, "bumphunter").get("local_p")))),
             ("Global p [interval]", lambda _, h: global_p_text(h)),
             ("Global Z", lambda _, h: global_z_text(h)),
             ("Method", lambda _, h: scalar_text(part(h, "global_p").get("method"))),
@@ -92,6 +95,7 @@ def hunt_table(results: Entry) -> Table | None:
         notes=(
             "The global p-value covers the scan over mass and width within a selection; the table below covers the "
             "choice among selections, too.",
+            *_bumphunter_notes(rows),
             *_extrapolation_notes(rows),
             *_label_notes(results),
         ),
@@ -167,6 +171,20 @@ def _merit(name: str) -> str:
 
 def _content_notes(rows: Sequence[tuple[str, Entry]]) -> tuple[str, ...]:
     return (CONTENT_NOTE,) if has_content(rows) else ()
+
+
+def _bumphunter_notes(rows: Sequence[tuple[str, Entry]]) -> tuple[str, ...]:
+    if not any(part(hunt, "bumphunter") for _, hunt in rows):
+        return ()
+    return (
+        "Where a BumpHunter window is named, the global p-value is that of the BumpHunter over all windows; mass, "
+        "yield and local p₀ are those of the likelihood scan beside it.",
+    )
+
+
+def _window_events(window: Entry) -> str:
+    observed, expected = number(window.get("observed")), number(window.get("expected"))
+    return NONE if observed is None else f"{format_number(observed)} / {format_number(expected)}"
 
 
 def _extrapolation_notes(rows: Sequence[tuple[str, Entry]]) -> tuple[str, ...]:

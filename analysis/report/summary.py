@@ -12,6 +12,7 @@ from analysis.numbers import (
     format_number,
     format_p_value,
     format_percent,
+    format_window,
     format_z,
     is_bound,
 )
@@ -98,10 +99,8 @@ def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
         source = (
             "Gross–Vitells" if p.get("method") == "gross-vitells" else f"{format_count(number(p.get('toys')))} toys"
         )
-        yield (
-            f"Over the whole mass scan that is a global p {sign}{global_p_text(hunt)} "
-            f"({global_z_text(hunt)}, {source})."
-        )
+        what = _bumphunter(part(hunt, "bumphunter")) or "Over the whole mass scan that is"
+        yield f"{what} a global p {sign}{global_p_text(hunt)} ({global_z_text(hunt)}, {source})."
     yield from _among_all(part(results, "combined", str(entry.get("mixture"))))
     extrapolated = number(part(hunt, "gross_vitells").get("value"))
     if is_bound(p) and extrapolated is not None:
@@ -111,15 +110,26 @@ def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
         )
 
 
+def _bumphunter(window: Entry) -> str:
+    """The window that the global p-value is of, empty where that is of the likelihood scan."""
+    if not window:
+        return ""
+    observed, expected = (format_number(number(window.get(key))) for key in ("observed", "expected"))
+    return (
+        f"The BumpHunter's most significant window is {format_window(window.get('window'))}, with {observed} events "
+        f"where {expected} were expected (local p = {format_p_value(number(window.get('local_p')))}); over all windows "
+        "that is"
+    )
+
+
 def _among_all(combined: Entry) -> Iterator[str]:
     p = part(combined, "global_p")
     if number(p.get("value")) is None:
         return
-    sign = "" if is_bound(p) else "= "
-    count = len(combined.get("hunts") or ())
+    text = f"{'' if is_bound(p) else '= '}{global_p_text(combined)} ({global_z_text(combined)}"
     yield (
-        f"As the best of {count} selections, that share events as in the data, it has a global p {sign}"
-        f"{global_p_text(combined)} ({global_z_text(combined)}, {format_count(number(p.get('toys')))} toys)."
+        f"As the best of {len(combined.get('hunts') or ())} selections, which share events as in the data, "
+        f"{combined.get('best')} has a global p {text}, {format_count(number(p.get('toys')))} toys)."
     )
 
 

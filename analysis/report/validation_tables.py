@@ -10,6 +10,8 @@ from analysis.report.quantities import Quantity, entries, number, part
 from analysis.report.table import Table, build
 
 Entry = Mapping[str, Any]
+# p-value of the goodness of fit below which the report warns
+POOR_FIT = 0.01
 
 
 def order_table(results: Entry) -> Table | None:
@@ -151,6 +153,12 @@ def validation_warnings(results: Entry) -> Iterator[str]:
             entry = part(tests, key)
             if entry.get("reason"):
                 yield f"Selection {name}: the {title} could not be tested. {entry['reason']}"
+            p = number(part(entry, "p").get("value")) if key.startswith("goodness") else None
+            if p is not None and p < POOR_FIT:
+                yield (
+                    f"Selection {name}: the background function does not fit{_PLACES[key]} (p = {format_p_value(p)} "
+                    "from toys, saturated model)."
+                )
         pairs = [pair for pair in part(tests, "bias").get("pairs") or () if pair.get("verdict") == "biased"]
         for pair in pairs:
             yield (
@@ -174,6 +182,9 @@ _TITLES = {
     "spurious_signal": "spurious signal",
     "injection": "linearity of injected signals",
 }
+
+
+_PLACES = {"goodness": "", "goodness_outside_window": " outside the window"}
 
 
 def _tests(results: Entry, key: str) -> list[tuple[str, Entry]]:

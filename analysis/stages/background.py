@@ -11,7 +11,7 @@ from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
-from analysis.stages.selections import edges_of
+from analysis.stages.selections import edges_of, spectrum_of
 from analysis.statistics_settings import FamilySettings, SpectrumSettings
 from stats import Family, OrderChoice, Spectrum, StatisticsError, choose_order, family
 
@@ -69,8 +69,8 @@ def control_of(run: SearchRun, sample: str) -> Control:
     settings, name = _settings(run), _settings(run).order.control
     edges = edges_of(settings)
     if name == "sidebands":
-        events, window = searched(run, sample).events, run.search.window
-        spectrum = _filled(events["mjj"], events["weight"], edges, what=f"the sidebands of {sample}")
+        window = run.search.window
+        spectrum = spectrum_of(searched(run, sample).events, settings, what=f"the spectrum of {sample}")
         if window is None:
             return Control(f"the inclusive spectrum of {sample}", spectrum, None)
         low, high = window.signal
@@ -79,15 +79,8 @@ def control_of(run: SearchRun, sample: str) -> Control:
     if name == "simulation":
         assert run.search.simulation is not None  # the search model demands it
         name = run.search.simulation
-    events = processed(run, name).events([])
-    return Control(f"the spectrum of {name}", _filled(events["mjj"], events["weight"], edges, what=name), None)
-
-
-def _filled(masses: np.ndarray, weights: np.ndarray, edges: np.ndarray, *, what: str) -> Spectrum:
-    spectrum = Spectrum.from_masses(masses, edges, weights=None if np.all(weights == 1) else weights)
-    if spectrum.total <= 0:
-        raise StageError(f"No event of {what} lies in {edges[0]:g} to {edges[-1]:g} GeV: there is nothing to fit.")
-    return spectrum
+    what = f"the spectrum of {name}"
+    return Control(what, spectrum_of(processed(run, name).events([]), settings, what=what), None)
 
 
 def source_of(run: SearchRun, sample: str) -> Dataset:

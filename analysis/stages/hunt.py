@@ -65,6 +65,9 @@ class Hunted:
             f"{self.summary['n_selected']:,} events, largest excess at {found['mass']:g} GeV, "
             f"local {found['local_z']:.2f}σ"
         )
+        if "bumphunter" in found:
+            low, high = found["bumphunter"]["window"]
+            line += f", BumpHunter window {low:g} to {high:g} GeV, local p = {found['bumphunter']['local_p']:.2g}"
         global_p = found["global_p"]
         if global_p is None:
             return line
@@ -124,7 +127,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     assert search.spectrum is not None
     assert search.bump_hunt is not None
     rows = selected_rows(sample, scores, selection, search.spectrum)
-    spectrum = spectrum_of(sample, rows, search.spectrum, what=selection.identifier)
+    spectrum = spectrum_of(sample.events.take(rows), search.spectrum, what=f"the selection {selection.identifier}")
     settings = search.bump_hunt
     logger.info("hunting in %s: %d events, %d toys", selection.identifier, rows.sum(), settings.toys)
     found = _bump_hunt(run, selection.sample, spectrum, toys=settings.toys, rng=run.rng(selection.identifier))

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.errors import StageError
+from analysis.events import Events
 from analysis.stages.searched import Searched
 from analysis.stages.train import Trained
 from analysis.statistics_settings import SpectrumSettings
@@ -77,15 +78,17 @@ def selected_rows(
     return result
 
 
-def spectrum_of(sample: Searched, rows: np.ndarray, settings: SpectrumSettings, *, what: str) -> Spectrum:
-    """Return the spectrum of the chosen events; raises StageError, naming `what`, where there are none."""
-    masses, weights = sample.events["mjj"][rows], sample.events["weight"][rows]
-    if not len(masses):
+def spectrum_of(events: Events, settings: SpectrumSettings, *, what: str) -> Spectrum:
+    """Return the spectrum of some events; raises StageError, naming `what` they are, where none lies in it."""
+    masses, weights = events["mjj"], events["weight"]
+    edges = edges_of(settings)
+    spectrum = Spectrum.from_masses(masses, edges, weights=None if np.all(weights == 1) else weights)
+    if spectrum.total <= 0:
         raise StageError(
-            f"The selection {what} is empty: no event in {settings.start:g} to {settings.stop:g} GeV. Raise the "
+            f"{what[0].upper()}{what[1:]} is empty: no event in {edges[0]:g} to {edges[-1]:g} GeV. Raise the "
             "efficiency or widen the spectrum."
         )
-    return Spectrum.from_masses(masses, edges_of(settings), weights=None if np.all(weights == 1) else weights)
+    return spectrum
 
 
 def edges_of(settings: SpectrumSettings) -> np.ndarray:

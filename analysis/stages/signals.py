@@ -74,10 +74,9 @@ def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.nda
 
 def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
-    settings = run.search.detectors[detector]
-    crossfit = CrossFit.load(
-        run.out / "models" / f"{sample}-{detector}", lambda: detector_from_settings(settings.type, settings.settings)
-    )
+    settings, folder = run.search.detectors[detector], trained(run, sample, detector).folder
+    assert folder is not None
+    crossfit = CrossFit.load(folder, lambda: detector_from_settings(settings.type, settings.settings))
     features = tuple(detector_from_settings(settings.type, settings.settings).settings.features)
     content = as_sample(events, features)
     return crossfit.score(content).event, crossfit.index(content)

@@ -38,6 +38,7 @@ class Trained:
         spare_score, spare_members: of the signal events that were not injected, or None.
         summary: settings, times, loss histories and, where truth is known, figures of merit.
         key: changes when the scores do.
+        folder: where the trained folds are.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Trained:
     spare_members: np.ndarray | None
     summary: dict[str, Any]
     key: str
+    folder: Path | None = None
 
 
 def train(run: SearchRun) -> dict[tuple[str, str], Trained]:
@@ -76,7 +78,8 @@ def _trained(run: SearchRun, sample_name: str, name: str) -> Trained:
     )
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         values = {field: arrays.get(field) for field in _ARRAYS}
-    return Trained(name=name, sample=sample_name, summary=read_json(folder / "summary.json"), key=key, **values)
+    summary = read_json(folder / "summary.json")
+    return Trained(name=name, sample=sample_name, summary=summary, key=key, folder=folder, **values)
 
 
 _ARRAYS = ("score", "spread", "members", "fold_index", "spare_score", "spare_members")

@@ -17,8 +17,10 @@ from analysis.files import read_json, write_json
 from analysis.stages.background import control_of, order_of, other_family
 from analysis.stages.hunt import Hunted, hunt, hunted_family
 from analysis.stages.process import processed
-from analysis.stages.selections import edges_of
+from analysis.stages.searched import columns_needed
+from analysis.stages.selections import Selection, spectrum_of
 from analysis.stages.shapes import hunted_shapes
+from analysis.stages.signals import passing_rows
 from analysis.statistics_settings import ValidationSettings
 from analysis.store import code_key, content_key, library_versions
 from stats import Family, Spectrum, StatisticsError
@@ -94,8 +96,10 @@ def background_orders(run: SearchRun) -> dict[str, dict[str, Any]]:
     if spectrum is None or run.search.bump_hunt is None:
         return {}
     chooses = spectrum.parameters == "f-test"
-    if spectrum.order.control == "searched" or not (chooses or (checks is not None and checks.f_test)):
-        return {}  # chosen on every searched spectrum by itself, the hunt tells how
+    if spectrum.order.control == "searched":
+        return {name: entry for name, found in hunt(run).items() if (entry := _own_order(run, found)) is not None}
+    if not (chooses or (checks is not None and checks.f_test)):
+        return {}
     found = {}
     for sample in run.search.data:
         facts = {"control": control_of(run, sample).name, "threshold": spectrum.order.threshold, "chooses": chooses}
@@ -107,6 +111,16 @@ def background_orders(run: SearchRun) -> dict[str, dict[str, Any]]:
             logger.warning("no F-test for %s: %s", sample, error)
             found[sample] = {**facts, "reason": str(error)}
     return found
+
+
+def _own_order(run: SearchRun, found: Hunted) -> dict[str, Any] | None:
+    """Return the F-test that a selection made on its own spectrum, None where its order was given."""
+    assert run.search.spectrum is not None
+    order = found.summary["bump_hunt"].get("order")
+    if order is None:
+        return None
+    control = f"the searched spectrum of {found.identifier} itself, as every toy does"
+    return {**order, "control": control, "threshold": run.search.spectrum.order.threshold, "chooses": True}
 
 
 def _validated(run: SearchRun, hunted: Hunted, settings: ValidationSettings) -> dict[str, Any]:
@@ -155,7 +169,7 @@ def _tests(doubted: Doubted, settings: ValidationSettings) -> dict[str, Any]:
         logger.info("%s of %s", name, doubted.hunted.identifier)
         try:
             found[name] = test().to_dict()
-        except StatisticsError as error:
+        except (StatisticsError, StageError) as error:
             logger.warning("%s of %s could not be tested: %s", name, doubted.hunted.identifier, error)
             found[name] = {"reason": str(error)}
     return found
@@ -196,7 +210,7 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
     assert doubted.run.search.bump_hunt is not None
     template = settings.spurious_signal.template
     if template == "simulation":
-        spectrum, truth = _simulated(doubted.run), None
+        spectrum, truth = _simulated(doubted.run, doubted.hunted.selection), None
         scale = doubted.spectrum.total / spectrum.total if spectrum.total > 0 else 1.0
     else:
         spectrum, truth, scale = doubted.spectrum, other_family(doubted.run, doubted.hunted.sample, template), 1.0
@@ -212,12 +226,14 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
     )
 
 
-def _simulated(run: SearchRun) -> Spectrum:
+def _simulated(run: SearchRun, selection: Selection) -> Spectrum:
+    """Return the simulation's spectrum after the selection: what a detector makes of the shape of its background."""
     assert run.search.simulation is not None
     assert run.search.spectrum is not None
-    events = processed(run, run.search.simulation).events([])
-    weights = None if np.all(events["weight"] == 1) else events["weight"]
-    return Spectrum.from_masses(events["mjj"], edges_of(run.search.spectrum), weights=weights)
+    events = processed(run, run.search.simulation).events(columns_needed(run.search))
+    chosen = events.take(passing_rows(run, selection, events))
+    what = f"what {selection.identifier} keeps of {run.search.simulation}"
+    return spectrum_of(chosen, run.search.spectrum, what=what)
 
 
 def _injection(doubted: Doubted, settings: ValidationSettings) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from analysis.catalogue import Catalogue
 from analysis.config import Search
@@ -237,8 +238,8 @@ def test_an_estimate_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 
 def test_overlapping_strips_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="71% highest"):
-        abcd(run_of(tmp_path, sample(), efficiencies=[0.5]))
+    with pytest.raises(ValidationError, match="71% of each score, which overlaps the lowest 40%"):
+        run_of(tmp_path, sample(), efficiencies=[0.5])
 
 
 def test_nothing_asked_for_is_nothing_done(tmp_path: Path) -> None:
