@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
 from stats.huntresult import BumpHunt
+from stats.inputs import check_generator, check_number, check_spectrum
 from stats.lookelsewhere import GlobalP, ToyScans, gross_vitells_p, run_toys, toy_p
 from stats.ordered import OrderedProcedure, chosen_order
 from stats.procedures import LikelihoodScan, Procedure
@@ -61,12 +63,16 @@ def bump_hunt(
         workers: threads for them.
 
     Raises:
-        StatisticsError: for a spectrum that does not determine the background, masses outside it, unknown
-            statistics, toys without ``rng``.
+        StatisticsError: for a spectrum that does not determine the background, masses outside it or hidden by the
+            mask, unknown statistics, toys without ``rng`` or of which many fail, and anything that is not of the kind
+            asked for.
     """
-    _check_options(statistic, windows, toys, rng)
+    check_spectrum(spectrum)
+    _check_families(family)
+    _check_options(statistic, windows, threshold)
+    _check_toys(toys, rng, workers)
     masses = _grid(masses, "masses")
-    shapes = tuple(shapes) if shapes is not None else _gaussians(widths, relative)
+    shapes = _listed(shapes) if shapes is not None else _gaussians(widths, relative)
     widths, unit = _width_axis(shapes, masses)
     templates = scan_templates(spectrum.edges, masses, shapes)
     settings = (windows or BumpHunter()) if statistic == "bumphunter" else None
@@ -109,6 +115,7 @@ def goodness_outside(
     A strong signal spoils the fit of a background alone; whether the function describes the background is then seen
     beside the peak. Bins within ``reach`` standard deviations are left out. Raises StatisticsError if too few remain.
     """
+    check_spectrum(spectrum)
     away = reach * width * (mass if relative else 1.0)
     mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)
     counts, exposure = effective(spectrum, mask)
@@ -172,15 +179,36 @@ def _extrapolated(observed: float, pseudo: ToyScans, surface: bool) -> GlobalP |
     return gross_vitells_p(observed, pseudo, two_dimensional=surface)
 
 
-def _check_options(statistic: str, windows: BumpHunter | None, toys: int, rng: np.random.Generator | None) -> None:
+def _check_families(family: Family | Sequence[Family]) -> None:
+    listed = [family] if isinstance(family, Family) or not isinstance(family, Sequence) else family
+    if isinstance(family, str) or not all(isinstance(one, Family) for one in listed):
+        raise StatisticsError(f"The background is a Family or several (stats.family, stats.dijet), got {family!r}.")
+
+
+def _check_options(statistic: str, windows: BumpHunter | None, threshold: float) -> None:
     if statistic not in STATISTICS:
         raise StatisticsError(f"The statistic of a bump hunt is one of {', '.join(STATISTICS)}, not {statistic!r}.")
     if windows is not None and statistic != "bumphunter":
         raise StatisticsError("windows are those of statistic='bumphunter'; the likelihood scan has none.")
-    if toys < 0:
-        raise StatisticsError(f"The number of toys must not be negative, got {toys}.")
-    if toys and rng is None:
-        raise StatisticsError("Toys need random numbers: pass rng=numpy.random.default_rng(seed).")
+    if windows is not None and not isinstance(windows, BumpHunter):
+        raise StatisticsError(f"windows is a BumpHunter, as BumpHunter(widths=range(2, 7)), got {windows!r}.")
+    if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
+        raise StatisticsError(f"The threshold of the F-test is a probability, got {threshold!r}.")
+
+
+def _check_toys(toys: int, rng: np.random.Generator | None, workers: int) -> None:
+    check_number(toys, "toys", least=0)
+    check_number(workers, "workers", least=1)
+    if toys or rng is not None:
+        check_generator(rng)
+
+
+def _listed(shapes: Sequence[SignalShape]) -> tuple[SignalShape, ...]:
+    if not isinstance(shapes, Sequence) or not all(
+        hasattr(one, "template") and hasattr(one, "width") for one in shapes
+    ):
+        raise StatisticsError(f"Signal shapes are given in a row, as [Gaussian(0.03)], got {shapes!r}.")
+    return tuple(shapes)
 
 
 def _gaussians(widths: Sequence[float] | np.ndarray, relative: bool) -> tuple[SignalShape, ...]:
@@ -200,7 +228,10 @@ def _width_axis(shapes: tuple[SignalShape, ...], masses: np.ndarray) -> tuple[np
 
 
 def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
-    grid = np.asarray(values, dtype=float)
+    try:
+        grid = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        grid = np.empty(0)
     if grid.ndim != 1 or grid.size == 0 or not np.all(np.isfinite(grid)) or (np.diff(grid) <= 0).any() or grid[0] <= 0:
         raise StatisticsError(f"The {name} of a scan must be positive, finite and rising, got {values!r}.")
     return grid

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from stats.errors import StatisticsError
 from stats.huntresult import BumpHunt
+from stats.inputs import check_generator, check_number
 from stats.lookelsewhere import GlobalP, ToyScans, in_blocks, toy_p
 from stats.overlaps import Overlap
 from stats.procedures import Outcome
@@ -93,6 +94,9 @@ def combine_hunts(
         raise StatisticsError(f"Hunts are compared by one of {', '.join(STATISTICS)}, not by {statistic!r}.")
     if statistic == "local" and len({hunt.statistic for hunt in members}) > 1:
         raise StatisticsError("Likelihood and BumpHunter have no common scale: compare them by statistic='global'.")
+    check_number(toys, "toys", least=1)
+    check_number(workers, "workers", least=1)
+    check_generator(rng)
     pseudo = _toys(members, _overlap(members, correlation), toys, rng, workers)
     observed = np.array([hunt.best_statistic for hunt in members])
     separate = tuple(toy_p(value, part) for value, part in zip(observed, pseudo, strict=True))
@@ -105,17 +109,24 @@ def combine_hunts(
 
 
 def _named(hunts: Sequence[BumpHunt] | Mapping[str, BumpHunt]) -> tuple[tuple[str, ...], list[BumpHunt]]:
+    if not isinstance(hunts, Mapping | Sequence):
+        raise StatisticsError(f"Expected several hunts, by name or in a row, got {type(hunts).__name__}.")
     if not len(hunts):
         raise StatisticsError("There are no hunts to combine.")
+    members = list(hunts.values() if isinstance(hunts, Mapping) else hunts)
+    if not all(isinstance(hunt, BumpHunt) for hunt in members):
+        raise StatisticsError("Hunts are combined as bump_hunt returns them, objects of the class BumpHunt.")
     if isinstance(hunts, Mapping):
-        return tuple(hunts), list(hunts.values())
-    return tuple(f"hunt {index + 1}" for index in range(len(hunts))), list(hunts)
+        return tuple(hunts), members
+    return tuple(f"hunt {index + 1}" for index in range(len(members))), members
 
 
 def _overlap(hunts: list[BumpHunt], correlation: str | Overlap) -> Overlap | None:
     """The parts to draw, None for independent spectra."""
     if isinstance(correlation, str) and correlation == "independent":
         return None
+    if not isinstance(correlation, Overlap) and correlation != "nested":
+        raise StatisticsError(f"The correlation is 'independent', 'nested' or an Overlap, not {correlation!r}.")
     edges = hunts[0].spectrum.edges
     if any(not np.array_equal(hunt.spectrum.edges, edges) for hunt in hunts):
         raise StatisticsError("Selections that share events must have spectra with the same bins.")
@@ -124,8 +135,6 @@ def _overlap(hunts: list[BumpHunt], correlation: str | Overlap) -> Overlap | Non
             "Toys that share events need whole spectra of unweighted events: these are weighted, or have masked bins."
         )
     if isinstance(correlation, str):
-        if correlation != "nested":
-            raise StatisticsError(f"The correlation is 'independent', 'nested' or an Overlap, not {correlation!r}.")
         return Overlap.nested([hunt.spectrum.counts for hunt in hunts])
     shape = (len(hunts), edges.size - 1)
     if (correlation.members.shape[1], correlation.counts.shape[1]) != shape:

@@ -13,6 +13,7 @@ from scipy.stats import beta
 
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits
+from stats.inputs import check_generator, check_number
 from stats.procedures import LikelihoodScan, Outcome, Procedure
 from stats.scan import LEVELS
 
@@ -122,11 +123,12 @@ def in_blocks(
     block: Callable[[int, np.random.Generator], T], *, toys: int, n_bins: int, rng: np.random.Generator, workers: int
 ) -> list[T]:
     """Call ``block`` with numbers of toys that add up to ``toys`` and a generator of its own each, in threads."""
-    if toys < 1:
-        raise StatisticsError(f"The number of toys must be positive, got {toys}.")
+    check_number(toys, "toys", least=1)
+    check_number(workers, "workers", least=1)
+    check_generator(rng)
     size = max(CELLS // n_bins, 1)
     sizes = [min(size, toys - first) for first in range(0, toys, size)]
-    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         return list(pool.map(block, sizes, rng.spawn(len(sizes))))
 
 

@@ -253,3 +253,35 @@ def test_families_of_every_kind_are_searched_with(name: str, injected: Spectrum)
     assert hunt.significance.max() > 3
     assert hunt.global_p is not None
     assert hunt.global_p.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rng": 5, "toys": 10}, "numpy.random.default_rng"),
+        ({"rng": 5}, "numpy.random.default_rng"),
+        ({"toys": 1.5, "rng": np.random.default_rng(1)}, "whole number"),
+        ({"toys": "10", "rng": np.random.default_rng(1)}, "whole number"),
+        ({"workers": 0}, "number of workers"),
+        ({"masses": None}, "masses of a scan"),
+        ({"widths": "narrow"}, "widths of a scan"),
+        ({"shapes": [0.03]}, "given in a row"),
+        ({"shapes": Gaussian(0.03)}, "given in a row"),
+        ({"threshold": None}, "probability"),
+        ({"statistic": "bumphunter", "windows": [2, 3]}, "is a BumpHunter"),
+        ({"spectrum": np.ones(50)}, "Expected a Spectrum"),
+        ({"family": "dijet3"}, "is a Family"),
+        ({"family": None}, "is a Family"),
+    ],
+)
+def test_other_things_than_asked_for_are_refused(
+    options: dict, message: str, injected: Spectrum, family: Family
+) -> None:
+    arguments = {"spectrum": injected, "family": family, "masses": MASSES} | options
+    with pytest.raises(StatisticsError, match=message):
+        bump_hunt(arguments.pop("spectrum"), arguments.pop("family"), **arguments)
+
+
+def test_the_fit_beside_a_peak_needs_a_spectrum(family: Family) -> None:
+    with pytest.raises(StatisticsError, match="Expected a Spectrum"):
+        goodness_outside(np.ones(50), family, mass=3500.0, width=0.03)

@@ -181,3 +181,21 @@ def test_masked_spectra_cannot_share_events(shape: np.ndarray, family: Family, i
     with pytest.raises(StatisticsError, match="masked"):
         combine_hunts([inclusive, masked], toys=10, rng=np.random.default_rng(1), correlation="nested")
     assert combine_hunts([inclusive, masked], toys=10, rng=np.random.default_rng(1)).global_p.toys == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rng": None}, "numpy.random.default_rng"),
+        ({"rng": 5}, "numpy.random.default_rng"),
+        ({"toys": 1.5}, "whole number"),
+        ({"workers": 1.5}, "number of workers"),
+        ({"correlation": None}, "'independent', 'nested'"),
+        ({"hunts": None}, "several hunts"),
+        ({"hunts": [1]}, "as bump_hunt returns them"),
+    ],
+)
+def test_other_things_than_asked_for_are_refused(options: dict, message: str, inclusive: BumpHunt) -> None:
+    arguments = {"hunts": [inclusive], "toys": 10, "rng": np.random.default_rng(1)} | options
+    with pytest.raises(StatisticsError, match=message):
+        combine_hunts(arguments.pop("hunts"), **arguments)
