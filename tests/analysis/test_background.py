@@ -83,7 +83,7 @@ def test_every_spectrum_chooses_for_itself_and_toys_repeat_it(
     search = inclusive_search(events_folder, signals_folder, spectrum=asked, bump_hunt=HUNT)
     run = run_of(tmp_path, search, data=data)
     assert [family.n_parameters for family in candidates_of(run, "background")] == [2, 3, 4]
-    assert background_orders(run) == {}
+    assert set(background_orders(run)) <= {SELECTION}
     found = hunt(run)[SELECTION]
     assert found.summary["bump_hunt"]["background"]["parameters"] in (2, 3, 4)
     assert found.summary["bump_hunt"]["global_p"]["toys"] == 30
@@ -105,7 +105,7 @@ def test_a_control_that_cannot_decide_is_named(
     search = inclusive_search(
         events_folder, signals_folder, spectrum=empty, bump_hunt=hunt_there, limits=None, window=None
     )
-    with pytest.raises(StageError, match="No event of other lies in 12000 to 13000 GeV"):
+    with pytest.raises(StageError, match=r"(?i)no event .*12000 to 13000 GeV"):
         candidates_of(run_of(tmp_path, search, data=data), "background")
 
 
