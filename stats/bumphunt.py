@@ -18,7 +18,7 @@ from stats.inputs import check_generator, check_number, check_spectrum
 from stats.lookelsewhere import GlobalP, ToyScans, gross_vitells_p, run_toys, toy_p
 from stats.ordered import OrderedProcedure, chosen_order
 from stats.procedures import LikelihoodScan, Procedure
-from stats.scan import Scan, scan
+from stats.scan import LEAST_VISIBLE, Scan, scan, visible_share
 from stats.signals import Gaussian, SignalShape, Width, scan_templates
 from stats.spectrum import Spectrum
 
@@ -53,7 +53,7 @@ def bump_hunt(
         masses: GeV, rising, inside the spectrum.
         widths: standard deviations of a Gaussian peak, rising: over its mass (``relative``) or in GeV.
         shapes: other signal shapes to scan, in place of ``widths``.
-        mask: bins to use, True keeps; all by default.
+        mask: bins to use, True keeps; all by default. Peaks with less than 5% in these are refused.
         statistic: what the global p-value is of: "likelihood", the largest local significance of the scan, or
             "bumphunter", the most significant window of bins. The scan of yields and local p0 is made for both.
         windows: of the BumpHunter.
@@ -75,6 +75,7 @@ def bump_hunt(
     shapes = _listed(shapes) if shapes is not None else _gaussians(widths, relative)
     widths, unit = _width_axis(shapes, masses)
     templates = scan_templates(spectrum.edges, masses, shapes)
+    _check_visible(templates, masses, effective(spectrum, mask)[1])
     settings = (windows or BumpHunter()) if statistic == "bumphunter" else None
     procedure, order = _procedure(spectrum, family, mask, templates, settings, threshold)
     background = procedure.background
@@ -194,6 +195,16 @@ def _check_options(statistic: str, windows: BumpHunter | None, threshold: float)
         raise StatisticsError(f"windows is a BumpHunter, as BumpHunter(widths=range(2, 7)), got {windows!r}.")
     if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
         raise StatisticsError(f"The threshold of the F-test is a probability, got {threshold!r}.")
+
+
+def _check_visible(templates: np.ndarray, masses: np.ndarray, exposure: np.ndarray | None) -> None:
+    """StatisticsError that names the masses whose peaks, of whatever width, the mask hides."""
+    hidden = masses[(visible_share(templates, exposure) < LEAST_VISIBLE).any(axis=0)]
+    if hidden.size:
+        raise StatisticsError(
+            f"The mask hides all but less than {LEAST_VISIBLE:.0%} of a peak at {', '.join(f'{m:g}' for m in hidden)} "
+            "GeV: what is left does not tell its yield. Leave these masses out of the scan, or unmask their bins."
+        )
 
 
 def _check_toys(toys: int, rng: np.random.Generator | None, workers: int) -> None:

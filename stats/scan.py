@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stats.errors import StatisticsError
 from stats.fits import SIGNIFICANT_PART, BackgroundFits, fit_background, fit_signal
 from stats.functions import LogLinearFamily
 from stats.loglinear import DEEPEST
 
+LEAST_VISIBLE = 0.05  # share of a template in the bins looked at: from less, a tail, no yield can be told
 LEVELS = (0.0, 1.0)  # significances at which the Euler characteristic is counted
 
 
@@ -37,8 +39,26 @@ class Scan:
         return np.where(np.isnan(self.significance), -np.inf, self.significance).max(axis=(1, 2))
 
 
+def visible_share(templates: np.ndarray, exposure: np.ndarray | None) -> np.ndarray:
+    """Share of each template, shape (…, n_bins), in bins of any exposure, the least of the spectra; shape (…)."""
+    total = templates.sum(axis=-1)
+    if exposure is None:
+        return np.ones_like(total)
+    return ((templates @ (np.atleast_2d(exposure) > 0).T.astype(float)) / total[..., None]).min(axis=-1)
+
+
 def scan(background: BackgroundFits, templates: np.ndarray) -> Scan:
-    """Fit every template, shape (n_widths, n_masses, n_bins), to every spectrum of a background-only fit."""
+    """Fit every template, shape (n_widths, n_masses, n_bins), to every spectrum of a background-only fit.
+
+    Raises:
+        StatisticsError: for templates of which less than ``LEAST_VISIBLE`` lies in bins that are looked at.
+    """
+    hidden = visible_share(templates, background.exposure) < LEAST_VISIBLE
+    if hidden.any():
+        raise StatisticsError(
+            f"{int(hidden.sum())} of {hidden.size} templates have less than {LEAST_VISIBLE:.0%} of their signal in the "
+            "bins looked at, which does not tell their yields: leave them out, or unmask their bins."
+        )
     flat = np.ascontiguousarray(templates.reshape(-1, templates.shape[-1]), dtype=float)
     shape = (background.counts.shape[0], *templates.shape[:2])
     exposure = background.exposure

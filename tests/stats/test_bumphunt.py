@@ -83,6 +83,22 @@ def test_masked_bins_take_no_part(injected: Spectrum, family: Family) -> None:
     np.testing.assert_allclose(hunts[0].significance, hunts[1].significance, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["dijet", "polynomial"])
+def test_masses_that_the_mask_hides_are_refused(name: str, injected: Spectrum) -> None:
+    """Compiled or not, the fit of a tail makes a yield of thousands, or none: neither is an answer."""
+    family = named_family(name, 3, sqrt_s=SQRT_S, mass_range=(2000.0, 7000.0))
+    mask = (EDGES[1:] <= 3500.0) | (EDGES[:-1] >= 4500.0)
+    with pytest.raises(StatisticsError, match="a peak at 3800, 3900, 4000, 4100 GeV"):
+        bump_hunt(
+            injected, family, masses=np.arange(3300.0, 4701.0, 100.0)[[0, 5, 6, 7, 8, 14]], widths=[0.02], mask=mask
+        )
+    rng = np.random.default_rng(14)
+    hunt = bump_hunt(injected, family, masses=[3600.0, 4600.0], widths=[0.02], mask=mask, toys=50, rng=rng)
+    assert hunt.failed_fits == 0
+    assert hunt.global_p is not None
+    assert hunt.global_p.failed == 0
+
+
 def test_masses_at_the_edge_have_an_answer(injected: Spectrum, family: Family) -> None:
     hunt = bump_hunt(injected, family, masses=[2000.0, 2050.0, 6950.0])
     assert np.isfinite(hunt.significance).all()

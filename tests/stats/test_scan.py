@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stats import BinnedFamily, dijet, fit_background, fit_signal, gaussian_templates, scan
+from stats import BinnedFamily, Gaussian, StatisticsError, dijet, fit_background, fit_signal, gaussian_templates, scan
+from stats.signals import scan_templates
 from tests.stats.conftest import EDGES, SQRT_S
 
 MASSES = np.array([2000.0, 2400.0, 3100.0, 4300.0, 6900.0])
@@ -55,3 +56,14 @@ def test_a_spectrum_alone_and_among_others_scans_alike(shape: np.ndarray, model:
     templates = gaussian_templates(EDGES, MASSES, np.array([0.05]))
     alone = scan(fit_background(model, counts[1], reference=background), templates)
     np.testing.assert_allclose(alone.significance[0], scan(background, templates).significance[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("n_spectra", [1, 2])
+def test_templates_in_bins_left_out_are_refused(shape: np.ndarray, model: BinnedFamily, n_spectra: int) -> None:
+    exposure = np.ones((n_spectra, 50))
+    exposure[-1, 15:25] = 0.0
+    background = fit_background(model, np.tile(5000 * shape, (n_spectra, 1)), exposure=exposure)
+    hidden = scan_templates(EDGES, np.array([3900.0, 4400.0]), [Gaussian(0.02)])
+    with pytest.raises(StatisticsError, match="1 of 2 templates"):
+        scan(background, hidden)
+    assert np.isfinite(scan(background, hidden[:, 1:]).yields).all()
