@@ -102,7 +102,7 @@ def bump_hunt(
         width_unit=unit,
         order=order,
         bump=bump,
-        global_p=None if pseudo is None else _from_toys(observed, pseudo),
+        global_p=None if pseudo is None else toy_p(observed, pseudo),
         gross_vitells=_extrapolated(observed, pseudo, surface) if pseudo is not None and continuous else None,
         toys=pseudo,
     )
@@ -164,13 +164,6 @@ def _scan_data(background: BackgroundFits, templates: np.ndarray) -> Scan:
         size = points.significance[0].size
         logger.warning("%d of %d signal fits did not converge and are left out", int(points.failed[0]), size)
     return points
-
-
-def _from_toys(observed: float, pseudo: ToyScans) -> GlobalP:
-    found = toy_p(observed, pseudo)
-    if found.failed:
-        logger.warning("%d of %d toys had a failed fit and count as exceeding the data", found.failed, found.toys)
-    return found
 
 
 def _extrapolated(observed: float, pseudo: ToyScans, surface: bool) -> GlobalP | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from stats.procedures import LikelihoodScan, Outcome, Procedure
 from stats.scan import LEVELS
 
 CELLS = 75_000  # toys × bins per block: what stays in a core's cache
+LARGEST_FAILURE = 0.1  # share of toys with a failed fit, above which a p-value would be that of the failures
+WORRYING_FAILURE = 1e-3  # share above which a p-value is given with a warning
 SIGMA = 0.6826894921370859  # probability of one standard deviation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class GlobalP:
 
     Attributes:
         value: for toys (S + 1)/(N + 1). With S = 0 that is an upper bound on what the toys can say: see ``is_bound``.
-        low, high: central 68.3% interval: binomial (Clopper–Pearson) for S of N toys, or the spread of the
-            upcrossings.
+        low, high: central 68.3% interval: binomial (Clopper–Pearson) for S of N toys, ``low`` without the failed ones
+            among S; or the spread of the upcrossings.
         method: "toys" or "gross-vitells".
         toys: N.
         exceeding: S, toys at least as significant as the data; toys with a failed fit are among them. None for
@@ -48,8 +53,8 @@ class GlobalP:
 
     @property
     def is_bound(self) -> bool:
-        """Whether no toy reached the data, so that ``value`` only bounds the p-value."""
-        return self.exceeding == 0 or self.saturated
+        """Whether no toy reached the data, failed ones apart, so that ``value`` only bounds the p-value."""
+        return self.saturated or (self.exceeding is not None and self.exceeding <= self.failed)
 
     @property
     def failure_rate(self) -> float:
@@ -140,14 +145,32 @@ def toy_scans(
 
 
 def toy_p(observed: float, toys: ToyScans) -> GlobalP:
-    """p = (S + 1)/(N + 1), S toys of N having a largest local significance of at least ``observed``."""
+    """p = (S + 1)/(N + 1), S toys of N having a largest local significance of at least ``observed``.
+
+    Failed toys are among S. Above 0.1% of the toys they are logged as a warning.
+
+    Raises:
+        StatisticsError: for NaN, and where more than 10% of the toys failed.
+    """
     if np.isnan(observed):
         raise StatisticsError("The data have no test statistic (NaN), so that there is no global p-value.")
     number = toys.largest.size
+    _check_failures(toys.failed, number)
     exceeding = int((toys.largest >= observed).sum())
-    low, high = binomial_interval(exceeding, number)
+    low = binomial_interval(max(exceeding - toys.failed, 0), number)[0]
+    high = binomial_interval(exceeding, number)[1]
     value = (exceeding + 1) / (number + 1)
     return GlobalP(value, low, max(high, value), "toys", number, exceeding, toys.failed)
+
+
+def _check_failures(failed: int, number: int) -> None:
+    if failed > LARGEST_FAILURE * number:
+        raise StatisticsError(
+            f"{failed} of {number} toys have a failed fit, more than {LARGEST_FAILURE:.0%}: a global p-value would be "
+            "that of the failures. Take a background function with fewer parameters, or a looser selection."
+        )
+    if failed > WORRYING_FAILURE * number:
+        logger.warning("%d of %d toys have a failed fit and count as exceeding the data", failed, number)
 
 
 def binomial_interval(successes: int, trials: int, *, probability: float = SIGMA) -> tuple[float, float]:

@@ -37,9 +37,29 @@ def test_p_counts_toys_and_says_when_it_is_a_bound() -> None:
 
 
 def test_failed_toys_never_help() -> None:
-    p = toy_p(5.0, scans(np.array([1.0, np.inf, 2.0])))
-    assert (p.exceeding, p.failed) == (1, 1)
-    assert not p.is_bound
+    """They count against a discovery, but say nothing of where the fitted toys end."""
+    largest = np.append(np.linspace(0.0, 3.0, 19), np.inf)
+    beyond = toy_p(5.0, scans(largest))
+    assert (beyond.exceeding, beyond.failed, beyond.value) == (1, 1, 2 / 21)
+    assert beyond.is_bound
+    assert beyond.low == 0.0
+    reached = toy_p(3.0, scans(largest))
+    assert (reached.exceeding, reached.value) == (2, 3 / 21)
+    assert not reached.is_bound
+    assert reached.low == binomial_interval(1, 20)[0]
+    assert reached.high == binomial_interval(2, 20)[1]
+
+
+@pytest.mark.parametrize(("failed", "outcome"), [(1, "silent"), (2, "warned"), (100, "warned"), (101, "refused")])
+def test_many_failed_toys_are_said(failed: int, outcome: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 1000 toys: above 0.1% a warning, above 10% no p-value at all."""
+    toys = scans(np.append(np.zeros(1000 - failed), np.full(failed, np.inf)))
+    if outcome == "refused":
+        with pytest.raises(StatisticsError, match="101 of 1000 toys have a failed fit, more than 10%"):
+            toy_p(1.0, toys)
+        return
+    assert toy_p(1.0, toys).value == (failed + 1) / 1001
+    assert (outcome == "warned") == (f"{failed} of 1000 toys have a failed fit" in caplog.text)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10)])
