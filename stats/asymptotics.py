@@ -20,10 +20,10 @@ from scipy.special import log_ndtr
 
 from stats.errors import StatisticsError
 from stats.models import Workspace
+from stats.strength import free_fit, start_at_zero
 
 logger = logging.getLogger(__name__)
 
-MAX_EXTENSIONS = 30
 BAND = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # expected values, in standard deviations of the background-only outcome
 
 
@@ -31,7 +31,7 @@ def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
     """pyhf model and data (observations, then auxiliary data) of a workspace.
 
     Raises:
-        StatisticsError: where pyhf does not accept it, or it names no parameter of interest.
+        StatisticsError: where pyhf does not accept it, or it names no parameter of interest or fixes it.
     """
     try:
         with warnings.catch_warnings():
@@ -45,6 +45,8 @@ def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
         raise StatisticsError(f"pyhf does not accept the workspace: {error}") from error
     if model.config.poi_index is None:
         raise StatisticsError("The workspace names no parameter of interest: there is nothing to set a limit on.")
+    if model.config.suggested_fixed()[model.config.poi_index]:
+        raise StatisticsError(f"The workspace fixes its parameter of interest, {model.config.poi_name!r}: free it.")
     return model, np.asarray(opened.data(model), dtype=float)
 
 
@@ -53,8 +55,10 @@ class AsymptoticTest:
 
     Use inside ``minimiser.pyhf_session``. Fits that fail are counted; the point they belong to has no CLs.
 
+    The signal strength is fitted from 0 up, as q̃ has it, even where the workspace's bounds hold negative values.
+
     Attributes:
-        best: fitted signal strength within the bounds.
+        best: fitted signal strength, at least 0.
         evaluated: signal strength → (observed, five expected) log CLs of every point that was tried and succeeded.
         failed_fits: fits that failed.
     """
@@ -63,12 +67,14 @@ class AsymptoticTest:
         self.model = model
         self.data = np.asarray(data, dtype=float)
         self.poi = int(model.config.poi_index)
-        self.bounds = [tuple(bound) for bound in model.config.suggested_bounds()]
+        self.bounds = np.array(model.config.suggested_bounds(), dtype=float)
+        start_at_zero(self.bounds, self.poi)
         self.failed_fits = 0
         self.evaluated: dict[float, np.ndarray] = {}
         self._points: dict[float, tuple[np.ndarray, np.ndarray, float]] = {}
-        free = self._free_fit()
-        none = self._fit(self.data, 0.0, list(model.config.suggested_init()))
+        initial = list(model.config.suggested_init())
+        free = free_fit(lambda: self._fit(self.data, None, initial), self.bounds, self.poi)
+        none = self._fit(self.data, 0.0, initial)
         if free is None or none is None:
             raise StatisticsError(
                 "The model could not be fitted to the data: its background or its bounds do not suit them."
@@ -84,7 +90,7 @@ class AsymptoticTest:
     @property
     def discovery_q0(self) -> float:
         """q₀, equation 12: 0 for a deficit."""
-        return max(self.none_value - self.free_value, 0.0)
+        return max(self.none_value - self.free_value, 0.0) if self.best > 0.0 else 0.0
 
     @property
     def sigma(self) -> float:
@@ -114,12 +120,12 @@ class AsymptoticTest:
 
     def extend(self, largest: float) -> None:
         """Move the upper bound of the signal strength up to ``largest``."""
-        self.bounds[self.poi] = (self.bounds[self.poi][0], largest)
+        self.bounds[self.poi, 1] = largest
 
     def log_cls(self, mu: float) -> np.ndarray | None:
         """log CLs: observed, then expected at −2, −1, 0, 1, 2 standard deviations; None when a fit failed."""
         if mu not in self.evaluated:
-            if mu >= self.bounds[self.poi][1]:
+            if mu >= self.bounds[self.poi, 1]:
                 self.extend(2.0 * mu)
             near = min(self._points, key=lambda other: abs(other - mu), default=None)
             starts = (self.free, self.none) if near is None else self._points[near][:2]
@@ -139,26 +145,17 @@ class AsymptoticTest:
         parameters[self.poi] = mu
         return parameters
 
-    def _free_fit(self) -> tuple[np.ndarray, float] | None:
-        """The best fit, the upper bound of the signal strength moved up for as long as the fit rests on it."""
-        for _ in range(MAX_EXTENSIONS):
-            found = self._fit(self.data, None, list(self.model.config.suggested_init()))
-            largest = self.bounds[self.poi][1]
-            if found is None or found[0][self.poi] < (1.0 - 1e-6) * largest:
-                return found
-            self.extend(4.0 * largest)
-        return None
-
     def _fit(self, data: np.ndarray, mu: float | None, start: list[float]) -> tuple[np.ndarray, float] | None:
-        start = list(np.clip(start, *np.array(self.bounds).T))
+        start = list(np.clip(start, *self.bounds.T))
+        bounds = [tuple(bound) for bound in self.bounds.tolist()]
         if mu is not None and all(np.delete(self.model.config.suggested_fixed(), self.poi)):
             start[self.poi] = mu  # a model without nuisance parameters leaves nothing to fit
             return np.array(start), float(mle.twice_nll(start, data, self.model).item())
         try:
             if mu is None:
-                point, value = mle.fit(data, self.model, start, self.bounds, return_fitted_val=True)
+                point, value = mle.fit(data, self.model, start, bounds, return_fitted_val=True)
             else:
-                point, value = mle.fixed_poi_fit(mu, data, self.model, start, self.bounds, return_fitted_val=True)
+                point, value = mle.fixed_poi_fit(mu, data, self.model, start, bounds, return_fitted_val=True)
         except (FailedMinimization, FloatingPointError, np.linalg.LinAlgError) as error:
             self.failed_fits += 1
             logger.warning("a fit at mu = %s failed: %s", mu, type(error).__name__)

@@ -100,6 +100,36 @@ def test_a_best_fit_beyond_the_bound_is_followed(shape: np.ndarray, family: Fami
     assert narrow.observed == pytest.approx(limit.observed, rel=0.02)
 
 
+@pytest.mark.parametrize("observed", [30.0, 40.0, 45.0, 50.0, 60.0])
+def test_bounds_below_zero_change_nothing(observed: float) -> None:
+    """q̃ has the strength at 0 or more: a workspace that lets it be negative gives the same limits and p0."""
+    limits = []
+    for bounds in ([0.0, 100.0], [-40.0, 100.0]):
+        spec = counting_workspace(50.0, observed=observed)
+        spec["measurements"][0]["config"]["parameters"][0]["bounds"] = [bounds]
+        limits.append(upper_limit(spec))
+    plain, signed = limits
+    assert signed.best_fit == pytest.approx(max(observed - 50.0, 0.0), abs=1e-4)
+    assert signed.local_p0 == pytest.approx(plain.local_p0, abs=1e-6)
+    assert observed > 50 or signed.local_p0 == 0.5
+    np.testing.assert_allclose([signed.observed, *signed.expected], [plain.observed, *plain.expected], rtol=2e-3)
+
+
+@pytest.mark.parametrize(("bounds", "match"), [([2.0, 100.0], "no background-only"), ([-5.0, 0.0], "no signal")])
+def test_bounds_without_zero_or_a_signal_are_refused(bounds: list[float], match: str) -> None:
+    spec = counting_workspace(50.0)
+    spec["measurements"][0]["config"]["parameters"][0].update(bounds=[bounds], inits=[bounds[0]])
+    with pytest.raises(StatisticsError, match=match):
+        upper_limit(spec)
+
+
+def test_a_strength_that_is_fixed_has_no_limit() -> None:
+    spec = counting_workspace(50.0)
+    spec["measurements"][0]["config"]["parameters"][0]["fixed"] = True
+    with pytest.raises(StatisticsError, match="fixes its parameter of interest"):
+        upper_limit(spec)
+
+
 def test_discovery_p_value_is_that_of_the_bump_hunt(shape: np.ndarray, family: Family) -> None:
     """Capped for a deficit; within 0.15σ of the free fit for an excess."""
     masses = np.array([2900.0, 3500.0])
