@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from stats.huntresult import BumpHunt
 from stats.inputs import check_generator, check_number
 from stats.lookelsewhere import GlobalP, ToyScans, in_blocks, toy_p
 from stats.overlaps import Overlap
-from stats.procedures import Outcome
+from stats.procedures import Outcome, no_euler
 
 STATISTICS = ("local", "global")
 
@@ -84,7 +84,8 @@ def combine_hunts(
             last two draw the disjoint parts and add them up.
         statistic: "local" compares the hunts' own test statistics (largest local significance), "global" the p-values
             of these among the toys, which gives hunts of different extent, or of different statistics, the same weight.
-            It cannot resolve data beyond all toys: the result is then marked as a bound.
+            It cannot resolve data beyond all toys: the result is then marked as a bound, and the best of several such
+            hunts is the one with the largest local significance.
 
     Raises:
         StatisticsError: for correlations that the hunts do not allow, and no hunts at all.
@@ -104,7 +105,7 @@ def combine_hunts(
         best = int(np.argmax(observed))
         combined = toy_p(observed[best], _largest_of(pseudo))
     else:
-        best, combined = _smallest_p(observed, pseudo)
+        best, combined = _smallest_p(observed, np.array([hunt.local_z for hunt in members]), pseudo)
     return Combination(names, best, statistic, combined, separate, pseudo)
 
 
@@ -167,19 +168,27 @@ def _toys(
 
 
 def _largest_of(pseudo: Sequence[ToyScans]) -> ToyScans:
-    largest = np.max([part.largest for part in pseudo], axis=0)
-    return ToyScans(largest, np.full((largest.size, pseudo[0].euler.shape[1]), np.nan), int(np.isposinf(largest).sum()))
+    return _without_euler(np.max([part.largest for part in pseudo], axis=0))
 
 
-def _smallest_p(observed: np.ndarray, pseudo: Sequence[ToyScans]) -> tuple[int, GlobalP]:
-    """Index of the hunt with the smallest p-value, and the global p of that: ranks among data and toys together."""
-    everything = np.stack([np.append(part.largest, value) for part, value in zip(pseudo, observed, strict=True)])
-    ranks = rankdata(-everything, method="max", axis=1)
-    best = int(np.argmin(ranks[:, -1]))
-    failed = np.isposinf(everything[:, :-1]).any(axis=0)
-    smallest = np.where(failed, np.inf, -ranks[:, :-1].min(axis=0))
-    found = toy_p(-float(ranks[best, -1]), ToyScans(smallest, np.full((smallest.size, 1), np.nan), int(failed.sum())))
-    beyond = ranks[best, -1] == 1
-    return best, GlobalP(
-        found.value, found.low, found.high, found.method, found.toys, found.exceeding, found.failed, bool(beyond)
-    )
+def _without_euler(largest: np.ndarray) -> ToyScans:
+    return ToyScans(largest, no_euler(largest.size), int(np.isposinf(largest).sum()))
+
+
+def _smallest_p(observed: np.ndarray, local_z: np.ndarray, pseudo: Sequence[ToyScans]) -> tuple[int, GlobalP]:
+    """Index of the hunt with the smallest p-value, and the global p of that: ranks among data and fitted toys together.
+
+    Args:
+        observed: test statistics of the data, shape (n_hunts,).
+        local_z: their local significances, which decide between hunts of the same rank, as all are beyond all toys.
+        pseudo: the toys of each hunt.
+    """
+    largest = np.stack([part.largest for part in pseudo])
+    fitted = ~np.isposinf(largest).any(axis=0)
+    ranks = rankdata(-np.column_stack([largest[:, fitted], observed]), method="max", axis=1)
+    first = ranks[:, -1] == ranks[:, -1].min()
+    best = int(np.argmax(np.where(first, local_z, -np.inf)))
+    smallest = np.full(fitted.size, np.inf)
+    smallest[fitted] = -ranks[:, :-1].min(axis=0)
+    found = toy_p(-float(ranks[best, -1]), _without_euler(smallest))
+    return best, replace(found, saturated=bool(ranks[best, -1] == 1))

@@ -88,6 +88,11 @@ class BumpHunt:
         return float(self.significance[self.best]) if self.bump is None else self.bump.statistic
 
     @property
+    def local_z(self) -> float:
+        """Significance of ``best_statistic`` without a trials factor, whichever statistic it is."""
+        return float(self.significance[self.best]) if self.bump is None else self.bump.z
+
+    @property
     def prediction(self) -> np.ndarray:
         """Fitted background in the units of ``spectrum.counts``, shape (n_bins,)."""
         return self.background.expected[0]

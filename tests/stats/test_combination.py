@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 from stats import BinnedFamily, BumpHunt, Family, Overlap, Spectrum, StatisticsError, bump_hunt, combine_hunts, dijet
+from stats.fits import BackgroundFits
+from stats.procedures import Outcome, Procedure
 from tests.stats.conftest import EDGES, SQRT_S
 
 MASSES = np.linspace(2500.0, 5000.0, 6)
@@ -91,6 +94,52 @@ def test_a_signal_beyond_all_toys_is_a_bound(shape: np.ndarray, family: Family, 
         assert found.global_p.is_bound
         assert found.global_p.value < 0.03
         assert found.to_dict()["trials_factor"] is None
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_of_two_beyond_all_toys_the_more_significant_is_best(
+    shape: np.ndarray, family: Family, inclusive: BumpHunt, windows: bool
+) -> None:
+    """Of two likelihoods, or the smaller one as a BumpHunter, whose number is larger but its significance is not."""
+    counts = [np.random.default_rng(9).poisson(5000 * shape) for _ in range(2)]
+    counts[0][14:17] += 120
+    counts[1][14:17] += 180
+    hunts = [hunt(counts[0], family, **({"statistic": "bumphunter"} if windows else {})), hunt(counts[1], family)]
+    for order in (1, -1):
+        found = combine_hunts(hunts[::order], toys=50, rng=np.random.default_rng(10), statistic="global")
+        assert found.global_p.is_bound
+        assert hunts[::order][found.best] is hunts[1]
+    assert hunts[1].local_z > hunts[0].local_z > 5
+    assert (hunts[0].best_statistic > hunts[1].best_statistic) == windows
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A hunt's procedure of which the first toy of a block fails."""
+
+    procedure: Procedure
+
+    @property
+    def background(self) -> BackgroundFits:
+        return self.procedure.background
+
+    def __call__(self, counts: np.ndarray) -> Outcome:
+        found = self.procedure(counts)
+        return Outcome(np.where(np.arange(len(counts)) == 0, np.inf, found.largest), found.euler)
+
+
+@pytest.mark.parametrize("statistic", ["local", "global"])
+def test_a_failed_toy_does_not_hide_a_bound(shape: np.ndarray, family: Family, statistic: str) -> None:
+    counts = np.random.default_rng(9).poisson(5000 * shape)
+    counts[14:17] += 120
+    sound = hunt(counts, family)
+    failing = replace(sound, procedure=Failing(sound.procedure))
+    found = combine_hunts([sound, failing], toys=100, rng=np.random.default_rng(10), statistic=statistic)
+    assert (found.global_p.failed, found.separate[0].failed, found.separate[1].failed) == (1, 0, 1)
+    assert found.global_p.is_bound
+    assert found.separate[1].is_bound
+    assert found.global_p.value >= 2 / 101
+    assert found.to_dict()["trials_factor"] is None
 
 
 def test_the_result_depends_on_the_seed_alone(inclusive: BumpHunt) -> None:
