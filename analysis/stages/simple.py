@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,13 @@ def _simple(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str
     luminosity, signal = limits.cross_section.luminosity, limits.cross_section.signals[mass]
     facts = {"sample": sample, "detector": detector, "mass": mass, "signal": signal}
     try:
-        kept, passed, n_signal, n_background = roc_in_window(run, sample, detector, signal)
+        curve = roc_in_window(run, sample, detector, signal)
         found = simple_limit(
-            kept,
-            passed,
-            n_signal=n_signal,
-            n_background=n_background,
-            background_cross_section=n_background / luminosity,
+            curve.signal,
+            curve.background,
+            n_signal=curve.n_signal,
+            n_background=curve.n_background,
+            background_cross_section=curve.background_events / luminosity,
             luminosity=luminosity,
         )
         cls = counting_limit(found, luminosity_uncertainty=limits.systematics.luminosity or 0.0, level=limits.level)
@@ -58,10 +59,26 @@ def _simple(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str
     return {**facts, **found.to_dict(), "cls_expected": list(cls.expected), "level": limits.level}
 
 
-def roc_in_window(
-    run: SearchRun, sample: str, detector: str, signal: str
-) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Return efficiencies of signal (of all produced) and background (of the window), and the events of both.
+@dataclass(frozen=True)
+class RocInWindow:
+    """A detector's ROC curve in the signal window.
+
+    Attributes:
+        signal: efficiencies of all signal events that are produced, shape (n_points,).
+        background: efficiencies of the window's background, rising, shape (n_points,).
+        n_signal, n_background: effective events that the curve was counted with.
+        background_events: expected in the window: the sum of weights.
+    """
+
+    signal: np.ndarray
+    background: np.ndarray
+    n_signal: float
+    n_background: float
+    background_events: float
+
+
+def roc_in_window(run: SearchRun, sample: str, detector: str, signal: str) -> RocInWindow:
+    """Return the ROC curve of a detector as it was trained on a sample.
 
     Where truth is unknown all events of the window count as background. Scores of different folds are not comparable:
     each is turned into the fraction of its fold's background above it. Raises StatisticsError for an empty window.
@@ -84,9 +101,14 @@ def roc_in_window(
         above_background[own] = _fraction_above(reference, found.score[rows][own])
         above_signal[fold == one] = _fraction_above(reference, score[fold == one])
     cuts = np.geomspace(max(1.0 / len(above_background), 1e-6), 1.0, POINTS)
-    passed = (above_background <= cuts[:, None]).mean(axis=1)
-    kept = (above_signal <= cuts[:, None]) @ events["weight"] / produced_weight(run, signal)
-    return kept, passed, float(len(events)), float(rows.sum())
+    weight, produced = data.events["weight"][rows], produced_weight(run, signal)
+    return RocInWindow(
+        signal=(above_signal <= cuts[:, None]) @ events["weight"] / produced,
+        background=(above_background <= cuts[:, None]) @ weight / weight.sum(),
+        n_signal=produced * float(events["weight"].sum() / np.square(events["weight"]).sum()),
+        n_background=float(weight.sum() ** 2 / np.square(weight).sum()),
+        background_events=float(weight.sum()),
+    )
 
 
 def _fraction_above(reference: np.ndarray, scores: np.ndarray) -> np.ndarray:

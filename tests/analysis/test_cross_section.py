@@ -13,6 +13,7 @@ import yaml
 
 from analysis.context import SearchRun
 from analysis.errors import CatalogueError, ConfigurationError
+from analysis.events import Events
 from analysis.exports import export_results
 from analysis.pipeline import run_until
 from analysis.published import published_limits
@@ -150,14 +151,26 @@ def test_simple_estimate(everything: SearchRun) -> None:
 
 
 def test_roc_curve_ends_where_everything_passes(everything: SearchRun) -> None:
-    kept, passed, n_signal, n_background = roc_in_window(everything, "hidden", "cwola", "resonance")
+    curve = roc_in_window(everything, "hidden", "cwola", "resonance")
     sample = searched(everything, "hidden").events
-    assert n_background == (sample.inside((3300, 3700)) & (sample["truth"] == 0)).sum()
-    assert n_signal == signal_events(everything, "resonance").inside((3300, 3700)).sum()
-    assert passed[-1] == 1
-    assert kept[-1] == pytest.approx(n_signal / PRODUCED)
-    assert (np.diff(kept) >= 0).all()
-    assert (np.diff(passed) >= 0).all()
+    background = (sample.inside((3300, 3700)) & (sample["truth"] == 0)).sum()
+    assert curve.background_events == curve.n_background == background
+    assert curve.n_signal == pytest.approx(PRODUCED)
+    assert curve.background[-1] == 1
+    assert curve.signal[-1] == signal_events(everything, "resonance").inside((3300, 3700)).sum() / PRODUCED
+    assert (np.diff(curve.signal) >= 0).all()
+    assert (np.diff(curve.background) >= 0).all()
+
+
+def test_weights_of_the_background_are_its_expected_events(everything: SearchRun) -> None:
+    sample = searched(everything, "hidden")
+    weighted = replace(sample, events=Events({**sample.events.columns, "weight": 0.5 * sample.events["weight"]}))
+    memory = {key: value for key, value in everything.memory.items() if not key.startswith("simple")}
+    [found] = simple_limits(replace(everything, memory={**memory, "searched hidden": weighted}))
+    [before] = simple_limits(everything)
+    assert found["background_events"] == pytest.approx(0.5 * before["background_events"])
+    assert found["cross_section"] == pytest.approx(np.sqrt(0.5) * before["cross_section"])
+    assert found["error"] / found["cross_section"] == pytest.approx(before["error"] / before["cross_section"])
 
 
 def test_a_window_without_signal_has_no_estimate(everything: SearchRun) -> None:
