@@ -9,25 +9,21 @@ from typing import Any
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
-from analysis.stages.cross_section import signals_key
+from analysis.stages.channels import NO_LIMIT, limit_facts
+from analysis.stages.cross_section import injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
-from analysis.stages.limit import NO_LIMIT, channel_of, limit_facts
 from analysis.stages.selections import searching_detectors
-from analysis.stages.signals import kept_signal
 from analysis.statistics_settings import LimitSettings
 from analysis.store import code_key, content_key, library_versions
-from stats import StatisticsError, disjoint_spectra, upper_limit, workspace
-from stats.models import Workspace
+from stats import StatisticsError
 
 logger = logging.getLogger(__name__)
-
-UNIT = "selected events"
 
 
 def band_limits(run: SearchRun) -> list[dict[str, Any]]:
     """Return one entry per sample, detector and mass with a simulated signal; empty where none is asked for.
 
-    The signal's share of each band is that of the simulated signal, scored by the detector as it was trained.
+    In fb: the signal's share of each band is that of the detector trained with as much signal as is tested.
     """
     settings = run.search.limits
     if settings is None or settings.cross_section is None or not settings.cross_section.combine:
@@ -63,7 +59,7 @@ def band_members(run: SearchRun) -> dict[str, list[Hunted]]:
 
 
 def _bands(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings) -> list[dict[str, Any]]:
-    code = code_key("stats", "analysis.stages.limit", "analysis.stages.signals", __name__)
+    code = code_key("stats", "analysis.stages.channels", "analysis.stages.shapes", __name__)
     key = content_key([one.key for one in nested], settings, signals_key(run, nested[-1]), code, library_versions())
     folder = run.results_store.make(
         f"stages/bands/{name}", key, lambda target: _set_limits(run, name, nested, settings, target)
@@ -74,31 +70,13 @@ def _bands(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSetti
 def _set_limits(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings, folder: Path) -> None:
     assert settings.cross_section is not None
     entries = []
-    for mass, signal in settings.cross_section.signals.items():
-        facts = {**limit_facts(nested[-1], settings, mass), "selection": name, "unit": UNIT}
+    for mass in settings.cross_section.signals:
+        facts = limit_facts(run, nested[-1], mass, shape=signal_shape(run, mass), unit="fb") | {"selection": name}
         try:
-            made = band_workspace(run, nested, settings, mass=mass, signal=signal)
-            write_json(folder / "workspaces" / f"{name}-{mass:g}.json", dict(made))
-            found = upper_limit(made, level=settings.level).to_dict()
-            entries.append({**facts, **found, "mass": mass, "channels": len(nested)})
+            found, made = injected_limit(run, nested, mass)
+            write_json(folder / "workspaces" / f"{name}-{mass:g}-fb.json", dict(made))
+            entries.append({**facts, **found, "mass": mass})
         except StatisticsError as error:
             logger.warning("%s at %g GeV: no limit: %s", name, mass, error)
             entries.append({**facts, **NO_LIMIT, "reason": str(error)})
     write_json(folder / "limits.json", entries)
-
-
-def band_workspace(
-    run: SearchRun, nested: list[Hunted], settings: LimitSettings, *, mass: float, signal: str
-) -> Workspace:
-    """Return the workspace of all bands; mu is the number of signal events that the loosest selection keeps."""
-    kept = [kept_signal(run, one.selection, signal).efficiency for one in nested]
-    if kept[-1] <= 0:
-        raise StatisticsError(f"No event of {signal!r} passes the loosest selection: it has no share in any band.")
-    spectra = disjoint_spectra([one.spectrum for one in nested])
-    shares = [(high - low) / kept[-1] for low, high in zip([0.0, *kept[:-1]], kept, strict=True)]
-    channels = [
-        channel_of(run, one, settings, mass, spectrum=spectrum, events=share)
-        for one, spectrum, share in zip(nested, spectra, shares, strict=True)
-        if share > 0
-    ]
-    return workspace(channels)
