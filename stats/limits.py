@@ -97,8 +97,8 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
     """Observed and expected CLs limits (asymptotic q̃) on the parameter of interest of a pyhf workspace.
 
     The search starts near the best fit, rises until every CLs is below ``level``, extending the bound of the
-    parameter of interest where it must, and closes in on each of the six crossings until CLs is within 2·10⁻⁴ of
-    ``level``.
+    parameter of interest where it must, and closes in on each of the six crossings until CLs is within 0.4% of
+    ``level`` (and within 2·10⁻⁴).
 
     Args:
         unit: of the parameter of interest, as ``events`` made it: "selected events" or "fb".
