@@ -19,7 +19,7 @@ from stats.lookelsewhere import GlobalP, ToyScans, gross_vitells_p, run_toys, to
 from stats.ordered import OrderedProcedure, chosen_order
 from stats.procedures import LikelihoodScan, Procedure
 from stats.scan import LEAST_VISIBLE, Scan, scan, visible_share
-from stats.signals import Gaussian, SignalShape, Width, scan_templates
+from stats.signals import Gaussian, SignalShape, Width, is_width_scan, scan_templates
 from stats.spectrum import Spectrum
 
 STATISTICS = ("likelihood", "bumphunter")
@@ -84,7 +84,7 @@ def bump_hunt(
     observed = float(points.largest[0]) if bump is None else bump.statistic
     pseudo = run_toys(procedure, toys=toys, rng=rng, workers=workers) if toys and rng is not None else None
     surface = len(shapes) > 1
-    continuous = bump is None and (not surface or bool((np.diff(widths) > 0).all()))
+    continuous = bump is None and (not surface or is_width_scan(shapes))
     return BumpHunt(
         spectrum=spectrum,
         family=background.model.family,

@@ -1,6 +1,6 @@
 """What a resonance looks like in the bins of a spectrum."""
 
-from stats.signals.base import SignalShape, Width, normalised, scan_templates
+from stats.signals.base import SignalShape, Width, is_width_scan, normalised, scan_templates
 from stats.signals.crystalball import CrystalBall
 from stats.signals.gaussian import Gaussian, gaussian_template, gaussian_templates
 from stats.signals.simulated import TemplateShape
@@ -13,6 +13,7 @@ __all__ = [
     "Width",
     "gaussian_template",
     "gaussian_templates",
+    "is_width_scan",
     "normalised",
     "scan_templates",
 ]

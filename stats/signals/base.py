@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -98,6 +99,19 @@ def scan_templates(edges: np.ndarray, masses: np.ndarray, shapes: Sequence[Signa
                 "nothing tells it from the background. Search for narrower peaks."
             )
     return np.stack([[_inside(shape, edges, float(mass)) for mass in masses] for shape in shapes])
+
+
+def is_width_scan(shapes: Sequence[SignalShape]) -> bool:
+    """Whether the shapes differ in nothing but their width, which rises: points of one continuous scan."""
+    widths = [getattr(shape, "sigma", None) for shape in shapes]
+    declared = [width for width in widths if isinstance(width, Width)]
+    if (
+        len(declared) < len(shapes)
+        or len({(type(shape), width.relative) for shape, width in zip(shapes, declared, strict=True)}) > 1
+    ):
+        return False
+    others = [{name: value for name, value in vars(shape).items() if name != "sigma"} for shape in shapes]
+    return all(rest == others[0] for rest in others) and all(a.value < b.value for a, b in pairwise(declared))
 
 
 def _inside(shape: SignalShape, edges: np.ndarray, mass: float) -> np.ndarray:

@@ -192,11 +192,28 @@ def test_any_shapes_are_scanned(injected: Spectrum, family: Family) -> None:
         bump_hunt(injected, family, masses=[3500.0], shapes=[])
 
 
-def test_shapes_that_are_no_scan_over_the_width_are_not_extrapolated(injected: Spectrum, family: Family) -> None:
-    shapes = [Gaussian(0.05), Gaussian(0.03)]
-    hunt = bump_hunt(injected, family, masses=MASSES, shapes=shapes, toys=20, rng=np.random.default_rng(10))
+BALL = {"alpha_low": 1.5, "n_low": 3.0, "alpha_high": 2.0, "n_high": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "continuous"),
+    [
+        ([Gaussian(0.03), Gaussian(0.05)], True),
+        ([Gaussian(0.05), Gaussian(0.03)], False),
+        ([Gaussian(0.03), Gaussian(0.03)], False),
+        ([Gaussian(0.03), Gaussian(150.0, relative=False)], False),
+        ([CrystalBall(0.03, **BALL)], True),
+        ([CrystalBall(0.03, **BALL), CrystalBall(0.05, **BALL)], True),
+        ([Gaussian(0.03), CrystalBall(0.05, **BALL)], False),
+        ([CrystalBall(0.03, **BALL), CrystalBall(0.05, **(BALL | {"n_low": 2.0}))], False),
+    ],
+)
+def test_only_a_scan_over_the_width_is_extrapolated(
+    shapes: list, continuous: bool, injected: Spectrum, family: Family
+) -> None:
+    hunt = bump_hunt(injected, family, masses=MASSES[::3], shapes=shapes, toys=20, rng=np.random.default_rng(10))
     assert hunt.global_p is not None
-    assert hunt.gross_vitells is None
+    assert (hunt.gross_vitells is not None) == continuous
 
 
 @pytest.mark.parametrize("edges", [resolution_edges(2000.0, 7000.0, resolution=0.03), np.linspace(2000, 7000, 9)])
