@@ -72,7 +72,8 @@ class Bump:
     Attributes:
         low, high: its edges in GeV.
         observed, expected: (effective) events inside.
-        p: probability to see as many or more in this window; no trials factor. 1 if no window has an excess.
+        p: probability to see as many or more in this window; no trials factor. 1 if no window has an excess, 0 where it
+            is below what a float holds: ``statistic`` is exact.
         statistic: −log p, exact where p underflows.
         n_windows: how many were tested.
     """
@@ -97,6 +98,7 @@ class Bump:
             "observed": self.observed,
             "expected": self.expected,
             "local_p": self.p,
+            "log_local_p": -self.statistic,
             "local_z": self.z if np.isfinite(self.z) else None,
             "statistic": self.statistic,
             "windows": self.n_windows,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from stats.bumphunter import Bump
 from stats.fits import BackgroundFits
@@ -67,8 +67,16 @@ class BumpHunt:
 
     @property
     def local_p0(self) -> np.ndarray:
-        """Uncapped p0 = Φ(−significance), uniform without a signal; shape (n_widths, n_masses)."""
+        """Uncapped p0 = Φ(−significance), uniform without a signal; shape (n_widths, n_masses).
+
+        Beyond 37 standard deviations it is below what a float holds, and 0: ``log_local_p0`` is not.
+        """
         return ndtr(-self.significance)
+
+    @property
+    def log_local_p0(self) -> np.ndarray:
+        """Natural logarithm of the uncapped p0, exact where that underflows; shape (n_widths, n_masses)."""
+        return log_ndtr(-self.significance)
 
     @property
     def capped_p0(self) -> np.ndarray:
@@ -109,6 +117,7 @@ class BumpHunt:
             "yield": float(self.yields[best]),
             "yield_error": _number(self.yield_errors[best]),
             "local_p0": float(self.local_p0[best]),
+            "log_local_p0": float(self.log_local_p0[best]),
             "local_z": float(self.significance[best]),
             "background": self._background_dict(),
             "failed_fits": self.failed_fits,
@@ -120,6 +129,7 @@ class BumpHunt:
                 "yield_error": _numbers(self.yield_errors),
                 "local_z": _numbers(self.significance),
                 "local_p0": _numbers(self.local_p0),
+                "log_local_p0": _numbers(self.log_local_p0),
             },
         }
         if self.order is not None:

@@ -48,6 +48,21 @@ def test_a_signal_is_found_where_it_is(injected: Spectrum, family: Family) -> No
     assert result["failed_fits"] == 0
 
 
+def test_p_values_below_the_range_of_floats_keep_their_logarithm(injected: Spectrum, family: Family) -> None:
+    """Mills: log Φ(−z) = −z²/2 − log(z √2π) − 1/z² + … ."""
+    counts = injected.counts + 20_000 * gaussian_template(EDGES, 3500.0, width=0.03)
+    spectrum = Spectrum.from_counts(EDGES, np.round(counts))
+    result = bump_hunt(spectrum, family, masses=[3500.0, 5000.0], statistic="bumphunter").to_dict()
+    z = result["local_z"]
+    assert z > 40
+    assert result["local_p0"] == 0.0
+    assert result["log_local_p0"] == pytest.approx(-0.5 * z**2 - np.log(z * np.sqrt(2 * np.pi)) - z**-2, rel=1e-6)
+    assert result["scan"]["log_local_p0"][0][0] == result["log_local_p0"]
+    assert np.exp(result["scan"]["log_local_p0"][0][1]) == pytest.approx(result["scan"]["local_p0"][0][1])
+    assert result["bumphunter"]["log_local_p"] < -745
+    assert result["bumphunter"]["local_z"] > 40
+
+
 def test_no_signal_leaves_an_uncapped_and_a_capped_p0(shape: np.ndarray, family: Family) -> None:
     spectrum = Spectrum.from_counts(EDGES, np.random.default_rng(3).poisson(20000 * shape))
     hunt = bump_hunt(spectrum, family, masses=MASSES, toys=300, rng=np.random.default_rng(4))
