@@ -107,12 +107,26 @@ class AsymptoticTest:
 
     @property
     def expected_background(self) -> float:
-        """Events that the model expects without a signal, before any fit, in the bins that a signal would fill."""
-        start = np.array(self.model.config.suggested_init(), dtype=float)
-        start[self.poi] = 0.0
-        none = np.asarray(self.model.expected_actualdata(start), dtype=float)
-        start[self.poi] = 1.0
-        return float(none[np.asarray(self.model.expected_actualdata(start), dtype=float) != none].sum())
+        """Events that the model expects under the signal (``telling_bins``) without one, before any fit."""
+        return float(np.asarray(self.model.expected_actualdata(self._before(0.0)), float)[self.telling_bins()].sum())
+
+    @property
+    def observed_events(self) -> float:
+        """Events in the data under the signal (``telling_bins``)."""
+        return float(self.data[self.telling_bins()].sum())
+
+    def telling_bins(self) -> np.ndarray:
+        """Indices of the bins that tell a signal.
+
+        These are the bins that a counting experiment would take: with the largest S/√(B + S), S for a strength of one
+        ``sigma``, among the sets of those with the highest s/b. A control region with a little signal and a large
+        background is none of them, and the numbers do not depend on how finely a peak is binned.
+        """
+        none, one = (np.asarray(self.model.expected_actualdata(self._before(mu)), dtype=float) for mu in (0.0, 1.0))
+        signal = self.sigma * np.maximum(one - none, 0.0)
+        order = np.argsort(-signal / np.maximum(none, 1e-300), kind="stable")
+        seen, total = signal[order].cumsum(), none[order].cumsum()
+        return order[: int(np.argmax(seen / np.sqrt(np.maximum(total + seen, 1e-300)))) + 1]
 
     def asimov_root(self, mu: float) -> float | None:
         """√q̃ of an evaluated strength on the background-only expectation, or None where the fit failed."""
@@ -138,6 +152,12 @@ class AsymptoticTest:
             self.evaluated[mu] = log_cls(q_mu, q_asimov)
             self._points[mu] = (on_data[0], on_asimov[0], float(np.sqrt(q_asimov)))
         return self.evaluated[mu]
+
+    def _before(self, mu: float) -> np.ndarray:
+        """The parameters before any fit with the strength at ``mu``."""
+        parameters = np.array(self.model.config.suggested_init(), dtype=float)
+        parameters[self.poi] = mu
+        return parameters
 
     def _at(self, mu: float) -> np.ndarray:
         """The background-only fit with the strength at ``mu``."""

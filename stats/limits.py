@@ -22,7 +22,7 @@ from stats.systematics import Systematic
 logger = logging.getLogger(__name__)
 
 SELECTED = "selected events"
-FEW = 5.0  # expected background events below which asymptotic limits cover less than 93% at some strengths
+FEW = 5.0  # events: with fewer expected asymptotic limits cover less than 93%, with fewer observed they are too strong
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class UpperLimit:
         failed_fits: fits that failed on the way; the limit rests on those that did not.
         unit: of the limits.
         mass: of the resonance in GeV, or None.
-        expected_background: events expected in the bins that a signal would fill, before they are looked at.
+        expected_background: events expected under the signal (in the bins that a counting experiment would take),
+            before any fit.
+        observed_events: events observed there.
         extrapolated: whether a window has sidebands on one side only, so that its background is the function's
             extrapolation; None where the workspace does not tell.
         scan_unit: of the scan: "selected events" where the limits were turned into cross sections through an efficiency
@@ -57,6 +59,7 @@ class UpperLimit:
     unit: str = SELECTED
     mass: float | None = None
     expected_background: float = float("nan")
+    observed_events: float = float("nan")
     extrapolated: bool | None = None
     scan_unit: str = SELECTED
     notes: tuple[str, ...] = ()
@@ -68,8 +71,8 @@ class UpperLimit:
 
     @property
     def low_counts(self) -> bool:
-        """Whether so few events are expected that the asymptotic limit may be too strong: use toys."""
-        return bool(self.expected_background < FEW)
+        """Whether so few events are expected or observed that the asymptotic limit may be too strong: use toys."""
+        return bool(self.expected_background < FEW or self.observed_events < FEW)
 
     def to_dict(self) -> dict[str, Any]:
         """As in ``results.json``; the caller adds ``selection`` and ``signal``."""
@@ -87,6 +90,7 @@ class UpperLimit:
             "local_z": self.local_z,
             "failed_fits": self.failed_fits,
             "expected_background": _json(self.expected_background),
+            "observed_events": _json(self.observed_events),
             "low_counts": self.low_counts,
             "extrapolated": self.extrapolated,
             "notes": list(self.notes),
@@ -118,7 +122,7 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
             (mu, float(np.exp(values[0])), tuple(np.exp(values[1:]).tolist()))
             for mu, values in sorted(test.evaluated.items())
         )
-        background = test.expected_background
+        background, events = test.expected_background, test.observed_events
     sides = [channel.extrapolated for channel in getattr(workspace, "channels", ())]
     return UpperLimit(
         observed=limits[0],
@@ -130,9 +134,10 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
         failed_fits=test.failed_fits,
         unit=unit,
         expected_background=background,
+        observed_events=events,
         extrapolated=any(sides) if sides else None,
         scan_unit=unit,
-        notes=_notes(background, sides),
+        notes=_notes(background, events, sides),
     )
 
 
@@ -222,12 +227,18 @@ def in_fb(limit: UpperLimit, efficiency: InjectedEfficiency, *, luminosity: floa
     )
 
 
-def _notes(background: float, sides: Sequence[str]) -> tuple[str, ...]:
+def _notes(background: float, events: float, sides: Sequence[str]) -> tuple[str, ...]:
     notes = []
     if background < FEW:
         notes.append(
             f"Only {background:.2g} background events are expected under the signal: the asymptotic limit may be too "
-            "strong (it covers 92 to 93% of the time at worst), use toys."
+            "strong (those of a counting experiment cover, at worst, 93% of the time with 5 expected events, 91% with "
+            "0.5, 86% with hardly any), use toys."
+        )
+    elif events < FEW:
+        notes.append(
+            f"Only {events:g} events were observed under the signal ({background:.3g} expected): the asymptotic limit "
+            "is up to a tenth too strong, use toys."
         )
     notes += [
         f"There is no sideband {side} the window: the background in it is the function's extrapolation."

@@ -44,7 +44,7 @@ class KnownTest:
 )
 @settings(max_examples=80, deadline=None)
 def test_known_crossings_are_found(pull: float, scale: float, guess: float, level: float) -> None:
-    """Expected limits are σ (N − Φ⁻¹(level Φ(N))), all six have CLs = level; at any scale, level, and from any guess."""
+    """Expected limits are σ (N − Φ⁻¹(level Φ(N))), all six have CLs = level; from any guess."""
     sigma = 10.0**scale
     test = KnownTest(pull * sigma, sigma, guess=guess)
     found = crossings(test, level)
