@@ -15,13 +15,13 @@ from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
 from stats.huntresult import BumpHunt
 from stats.impacts import Impact, Impacts, impacts
 from stats.limits import UpperLimit, in_fb, resonance_limits, upper_limit
-from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p, toy_scans
+from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p
 from stats.models import Channel, resonance_channel, resonance_workspace, window_channel, workspace
 from stats.nllscan import NllScan, nll_scan
 from stats.overlaps import Overlap
 from stats.profiling import Nuisance, PostFit, Pulls, pulls
 from stats.scan import Scan, scan
-from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template, gaussian_templates
+from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape, gaussian_template
 from stats.simple import SimpleLimit, counting_limit, counting_workspace, simple_limit
 from stats.spectrum import Spectrum
 from stats.systematics import (
@@ -113,7 +113,6 @@ __all__ = [
     "fit_background",
     "fit_signal",
     "gaussian_template",
-    "gaussian_templates",
     "goodness_outside",
     "gross_vitells_p",
     "impacts",
@@ -137,7 +136,6 @@ __all__ = [
     "toy_discovery",
     "toy_limit",
     "toy_p",
-    "toy_scans",
     "uniform_edges",
     "upper_limit",
     "window_channel",

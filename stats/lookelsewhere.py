@@ -13,12 +13,11 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import beta
 
 from stats.errors import StatisticsError
-from stats.fits import BackgroundFits
 from stats.inputs import check_generator, check_number
-from stats.procedures import LikelihoodScan, Outcome, Procedure
+from stats.procedures import Outcome, Procedure
 from stats.scan import LEVELS
+from stats.solvers import CELLS
 
-CELLS = 75_000  # toys × bins per block: what stays in a core's cache
 LARGEST_FAILURE = 0.1  # share of toys with a failed fit, above which a p-value would be that of the failures
 WORRYING_FAILURE = 1e-3  # share above which a p-value is given with a warning
 SIGMA = 0.6826894921370859  # probability of one standard deviation
@@ -135,13 +134,6 @@ def in_blocks(
     sizes = [min(size, toys - first) for first in range(0, toys, size)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         return list(pool.map(block, sizes, rng.spawn(len(sizes))))
-
-
-def toy_scans(
-    background: BackgroundFits, templates: np.ndarray, *, toys: int, rng: np.random.Generator, workers: int = 1
-) -> ToyScans:
-    """``run_toys`` with background fit and every mass and width: templates of shape (n_widths, n_masses, n_bins)."""
-    return run_toys(LikelihoodScan(background, templates), toys=toys, rng=rng, workers=workers)
 
 
 def toy_p(observed: float, toys: ToyScans) -> GlobalP:

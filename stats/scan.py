@@ -9,7 +9,8 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.fits import SIGNIFICANT_PART, BackgroundFits, fit_background, fit_signal
 from stats.functions import LogLinearFamily
-from stats.loglinear import DEEPEST
+from stats.loglinear import orthonormal
+from stats.solvers import DEEPEST, least_yield
 
 LEAST_VISIBLE = 0.05  # share of a template in the bins looked at: from less, a tail, no yield can be told
 LEVELS = (0.0, 1.0)  # significances at which the Euler characteristic is counted
@@ -94,20 +95,14 @@ def _compiled_scan(background: BackgroundFits, templates: np.ndarray) -> np.ndar
     lower = np.empty(found.shape[1:])
     for column, template in enumerate(templates):
         peak = template > SIGNIFICANT_PART * template.max()
-        lower[:, column] = -DEEPEST / (template[peak] / np.clip(expected[:, peak], 1e-300, 1e300)).max(axis=1)
+        lower[:, column] = least_yield(expected[:, peak], template[peak], peak[peak], deepest=DEEPEST)
     exposed = templates if background.exposure is None else templates * background.exposure
-    basis = _orthonormal(background.log_derivatives[0], seen.mean(axis=0)) if len(seen) else None
-    if basis is not None:
+    if len(seen):
+        design, mean = background.log_derivatives[0], seen.mean(axis=0)
+        basis = np.ascontiguousarray(design @ orthonormal(design, mean + 1e-3 * mean.mean()))
         fit_all(background.counts[good], seen, basis, exposed, lower, *found)
     arrays[:, good] = found
     return arrays
-
-
-def _orthonormal(design: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """The design's columns in coordinates that are orthonormal under ``events`` per bin, shape (n_bins, p)."""
-    weight = events + 1e-3 * events.mean()
-    _, triangle = np.linalg.qr(np.sqrt(weight)[:, None] * design)
-    return np.ascontiguousarray(design @ np.linalg.inv(triangle))
 
 
 def _repair(background: BackgroundFits, templates: np.ndarray, arrays: np.ndarray) -> None:

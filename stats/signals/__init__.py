@@ -2,7 +2,7 @@
 
 from stats.signals.base import SignalShape, Width, is_width_scan, normalised, scan_templates
 from stats.signals.crystalball import CrystalBall
-from stats.signals.gaussian import Gaussian, gaussian_template, gaussian_templates
+from stats.signals.gaussian import Gaussian, gaussian_template
 from stats.signals.simulated import TemplateShape
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "TemplateShape",
     "Width",
     "gaussian_template",
-    "gaussian_templates",
     "is_width_scan",
     "normalised",
     "scan_templates",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from stats.errors import StatisticsError
 from stats.signals.base import Width, check_edges, check_inside, normalised
 
 
@@ -47,15 +46,4 @@ def gaussian_template(edges: np.ndarray, mass: float, *, width: float, relative:
         mass: peak position in GeV, inside the spectrum: outside, only a tail would be seen.
         width: standard deviation, as a fraction of ``mass`` (``relative``) or in GeV.
     """
-    sigma = width * mass if relative else width
-    check_inside(edges, mass)
-    if not (np.isfinite(sigma) and sigma > 0):
-        raise StatisticsError(f"A peak needs a positive width, got {width!r} at {mass:g} GeV.")
-    return normalised(np.diff(ndtr((edges - mass) / sigma)))
-
-
-def gaussian_templates(
-    edges: np.ndarray, masses: np.ndarray, widths: np.ndarray, *, relative: bool = True
-) -> np.ndarray:
-    """Every width at every mass: shape (n_widths, n_masses, n_bins)."""
-    return np.stack([[gaussian_template(edges, m, width=w, relative=relative) for m in masses] for w in widths])
+    return normalised(Gaussian(width, relative=relative).template(edges, mass))

@@ -6,17 +6,18 @@ from scipy.stats import binom, kstest, norm
 
 from stats import (
     BinnedFamily,
+    Gaussian,
     StatisticsError,
     binomial_interval,
     fit_background,
-    gaussian_templates,
     gross_vitells_p,
     scan,
     toy_p,
-    toy_scans,
 )
-from stats.lookelsewhere import ToyScans
+from stats.lookelsewhere import ToyScans, run_toys
+from stats.procedures import LikelihoodScan
 from stats.scan import euler_characteristic
+from stats.signals import scan_templates
 from tests.stats.conftest import EDGES
 
 MASSES = np.linspace(2300.0, 5300.0, 31)
@@ -83,9 +84,9 @@ def test_euler_characteristic_counts_islands_less_holes() -> None:
 
 def test_global_p_of_independent_toys_is_uniform(shape: np.ndarray, model: BinnedFamily) -> None:
     """600 pseudo-data sets against 3000 calibrating toys of the true background; each is scanned like data."""
-    templates = gaussian_templates(EDGES, MASSES, np.array([0.03]))
+    templates = scan_templates(EDGES, MASSES, [Gaussian(0.03)])
     truth = fit_background(model, 5000 * shape)
-    calibration = toy_scans(truth, templates, toys=3000, rng=np.random.default_rng(1))
+    calibration = run_toys(LikelihoodScan(truth, templates), toys=3000, rng=np.random.default_rng(1))
     data = np.random.default_rng(2).poisson(5000 * shape, size=(600, shape.size))
     largest = scan(fit_background(model, data), templates).largest
     p = [toy_p(z, calibration).value for z in largest]
@@ -97,8 +98,8 @@ def test_gross_vitells_agrees_with_toys_at_two_and_a_half_sigma(shape: np.ndarra
     """Within 35%: the extrapolation knows a continuous mass, the toys a grid of it."""
     background = fit_background(model, 2000 * shape)
     for widths in ([0.05], [0.03, 0.05]):
-        templates = gaussian_templates(EDGES, MASSES, np.array(widths))
-        toys = toy_scans(background, templates, toys=1500, rng=np.random.default_rng(3))
+        templates = scan_templates(EDGES, MASSES, [Gaussian(width) for width in widths])
+        toys = run_toys(LikelihoodScan(background, templates), toys=1500, rng=np.random.default_rng(3))
         exact = toy_p(2.5, toys)
         extrapolated = gross_vitells_p(2.5, toys, two_dimensional=len(widths) > 1)
         assert extrapolated.value == pytest.approx(exact.value, rel=0.35)
@@ -107,9 +108,9 @@ def test_gross_vitells_agrees_with_toys_at_two_and_a_half_sigma(shape: np.ndarra
 
 
 def test_toys_come_from_one_spectrum(shape: np.ndarray, model: BinnedFamily) -> None:
-    templates = gaussian_templates(EDGES, MASSES, np.array([0.03]))
+    templates = scan_templates(EDGES, MASSES, [Gaussian(0.03)])
     both = fit_background(model, np.stack([5000 * shape, 5000 * shape]))
     with pytest.raises(StatisticsError, match="one spectrum"):
-        toy_scans(both, templates, toys=10, rng=np.random.default_rng(1))
+        run_toys(LikelihoodScan(both, templates), toys=10, rng=np.random.default_rng(1))
     with pytest.raises(StatisticsError, match="positive"):
-        toy_scans(fit_background(model, 5000 * shape), templates, toys=0, rng=np.random.default_rng(1))
+        run_toys(LikelihoodScan(fit_background(model, 5000 * shape), templates), toys=0, rng=np.random.default_rng(1))

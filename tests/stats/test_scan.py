@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stats import BinnedFamily, Gaussian, StatisticsError, dijet, fit_background, fit_signal, gaussian_templates, scan
+from stats import BinnedFamily, Gaussian, StatisticsError, dijet, fit_background, fit_signal, scan
 from stats.signals import scan_templates
 from tests.stats.conftest import EDGES, SQRT_S
 
@@ -17,7 +17,7 @@ def test_a_scan_is_what_single_signal_fits_are(shape: np.ndarray, events: int, n
     reference = fit_background(model, 1000 * shape)
     counts = np.random.default_rng(events).poisson(events * shape, size=(200, 50)).astype(float)
     background = fit_background(model, counts, reference=reference)
-    templates = gaussian_templates(EDGES, MASSES, np.array([0.01, 0.05]))
+    templates = scan_templates(EDGES, MASSES, [Gaussian(0.01), Gaussian(0.05)])
     found = scan(background, templates)
     for width in range(2):
         for mass in range(MASSES.size):
@@ -42,7 +42,7 @@ def test_exposure_and_masks_scan_alike(shape: np.ndarray, model: BinnedFamily) -
     exposure[20:24] = 0.0
     counts = np.random.default_rng(1).poisson(5000 * shape * exposure, size=(50, 50)).astype(float)
     background = fit_background(model, counts, exposure=exposure)
-    templates = gaussian_templates(EDGES, MASSES, np.array([0.05]))
+    templates = scan_templates(EDGES, MASSES, [Gaussian(0.05)])
     found = scan(background, templates)
     for mass in range(MASSES.size):
         single = fit_signal(background, templates[0, mass])
@@ -53,7 +53,7 @@ def test_exposure_and_masks_scan_alike(shape: np.ndarray, model: BinnedFamily) -
 def test_a_spectrum_alone_and_among_others_scans_alike(shape: np.ndarray, model: BinnedFamily) -> None:
     counts = np.random.default_rng(2).poisson(5000 * shape, size=(3, 50)).astype(float)
     background = fit_background(model, counts)
-    templates = gaussian_templates(EDGES, MASSES, np.array([0.05]))
+    templates = scan_templates(EDGES, MASSES, [Gaussian(0.05)])
     alone = scan(fit_background(model, counts[1], reference=background), templates)
     np.testing.assert_allclose(alone.significance[0], scan(background, templates).significance[1], atol=1e-3)
 
