@@ -100,5 +100,8 @@ def _beside(search: Search) -> list[str]:
     return [
         *([search.simulation] if search.simulation else []),
         *([control] if control not in ("sidebands", "simulation", "searched") else []),
+        *(search.bump_hunt.templates.values() if search.bump_hunt else []),
+        *(search.limits.templates.values() if search.limits else []),
         *(cross_section.signals.values() if cross_section else []),
+        *(one.signal for one in search.abcd if one.signal is not None),
     ]

@@ -122,18 +122,33 @@ class TailSettings(Model):
     n_high: float = Field(gt=1)
 
 
+class WindowsSettings(Model):
+    """Windows of the BumpHunter: their `widths` in bins (from 2 to half of the spectrum when empty) and steps.
+
+    `exclude` leaves the tested window out of the background fit, `sidebands` asks for agreement on both sides of it.
+    """
+
+    widths: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    step: int = Field(1, gt=0)
+    exclude: bool = False
+    sidebands: bool = False
+
+
 class BumpHuntSettings(Model):
     """Mass hypotheses, widths and pseudo-experiments of the bump hunt.
 
     `widths` are standard deviations of the peak's core over its mass, or in GeV with `width_unit: GeV`. `tails` make
-    the peak a double-sided Crystal Ball. `combine` finds one global p-value for all selections of a sample.
+    the peak a double-sided Crystal Ball; `templates`, simulated signals by their mass (GeV), take its place. `combine`
+    finds one global p-value for all selections of a sample.
     """
 
     masses: Masses
     widths: tuple[Positive, ...] = Field((0.03,), min_length=1)
     width_unit: Literal["relative", "GeV"] = "relative"
     tails: TailSettings | None = None
+    templates: Mapping[Positive, Name] = {}
     statistic: Literal["likelihood", "bumphunter"] = "likelihood"
+    windows: WindowsSettings = WindowsSettings()
     toys: int = Field(1000, ge=0)
     combine: bool = True
 
@@ -145,6 +160,7 @@ class BiasSettings(Model):
     masses: tuple[Positive, ...] = Field(min_length=1)
     injected: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 2.0, 5.0)
     threshold: float = Field(0.2, gt=0, description="largest |mean pull| that passes")
+    pull: Literal["curvature", "expected", "likelihood"] = "curvature"
     toys: int = Field(500, ge=10)
 
 
@@ -153,6 +169,7 @@ class SpuriousSettings(Model):
 
     template: Literal["simulation"] | FamilySettings = "simulation"
     threshold: float = Field(0.2, gt=0, description="largest |fitted signal| over its statistical error that passes")
+    tolerance: float = Field(1.0, ge=0, description="errors of the template granted on top")
 
 
 class InjectionSettings(Model):
@@ -160,6 +177,7 @@ class InjectionSettings(Model):
 
     mass: Positive
     strengths: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.0, 1.0, 2.0, 3.0, 5.0), min_length=2)
+    pull: Literal["curvature", "expected", "likelihood"] = "curvature"
     toys: int = Field(500, ge=10)
 
 
@@ -178,8 +196,10 @@ class AbcdSettings(Model):
     """A background estimate from two scores that are independent for background.
 
     `first` and `second` name detectors of the search or columns of the processed events, these with a leading `-`
-    where smaller is more anomalous. `background_like` is the lowest part of one score in which the other's efficiency
-    is measured, `systematic` the relative uncertainty of Tag N' Train, `closure` that of the likelihood.
+    where smaller is more anomalous. `signal` names a simulated signal that says how a signal is shared among the
+    regions; without it, and without truth, it is taken to be in none but the selected one. `background_like` is the
+    lowest part of one score in which the other's efficiency is measured, `systematic` the relative uncertainty of Tag
+    N' Train, `closure` that of the likelihood.
     """
 
     name: Name
@@ -189,6 +209,7 @@ class AbcdSettings(Model):
     background_like: float = Field(0.4, gt=0, lt=1)
     systematic: float = Field(0.03, ge=0)
     closure: float = Field(0.1, ge=0)
+    signal: Name | None = None
     window: bool = False
 
     @model_validator(mode="after")
@@ -219,12 +240,14 @@ class CrossSectionSettings(Model):
 
     `signals` are data sets by their mass (GeV). A detector that was trained on the data selects more signal when
     there is more: `injected` lists the total signal fractions with which it is trained again to measure that.
-    `combine` fits the selections of one detector together, cut into bands that share no event.
+    The peak has the `shape` of the simulated signal, or that of the limits in events. `combine` fits the selections
+    of one detector together, cut into bands that share no event.
     """
 
     luminosity: float = Field(gt=0, description="fb⁻¹")
     signals: Mapping[Positive, Name] = Field(min_length=1)
     injected: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    shape: Literal["simulation", "limits"] = "simulation"
     combine: bool = False
 
 
@@ -238,6 +261,7 @@ class LimitSettings(Model):
     width: float = Field(0.03, gt=0)
     width_unit: Literal["relative", "GeV"] = "relative"
     tails: TailSettings | None = None
+    templates: Mapping[Positive, Name] = {}
     selections: tuple[float, ...] = ()
     level: float = Field(0.05, gt=0, lt=1)
     systematics: SystematicsSettings = SystematicsSettings()

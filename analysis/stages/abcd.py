@@ -18,8 +18,10 @@ from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.files import read_json, write_json
 from analysis.stages.abcd_estimates import ScoredEvents, estimates, score_columns, tail_of
+from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import signal_content
+from analysis.stages.signals import scores_of, signal_events
 from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
@@ -114,6 +116,27 @@ def _score(run: SearchRun, sample: Searched, name: str) -> _Score:
     return _Score(sign * _column(run, sample.events, plain_name).astype(float), None, None)
 
 
+def _simulated(run: SearchRun, sample: Searched, settings: AbcdSettings) -> ScoredEvents | None:
+    """Return the simulated signal that the estimate names, scored as the sample is."""
+    if settings.signal is None:
+        return None
+    events = signal_events(run, settings.signal)
+    if settings.window and run.search.window is not None:
+        events = events.take(events.inside(run.search.window.signal))
+    values: list[np.ndarray] = []
+    folds: list[np.ndarray | None] = []
+    for name in (settings.first, settings.second):
+        sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
+        if plain_name in run.search.detectors:
+            score, fold = scores_of(run, sample.name, plain_name, events)
+            values.append(sign * score.astype(float))
+            folds.append(fold)
+        else:
+            values.append(sign * _column(run, events, plain_name).astype(float))
+            folds.append(None)
+    return ScoredEvents(values[0], values[1], (folds[0], folds[1]), events["weight"], None)
+
+
 def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
     columns = score_columns(name)
     for column in columns:
@@ -141,8 +164,9 @@ def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficie
     scores = [_score(run, sample, name) for name in (settings.first, settings.second)]
     window = run.search.window.signal if run.search.window else None
     identifier = f"{sample_name}-{settings.name}-{efficiency:g}"
+    signal = processed(run, settings.signal).key if settings.signal is not None else None
     key = content_key(
-        sample.key, [score.key for score in scores], settings, efficiency, window, run.search.seed,
+        sample.key, [score.key for score in scores], signal, settings, efficiency, window, run.search.seed,
         code_key("stats", "analysis.stages.abcd_estimates", "analysis.stages.selections", __name__), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
@@ -171,6 +195,7 @@ def _estimate(
         (_rows(scores[0].fold, rows), _rows(scores[1].fold, rows)),
         sample.events["weight"][rows],
         sample.events["truth"][rows] if sample.truth_known else None,
+        _simulated(run, sample, settings),
     )
     found, workspaces = estimates(
         events,

@@ -41,7 +41,8 @@ _ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 class ScoredEvents:
     """Two scores per event, larger being more anomalous, with all that an estimate needs; (n_events,) each.
 
-    `folds` are those of the first and the second score, None where one threshold serves all events.
+    `folds` are those of the first and the second score, None where one threshold serves all events; `simulated` are
+    events of a simulated signal, for how a signal is shared among the regions.
     """
 
     first: np.ndarray
@@ -49,6 +50,7 @@ class ScoredEvents:
     folds: tuple[np.ndarray | None, np.ndarray | None]
     weight: np.ndarray
     truth: np.ndarray | None
+    simulated: ScoredEvents | None = None
 
     def strips(self, first: tuple[float, ...], second: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Return the number of the strip of each event along both scores; see `stats.abcd.strips`."""
@@ -63,6 +65,31 @@ class ScoredEvents:
         chosen = np.ones(len(rows), dtype=bool) if only is None else only
         shape = (len(first) + 1, len(second) + 1)
         return plane_of(rows[chosen], columns[chosen], shape=shape, weight=self.weight[chosen])
+
+    def simulated_plane(self, first: tuple[float, ...], second: tuple[float, ...]) -> Plane:
+        """Return the simulated signal per pair of strips; the thresholds are those of the searched events."""
+        signal = self.simulated
+        assert signal is not None
+        own = len(self.weight)
+        # without weight the signal moves no threshold
+        weight = np.concatenate([self.weight, np.zeros(len(signal.weight))])
+        codes = [
+            strips(
+                np.concatenate([mine, other]),
+                tails,
+                fold=None if fold is None or also is None else np.concatenate([fold, also]),
+                weight=weight,
+            )[own:]
+            for mine, other, tails, fold, also in zip(
+                (self.first, self.second),
+                (signal.first, signal.second),
+                (first, second),
+                self.folds,
+                signal.folds,
+                strict=True,
+            )
+        ]
+        return plane_of(*codes, shape=(len(first) + 1, len(second) + 1), weight=signal.weight)
 
     @property
     def is_signal(self) -> np.ndarray | None:
@@ -184,7 +211,10 @@ def _likelihood(
 
 
 def _signal_shares(events: ScoredEvents, make: MakeRegions) -> Mapping[str, float] | None:
-    """Return true signal events by region, None where truth is not known or the selection holds none."""
+    """Return signal events by region: simulated ones, else true ones; None where there are none in the selection."""
+    if events.simulated is not None:
+        counts = make(events.simulated_plane).counts
+        return counts if counts["A"] > 0 else None
     if events.is_signal is None:
         return None
     mask = events.is_signal

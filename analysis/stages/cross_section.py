@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from analysis.context import SearchRun
+from analysis.errors import StageError
+from analysis.stages.channels import channel_of, settings_of
 from analysis.stages.hunt import Hunted
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.selections import Selection
-from analysis.stages.shapes import systematics_of
-from analysis.stages.signals import kept_signal, produced_events, with_injected
+from analysis.stages.shapes import simulated_shape, systematics_of
+from analysis.stages.signals import kept_signal, produced_events, signal_events, with_injected
 from analysis.stages.train import trained
-from analysis.statistics_settings import CrossSectionSettings, LimitSettings
+from analysis.statistics_settings import CrossSectionSettings
 from analysis.store import code_key
 from stats import (
-    Channel,
-    Efficiency,
     InjectedEfficiency,
     Normalisation,
     StatisticsError,
     Systematic,
-    in_fb,
+    TemplateStatistics,
+    disjoint_spectra,
     upper_limit,
     workspace,
 )
 from stats.models import Workspace
+from stats.signals import TemplateShape
+from stats.varying import varying_limit
 
 logger = logging.getLogger(__name__)
 
 EFFICIENCY = "signal_efficiency"
+TESTED = 12  # cross sections, evenly spaced up to the largest injected one
+
+
+def asked_of(run: SearchRun) -> CrossSectionSettings:
+    """Return what the search asks of its limits in fb."""
+    asked = settings_of(run).cross_section
+    assert asked is not None
+    return asked
 
 
 def signals_key(run: SearchRun, hunted: Hunted) -> list[str]:
@@ -39,87 +53,122 @@ def signals_key(run: SearchRun, hunted: Hunted) -> list[str]:
     settings = run.search.limits.cross_section if run.search.limits else None
     if settings is None:
         return []
-    keys = [code_key("analysis.stages.signals"), *(processed(run, name).key for name in settings.signals.values())]
+    code = code_key("analysis.stages.signals", "analysis.stages.channels", __name__)
+    keys = [code, *(processed(run, name).key for name in settings.signals.values())]
     detector = hunted.selection.detector
     for signal in dict.fromkeys(settings.signals.values()) if detector is not None else ():
         for fraction in settings.injected:
             other, name = with_injected(run, hunted.sample, signal, fraction)
+            try:
+                searched(other, name)
+            except StageError as error:
+                raise StageError(f"`limits.cross_section.injected: {fraction:g}` cannot be: {error}") from error
             keys.append(trained(other, name, str(detector)).key)
     return keys
 
 
-def cross_section_limit(
-    run: SearchRun, hunted: Hunted, settings: LimitSettings, mass: float, make: Callable[..., Channel]
-) -> tuple[dict[str, Any], Workspace]:
-    """Return a limit in fb as in results.json, and its workspace.
+def signal_shape(run: SearchRun, mass: float) -> TemplateShape | None:
+    """Return the shape of the simulated signal, None where limits in fb keep that of the limits in events."""
+    asked = asked_of(run)
+    return simulated_shape(run, {mass: asked.signals[mass]}) if asked.shape == "simulation" else None
 
-    Raises StatisticsError where the efficiency is not known, or nothing can be said.
+
+def _systematics(run: SearchRun, mass: float) -> list[Systematic]:
+    found = systematics_of(settings_of(run), luminosity=True)
+    if signal_shape(run, mass) is not None:
+        weights = signal_events(run, asked_of(run).signals[mass])["weight"]
+        found.append(TemplateStatistics(events=float(weights.sum() ** 2 / np.square(weights).sum())))
+    return found
+
+
+def _uncertain(name: str, value: float, error: float) -> list[Systematic]:
+    return [Normalisation.relative(name, error / value)] if error > 0 else []
+
+
+def constant_limit(run: SearchRun, hunted: Hunted, mass: float) -> tuple[dict[str, Any], Workspace]:
+    """Return a limit of the inclusive spectrum: it keeps the same part of a signal however much there is.
+
+    mu is the cross section in fb. Raises StatisticsError where no signal is kept.
     """
-    asked = settings.cross_section
-    assert asked is not None
-    systematics = systematics_of(settings, luminosity=True)
-    if hunted.selection.detector is None:
-        return _with_constant(run, hunted, asked, mass, make, systematics, settings.level)
-    return _with_injected(run, hunted, asked, mass, make, systematics, settings.level)
-
-
-def _with_constant(
-    run: SearchRun,
-    hunted: Hunted,
-    asked: CrossSectionSettings,
-    mass: float,
-    make: Callable[..., Channel],
-    systematics: list[Systematic],
-    level: float,
-) -> tuple[dict[str, Any], Workspace]:
-    """The inclusive spectrum keeps the same part of a signal however much there is: mu is the cross section."""
+    asked = asked_of(run)
     kept = kept_signal(run, hunted.selection, asked.signals[mass])
     if kept.events == 0:
         raise StatisticsError(f"The inclusive spectrum keeps no event of {asked.signals[mass]!r}.")
-    efficiency = Efficiency.constant(kept.efficiency, kept.uncertainty)
-    uncertain = efficiency.systematic(mass, EFFICIENCY)
-    made = workspace(
-        [
-            make(
-                events=asked.luminosity * kept.efficiency,
-                systematics=[*systematics, *([uncertain] if uncertain is not None else [])],
-            )
-        ]
+    channel = channel_of(
+        run,
+        hunted,
+        mass,
+        shape=signal_shape(run, mass),
+        events=asked.luminosity * kept.efficiency,
+        systematics=[*_systematics(run, mass), *_uncertain(EFFICIENCY, kept.efficiency, kept.uncertainty)],
     )
-    found = upper_limit(made, level=level, unit="fb").to_dict()
+    made = workspace([channel])
+    found = upper_limit(made, level=settings_of(run).level, unit="fb").to_dict()
     return {**found, "efficiency": {"value": kept.efficiency, "uncertainty": kept.uncertainty, "n": kept.events}}, made
 
 
-def _with_injected(
-    run: SearchRun,
-    hunted: Hunted,
-    asked: CrossSectionSettings,
-    mass: float,
-    make: Callable[..., Channel],
-    systematics: list[Systematic],
-    level: float,
-) -> tuple[dict[str, Any], Workspace]:
-    """A detector trained on the data: the limit in events, turned by the efficiency as a function of the signal."""
-    points = efficiency_points(run, hunted.selection, asked, asked.signals[mass])
-    efficiency = InjectedEfficiency(
-        [point["cross_section"] for point in points],
-        [point["efficiency"] for point in points],
-        [point["uncertainty"] for point in points],
-    )
-    relative = max((p["uncertainty"] / p["efficiency"] for p in points if p["efficiency"] > 0), default=0.0)
-    uncertain = [Normalisation.relative(EFFICIENCY, relative)] if relative > 0 else []
-    made = workspace([make(systematics=[*systematics, *uncertain])])
-    found = in_fb(upper_limit(made, level=level), efficiency, luminosity=asked.luminosity).to_dict()
-    return {**found, "efficiency_points": points}, made
+def injected_limit(run: SearchRun, nested: list[Hunted], mass: float) -> tuple[dict[str, Any], Workspace]:
+    """Return a limit of one or several selections, the tightest first, of a detector that is trained on the data.
+
+    Every cross section is tested with the signal that the detector selects, and shares among the selections, when it is
+    trained with that much signal: measured at the injected fractions, linear between them. Several selections are cut
+    into bands that share no event. In the workspace, that of the observed limit or of the largest cross section
+    tested, mu = 1 is that cross section.
+    """
+    points = [efficiency_points(run, one.selection, mass) for one in nested]
+    efficiencies = [
+        InjectedEfficiency(*([point[key] for point in own] for key in ("cross_section", "efficiency", "uncertainty")))
+        for own in points
+    ]
+    make = partial(_workspace_at, run, nested, efficiencies, mass)
+    largest = points[-1][-1]["cross_section"]
+    tested = np.linspace(0.0, largest, TESTED + 1)[1:]
+    found = varying_limit(make, tested.tolist(), level=settings_of(run).level)
+    seen = [cross_section for cross_section, _, _ in found.scan if efficiencies[-1].at(cross_section)[0] > 0]
+    if not seen:
+        raise StatisticsError(f"No simulated signal event is selected up to {largest:g} fb: nothing can be limited.")
+    made = make(found.observed if np.isfinite(found.observed) else seen[-1])
+    assert made is not None
+    return {**found.to_dict(), "efficiency_points": points[-1], "channels": len(nested)}, made
 
 
-def efficiency_points(
-    run: SearchRun, selection: Selection, asked: CrossSectionSettings, signal: str
-) -> list[dict[str, float]]:
+def _workspace_at(
+    run: SearchRun, nested: list[Hunted], efficiencies: list[InjectedEfficiency], mass: float, cross_section: float
+) -> Workspace | None:
+    """Return the workspace in which mu = 1 is a cross section in fb; None where no signal would be selected."""
+    shape, systematics = signal_shape(run, mass), _systematics(run, mass)
+    kept = [efficiency.at(cross_section) for efficiency in efficiencies]
+    spectra = disjoint_spectra([one.spectrum for one in nested])
+    channels = []
+    for index, (hunted, spectrum) in enumerate(zip(nested, spectra, strict=True)):
+        tighter, error_below = kept[index - 1] if index else (0.0, 0.0)
+        share = kept[index][0] - tighter
+        if share <= 0:
+            continue
+        error = float(np.sqrt(max(kept[index][1] ** 2 - error_below**2, 0.0)))  # of the events in the band alone
+        name = f"{EFFICIENCY}_{index}" if len(nested) > 1 else EFFICIENCY
+        channels.append(
+            channel_of(
+                run,
+                hunted,
+                mass,
+                shape=shape,
+                spectrum=spectrum,
+                events=asked_of(run).luminosity * cross_section * share,
+                systematics=[*systematics, *_uncertain(name, share, error)],
+            )
+        )
+    return workspace(channels) if channels else None
+
+
+def efficiency_points(run: SearchRun, selection: Selection, mass: float) -> list[dict[str, float]]:
     """Return the efficiency of a selection, its detector trained again with each injected fraction, by cross section.
 
-    Raises StatisticsError where fewer than two fractions are asked for.
+    The uncertainty is that of counting simulated events; what another training would select is not in it. Raises
+    StatisticsError where fewer than two fractions are asked for.
     """
+    asked = asked_of(run)
+    signal = asked.signals[mass]
     if len(asked.injected) < 2:
         raise StatisticsError(
             f"The detector {selection.detector!r} is trained on the data it searches, so that its efficiency depends "
@@ -141,4 +190,21 @@ def efficiency_points(
             "efficiency": kept.efficiency,
             "uncertainty": kept.uncertainty,
         }
-    return list(points.values())
+    found = list(points.values())
+    _check_rise(selection, found)
+    return found
+
+
+def _check_rise(selection: Selection, points: list[dict[str, float]]) -> None:
+    """Warn where the efficiency changes so much between two injected signals that a straight line says little."""
+    for first, second in itertools.pairwise(points):
+        low, high = sorted((first["efficiency"], second["efficiency"]))
+        if high > 3.0 * low:
+            logger.warning(
+                "the efficiency of %s is %.3g at %.3g fb and %.3g at %.3g fb: inject more signals between them",
+                selection.identifier,
+                first["efficiency"],
+                first["cross_section"],
+                second["efficiency"],
+                second["cross_section"],
+            )

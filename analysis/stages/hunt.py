@@ -15,11 +15,11 @@ from analysis.files import read_json, write_json
 from analysis.stages.background import candidates_of, other_family, sqrt_s_of
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
-from analysis.stages.shapes import hunted_shapes
+from analysis.stages.shapes import hunted_shapes, is_gaussian
 from analysis.stages.train import Trained, trained
 from analysis.statistics_settings import BumpHuntSettings, FamilySettings
 from analysis.store import code_key, content_key, library_versions
-from stats import BumpHunt, Family, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
+from stats import BumpHunt, BumpHunter, Family, Spectrum, StatisticsError, bump_hunt, fit_signal, goodness_outside
 from stats.signals import normalised
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "edges": spectrum.edges.tolist(),
         "counts": spectrum.counts.tolist(),
         "variances": spectrum.variances.tolist(),
-        "fit": _fit(found, settings),
+        "fit": _fit(run, found),
         "summary": summary,
     }
     write_json(folder / "hunt.json", content)
@@ -169,13 +169,19 @@ def _bump_hunt(
         masses=settings.masses.values(),
         widths=settings.widths,
         relative=settings.width_unit == "relative",
-        shapes=hunted_shapes(settings) if settings.tails else None,
+        shapes=None if is_gaussian(settings) else hunted_shapes(run),
         statistic=settings.statistic,
+        windows=_windows(settings) if settings.statistic == "bumphunter" else None,
         threshold=run.search.spectrum.order.threshold if run.search.spectrum else 0.05,
         toys=toys,
         rng=rng,
         workers=run.options.executor.workers,
     )
+
+
+def _windows(settings: BumpHuntSettings) -> BumpHunter:
+    asked = settings.windows
+    return BumpHunter(asked.widths or None, step=asked.step, exclude=asked.exclude, sidebands=asked.sidebands)
 
 
 def hunted_family(run: SearchRun, found: Hunted) -> Family:
@@ -199,13 +205,13 @@ def _p_outside_peak(found: BumpHunt) -> float | None:
     return goodness.p if np.isfinite(goodness.p) else None
 
 
-def _fit(found: BumpHunt, settings: BumpHuntSettings) -> dict[str, list[float]]:
+def _fit(run: SearchRun, found: BumpHunt) -> dict[str, list[float]]:
     """Return the background fitted alone, its uncertainty, and what the fit with a signal has more, in events per bin.
 
     The last is not the signal alone: with a peak of its own to describe, the background takes another shape.
     """
     width, mass = found.best
-    shape = hunted_shapes(settings)[width]
+    shape = hunted_shapes(run)[width]
     template = normalised(shape.template(found.spectrum.edges, float(found.masses[mass])))
     with_signal = fit_signal(found.background, template)
     background = found.background.model.expected(with_signal.parameters[0])

@@ -1,20 +1,51 @@
-"""The peak that a search file describes, as the statistics take it."""
+"""The signal that a search file describes, as the statistics take it: its shape and its uncertainties."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.stages.signals import signal_events
 from analysis.statistics_settings import BumpHuntSettings, LimitSettings, TailSettings
 from stats import EnergyScale, Luminosity, Normalisation, Resolution, Systematic
-from stats.signals import CrystalBall, Gaussian, SignalShape
+from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape
+
+BINS = 4000  # of a template, from 0 to twice the highest mass: finer than any resolution
 
 
-def hunted_shapes(settings: BumpHuntSettings) -> list[SignalShape]:
-    """Return one shape per width of a bump hunt."""
+def hunted_shapes(run: SearchRun) -> list[SignalShape]:
+    """Return one shape per width of the bump hunt, or that of the simulated signals that it names."""
+    settings = run.search.bump_hunt
+    assert settings is not None
+    if settings.templates:
+        return [simulated_shape(run, settings.templates)]
     return [_shape(width, settings.width_unit, settings.tails) for width in settings.widths]
 
 
-def limited_shape(settings: LimitSettings) -> SignalShape:
+def limited_shape(run: SearchRun) -> SignalShape:
     """Return the shape on which limits are set."""
+    settings = run.search.limits
+    assert settings is not None
+    if settings.templates:
+        return simulated_shape(run, settings.templates)
     return _shape(settings.width, settings.width_unit, settings.tails)
+
+
+def simulated_shape(run: SearchRun, signals: Mapping[float, str]) -> TemplateShape:
+    """Return the shape of simulated signals, named by their mass (GeV), interpolated between the masses."""
+    key = ", ".join(f"{mass:g} {name}" for mass, name in sorted(signals.items()))
+    return run.once(f"shape of {key}", lambda: _simulated_shape(run, signals))
+
+
+def _simulated_shape(run: SearchRun, signals: Mapping[float, str]) -> TemplateShape:
+    events = {mass: signal_events(run, name) for mass, name in signals.items()}
+    return TemplateShape.from_samples(
+        {mass: one["mjj"] for mass, one in events.items()},
+        edges=np.linspace(0.0, 2.0 * max(events), BINS + 1),
+        weights={mass: one["weight"] for mass, one in events.items()},
+    )
 
 
 def _shape(width: float, unit: str, tails: TailSettings | None) -> SignalShape:
@@ -29,6 +60,11 @@ def _shape(width: float, unit: str, tails: TailSettings | None) -> SignalShape:
         n_high=tails.n_high,
         relative=relative,
     )
+
+
+def is_gaussian(settings: BumpHuntSettings) -> bool:
+    """Tell whether the bump hunt scans the widths of a Gaussian."""
+    return settings.tails is None and not settings.templates
 
 
 def systematics_of(settings: LimitSettings, *, luminosity: bool = False) -> list[Systematic]:

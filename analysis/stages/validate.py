@@ -142,10 +142,9 @@ def _write(folder: Path, content: dict[str, Any]) -> None:
 
 
 def _doubted(run: SearchRun, hunted: Hunted) -> Doubted:
-    assert run.search.bump_hunt is not None
     edges, window = hunted.spectrum.edges, run.search.window
     mask = None if window is None else (edges[1:] <= window.signal[0]) | (edges[:-1] >= window.signal[1])
-    shape = hunted_shapes(run.search.bump_hunt)[0]
+    shape = hunted_shapes(run)[0]
     return Doubted(run, hunted, hunted_family(run, hunted), shape, mask)
 
 
@@ -197,6 +196,7 @@ def _bias(doubted: Doubted, settings: ValidationSettings) -> Any:
         masses=settings.bias.masses,
         strengths=settings.bias.injected,
         threshold=settings.bias.threshold,
+        pull=settings.bias.pull,
         shape=doubted.shape,
         mask=doubted.mask,
         toys=settings.bias.toys,
@@ -223,6 +223,7 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
         mask=doubted.mask if truth is not None else None,
         scale=scale,
         limit=settings.spurious_signal.threshold,
+        tolerance=settings.spurious_signal.tolerance,
     )
 
 
@@ -243,6 +244,7 @@ def _injection(doubted: Doubted, settings: ValidationSettings) -> Any:
         doubted.family,
         mass=settings.injection.mass,
         strengths=settings.injection.strengths,
+        pull=settings.injection.pull,
         shape=doubted.shape,
         mask=doubted.mask,
         toys=settings.injection.toys,

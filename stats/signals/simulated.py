@@ -23,7 +23,7 @@ class TemplateShape:
     two peaks. The fraction of events inside the template's bins is interpolated linearly as well.
 
     Args:
-        masses: simulated masses in GeV, rising, at least two.
+        masses: simulated masses in GeV, rising; with one alone the shape exists at that mass only.
         templates: events (or sums of weights) per bin, shape (n_masses, n_bins), none negative.
         edges: of the templates' bins in GeV, shape (n_bins + 1,); they need not be those of the spectrum, but should
             reach beyond it and be as fine as the peak's features: inside a bin events are spread evenly.
@@ -104,6 +104,8 @@ class TemplateShape:
 
     def describe(self) -> str:
         """In words."""
+        if self.masses.size == 1:
+            return f"simulation at {self.masses[0]:g} GeV"
         return (
             f"simulation at {self.masses.size} masses from {self.masses[0]:g} to {self.masses[-1]:g} GeV, "
             "quantiles interpolated"
@@ -116,21 +118,23 @@ class TemplateShape:
                 f"A signal of {mass:g} GeV lies beyond the simulated masses, {self.masses[0]:g} to "
                 f"{self.masses[-1]:g} GeV, and is not extrapolated: simulate it, or search between them."
             )
+        if self.masses.size == 1:
+            return 0, 0.0
         first = min(int(np.searchsorted(self.masses, mass, side="right")) - 1, self.masses.size - 2)
         return first, float((mass - self.masses[first]) / (self.masses[first + 1] - self.masses[first]))
 
     def _quantiles(self, mass: float) -> tuple[np.ndarray, np.ndarray]:
         """Ranks u and the masses x(u) in GeV; x is linear between them."""
         first, share = self._between(mass)
-        lower, upper = self._cumulative[first], self._cumulative[first + 1]
+        lower, upper = self._cumulative[first], self._cumulative[min(first + 1, self.masses.size - 1)]
         ranks = np.union1d(lower, upper)
         places = (1.0 - share) * np.interp(ranks, lower, self.edges) + share * np.interp(ranks, upper, self.edges)
         return ranks, places
 
 
 def _check(masses: np.ndarray, events: np.ndarray, edges: np.ndarray) -> None:
-    if masses.ndim != 1 or masses.size < 2 or not np.all(np.isfinite(masses)) or (np.diff(masses) <= 0).any():
-        raise StatisticsError(f"Interpolation needs at least two rising simulated masses in GeV, got {masses!r}.")
+    if masses.ndim != 1 or not masses.size or not np.all(np.isfinite(masses)) or (np.diff(masses) <= 0).any():
+        raise StatisticsError(f"A simulated shape needs rising masses in GeV, got {masses!r}.")
     if events.shape != (masses.size, edges.size - 1):
         raise StatisticsError(
             f"Expected templates of shape ({masses.size}, {edges.size - 1}), masses by bins, got {events.shape}."

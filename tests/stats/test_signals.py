@@ -192,11 +192,18 @@ def test_simulation_is_not_extrapolated() -> None:
         simulated().width(2500.0)
 
 
+def test_one_simulated_mass_is_a_shape_at_that_mass() -> None:
+    both = simulated()
+    alone = TemplateShape(both.masses[:1], [np.diff(both._cumulative[0])], edges=both.edges)
+    np.testing.assert_allclose(alone.template(FINE, both.masses[0]), both.template(FINE, both.masses[0]), atol=1e-9)
+    with pytest.raises(StatisticsError, match="not extrapolated"):
+        alone.template(FINE, both.masses[0] + 1.0)
+
+
 @pytest.mark.parametrize(
     ("masses", "rows", "message"),
     [
-        ([3000.0], np.ones((1, 50)), "at least two"),
-        ([4000.0, 3000.0], np.ones((2, 50)), "at least two rising"),
+        ([4000.0, 3000.0], np.ones((2, 50)), "needs rising masses"),
         ([3000.0, 4000.0], np.ones((2, 49)), "masses by bins"),
         ([3000.0, 4000.0], np.zeros((2, 50)), "above zero"),
         ([3000.0, 4000.0], -np.ones((2, 50)), "non-negative"),

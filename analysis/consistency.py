@@ -1,0 +1,126 @@
+"""What the parts of a search file ask of each other; every violation is a ValueError that names the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.config import Search
+
+
+def check(search: Search) -> None:
+    """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
+    for one in (_needs, _selections, _controls, _masses, _templates, _no_mixtures, _windows):
+        one(search)
+
+
+def _needs(search: Search) -> None:
+    if search.detectors and search.window is None:
+        raise ValueError("`detectors` need a `window` with its sidebands")
+    if (search.bump_hunt or search.limits) and search.spectrum is None:
+        raise ValueError("`bump_hunt` and `limits` need a `spectrum`")
+    if search.limits and not search.bump_hunt:
+        raise ValueError("`limits` are set on the spectra of the `bump_hunt`: give both")
+    if search.validation is not None and search.bump_hunt is None:
+        raise ValueError("`validation` doubts the background of the `bump_hunt`: give both")
+
+
+def _selections(search: Search) -> None:
+    for key, settings in (("limits", search.limits), ("validation", search.validation)):
+        unknown = set(settings.selections if settings else ()) - {1.0, *search.efficiencies}
+        if unknown:
+            raise ValueError(
+                f"`{key}.selections` asks for {min(unknown):g}, which is not among `efficiencies` (nor 1, the "
+                "inclusive spectrum): add it there"
+            )
+    names = [settings.name for settings in search.abcd]
+    if len(set(names)) < len(names) or set(names) & set(search.detectors):
+        raise ValueError("every entry of `abcd` needs a `name` of its own, that is no detector's: rename one")
+
+
+def _controls(search: Search) -> None:
+    """Check that what the background is chosen and doubted with is there."""
+    spectrum, checks = search.spectrum, search.validation
+    if spectrum is None:
+        return
+    asks = spectrum.parameters == "f-test" or (checks is not None and checks.f_test)
+    if spectrum.order.control == "sidebands" and spectrum.parameters == "f-test" and search.window is None:
+        raise ValueError("`spectrum.order.control: sidebands` needs a `window` whose signal interval is left out")
+    spurious = checks.spurious_signal if checks else None
+    needed = [
+        *(["spectrum.order.control"] if asks and spectrum.order.control == "simulation" else []),
+        *(["validation.spurious_signal.template"] if spurious and spurious.template == "simulation" else []),
+    ]
+    if needed and search.simulation is None:
+        raise ValueError(f"`{needed[0]}: simulation` needs a `simulation`")
+
+
+def _masses(search: Search) -> None:
+    """Check that all masses lie inside the spectrum."""
+    spectrum, checks = search.spectrum, search.validation
+    if spectrum is None:
+        return
+    asked = {
+        "bump_hunt.masses": search.bump_hunt.masses.values() if search.bump_hunt else [],
+        "limits.masses": search.limits.masses if search.limits else [],
+        "validation.bias.masses": checks.bias.masses if checks and checks.bias else [],
+        "validation.injection.mass": [checks.injection.mass] if checks and checks.injection else [],
+    }
+    for key, masses in asked.items():
+        outside = [mass for mass in masses if not spectrum.start < mass < spectrum.stop]
+        if outside:
+            raise ValueError(
+                f"`{key}`: the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to "
+                f"{spectrum.stop:g} GeV); leave it out or widen the spectrum"
+            )
+
+
+def _templates(search: Search) -> None:
+    """Check that simulated signals span the masses that are asked for."""
+    asked = [
+        *([("bump_hunt", search.bump_hunt.masses.values(), search.bump_hunt.templates)] if search.bump_hunt else []),
+        *([("limits", list(search.limits.masses), search.limits.templates)] if search.limits else []),
+    ]
+    for key, masses, templates in asked:
+        beyond = [mass for mass in masses if templates and not min(templates) <= mass <= max(templates)]
+        if beyond:
+            raise ValueError(
+                f"`{key}.masses`: {beyond[0]:g} GeV lies beyond the simulated signals of `{key}.templates` "
+                f"({min(templates):g} to {max(templates):g} GeV), which are not extrapolated: simulate it too, or "
+                "leave it out"
+            )
+
+
+def _no_mixtures(search: Search) -> None:
+    """Check that data sets stand where a mixture has no meaning."""
+    asked = {"spectrum.order.control": search.spectrum.order.control if search.spectrum else ""}
+    if search.bump_hunt:
+        asked |= _named("bump_hunt.templates", search.bump_hunt.templates)
+    if search.limits:
+        asked |= _named("limits.templates", search.limits.templates)
+    if search.limits and search.limits.cross_section:
+        asked |= _named("limits.cross_section.signals", search.limits.cross_section.signals)
+    asked |= {f"abcd.{one.name}.signal": one.signal or "" for one in search.abcd}
+    for key, name in asked.items():
+        if name in search.mixtures:
+            raise ValueError(f"`{key}: {name}` names a mixture; name a data set of the catalogue")
+
+
+def _named(key: str, signals: Mapping[float, str]) -> dict[str, str]:
+    return {f"{key}.{mass:g}": name for mass, name in signals.items()}
+
+
+def _windows(search: Search) -> None:
+    spectrum, window = search.spectrum, search.window
+    if spectrum is not None and window is not None:
+        low, high = window.signal
+        if low < spectrum.start or high > spectrum.stop:
+            raise ValueError(
+                f"`window.signal` ({low:g} to {high:g} GeV) lies outside the spectrum ({spectrum.start:g} to "
+                f"{spectrum.stop:g} GeV)"
+            )
+    if window is None and any(mixture.of == "window" for mixture in search.mixtures.values()):
+        raise ValueError("a mixture with `of: window` needs a `window`")
+    if window is None and any(settings.window for settings in search.abcd):
+        raise ValueError("an `abcd` estimate with `window: true` needs a `window`")

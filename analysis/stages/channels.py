@@ -1,0 +1,85 @@
+"""What a limit is set on: the bins around a resonance in a selected spectrum, as one channel of a fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.stages.hunt import Hunted, hunted_family
+from analysis.stages.selections import SIGNAL_CONTENT
+from analysis.stages.shapes import limited_shape, systematics_of
+from analysis.statistics_settings import LimitSettings
+from stats import Channel, Spectrum, Systematic, resonance_channel
+from stats.signals import SignalShape
+
+NEAR = 4.0  # standard deviations: an excluded interval within them belongs to the peak
+NO_LIMIT: dict[str, Any] = {"observed": None, "expected": [None] * 5, "scan": [], "failed_fits": 0}
+SELECTED = "selected events"
+
+
+def settings_of(run: SearchRun) -> LimitSettings:
+    """Return what the search asks of its limits."""
+    assert run.search.limits is not None
+    return run.search.limits
+
+
+def channel_of(
+    run: SearchRun,
+    hunted: Hunted,
+    mass: float,
+    *,
+    shape: SignalShape | None = None,
+    spectrum: Spectrum | None = None,
+    events: float = 1.0,
+    systematics: list[Systematic] | None = None,
+) -> Channel:
+    """Return the bins around a resonance with their background, of a selection's spectrum or a part of it.
+
+    Args:
+        shape: of the signal, that of the limits by default.
+        events: signal events inside the spectrum for mu = 1.
+        systematics: those of the search file by default.
+    """
+    settings = settings_of(run)
+    counts = hunted.spectrum if spectrum is None else spectrum
+    peak = limited_shape(run) if shape is None else shape
+    return resonance_channel(
+        counts,
+        hunted_family(run, hunted),
+        mass=mass,
+        shape=peak,
+        name=hunted.identifier,
+        events=events,
+        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * peak.width(mass)),
+        systematics=systematics_of(settings) if systematics is None else systematics,
+    )
+
+
+def _sidebands(edges: np.ndarray, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
+    """Return the bins that may serve as sidebands; an excluded interval near the peak itself stays."""
+    mask = np.ones(edges.size - 1, dtype=bool)
+    for low, high in settings.exclude:
+        if high <= mass - reach or low >= mass + reach:
+            mask &= (edges[1:] <= low) | (edges[:-1] >= high)
+    return None if mask.all() else mask
+
+
+def limit_facts(
+    run: SearchRun, hunted: Hunted, mass: float, *, shape: SignalShape | None = None, unit: str = SELECTED
+) -> dict[str, Any]:
+    """Return what a limit is of, as in results.json."""
+    settings = settings_of(run)
+    simulated = shape is not None or bool(settings.templates)
+    peak = limited_shape(run) if shape is None else shape
+    return {
+        "selection": hunted.identifier,
+        "signal": peak.describe(),
+        "mass": mass,
+        "width": peak.width(mass) if simulated else settings.width,
+        "width_unit": "GeV" if simulated else settings.width_unit,
+        "unit": unit,
+        "level": settings.level,
+        **{name: hunted.summary.get(name) for name in SIGNAL_CONTENT},
+    }
