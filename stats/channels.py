@@ -20,6 +20,7 @@ import numpy as np
 
 from stats.errors import StatisticsError
 from stats.functions import Family
+from stats.goodness import Goodness
 from stats.sidebands import predict
 from stats.signals import Gaussian, SignalShape, normalised
 from stats.spectrum import Spectrum
@@ -47,6 +48,7 @@ class Channel:
         luminosity: the uncertainty of the luminosity if the signal has one.
         extrapolated: "below" or "above" where the window has no sideband on that side: the background in it is the
             function's extrapolation, whose choice no uncertainty covers; else "".
+        goodness: χ² of the sideband fit, or None where there was none.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Channel:
     modifiers: tuple[Mapping[str, Any], ...] = ()
     luminosity: Luminosity | None = None
     extrapolated: str = ""
+    goodness: Goodness | None = None
 
 
 def window_channel(
@@ -162,6 +165,7 @@ def _channel(spectrum: Spectrum, family: Family, signal: _Signal, name: str, mas
         modifiers=_modifiers(here, signal.systematics),
         luminosity=next((one for one in signal.systematics if isinstance(one, Luminosity)), None),
         extrapolated=sidebands.extrapolated,
+        goodness=sidebands.goodness,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from stats.crossings import crossings
 from stats.efficiency import Efficiency, InjectedEfficiency, check_luminosity
 from stats.errors import StatisticsError
 from stats.functions import Family
-from stats.models import resonance_workspace
+from stats.models import Channel, resonance_workspace
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 from stats.systematics import Systematic
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 SELECTED = "selected events"
 FEW = 5.0  # events: with fewer expected asymptotic limits cover less than 93%, with fewer observed they are too strong
+
+DOUBTFUL = 0.01  # χ² probability of a sideband fit
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class UpperLimit:
         observed_events: events observed there.
         extrapolated: whether a window has sidebands on one side only, so that its background is the function's
             extrapolation; None where the workspace does not tell.
+        doubtful: whether the function describes the sidebands of a window badly (χ² probability below 1%): then the
+            background in the window, and with it the limit, may be wrong; None where the workspace does not tell.
         scan_unit: of the scan: "selected events" where the limits were turned into cross sections through an efficiency
             that depends on them.
         notes: what a reader of the limit has to know.
@@ -61,6 +65,7 @@ class UpperLimit:
     expected_background: float = float("nan")
     observed_events: float = float("nan")
     extrapolated: bool | None = None
+    doubtful: bool | None = None
     scan_unit: str = SELECTED
     notes: tuple[str, ...] = ()
 
@@ -93,6 +98,7 @@ class UpperLimit:
             "observed_events": _json(self.observed_events),
             "low_counts": self.low_counts,
             "extrapolated": self.extrapolated,
+            "doubtful": self.doubtful,
             "notes": list(self.notes),
         }
 
@@ -123,7 +129,7 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
             for mu, values in sorted(test.evaluated.items())
         )
         background, events = test.expected_background, test.observed_events
-    sides = [channel.extrapolated for channel in getattr(workspace, "channels", ())]
+    channels: tuple[Channel, ...] = getattr(workspace, "channels", ())
     return UpperLimit(
         observed=limits[0],
         expected=(limits[1], limits[2], limits[3], limits[4], limits[5]),
@@ -135,9 +141,10 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
         unit=unit,
         expected_background=background,
         observed_events=events,
-        extrapolated=any(sides) if sides else None,
+        extrapolated=any(channel.extrapolated for channel in channels) if channels else None,
+        doubtful=any(_is_doubtful(channel) for channel in channels) if channels else None,
         scan_unit=unit,
-        notes=_notes(background, events, sides),
+        notes=(*_few(background, events), *_of_sidebands(channels)),
     )
 
 
@@ -227,25 +234,39 @@ def in_fb(limit: UpperLimit, efficiency: InjectedEfficiency, *, luminosity: floa
     )
 
 
-def _notes(background: float, events: float, sides: Sequence[str]) -> tuple[str, ...]:
-    notes = []
+def _few(background: float, events: float) -> Iterator[str]:
+    """What few events do to an asymptotic limit."""
     if background < FEW:
-        notes.append(
+        yield (
             f"Only {background:.2g} background events are expected under the signal: the asymptotic limit may be too "
             "strong (those of a counting experiment cover, at worst, 93% of the time with 5 expected events, 91% with "
             "0.5, 86% with hardly any), use toys."
         )
     elif events < FEW:
-        notes.append(
+        yield (
             f"Only {events:g} events were observed under the signal ({background:.3g} expected): the asymptotic limit "
             "is up to a tenth too strong, use toys."
         )
-    notes += [
-        f"There is no sideband {side} the window: the background in it is the function's extrapolation."
-        for side in sides
-        if side
-    ]
-    return tuple(notes)
+
+
+def _of_sidebands(channels: Sequence[Channel]) -> Iterator[str]:
+    """What is wrong with the predictions of the background."""
+    for channel in channels:
+        if channel.extrapolated:
+            yield (
+                f"There is no sideband {channel.extrapolated} the window: the background in it is the function's "
+                "extrapolation."
+            )
+        fit = channel.goodness
+        if fit is not None and _is_doubtful(channel):
+            yield (
+                f"The function does not describe the sidebands of {channel.name} (chi2/ndof = {fit.chi2:.1f}/"
+                f"{fit.ndof}, p = {fit.p:.2g}): the background in the window may be wrong, and the limit with it."
+            )
+
+
+def _is_doubtful(channel: Channel) -> bool:
+    return channel.goodness is not None and channel.goodness.p < DOUBTFUL
 
 
 def _json(value: float) -> float | None:

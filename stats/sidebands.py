@@ -9,6 +9,7 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
+from stats.goodness import Goodness, chi2_test
 from stats.spectrum import Spectrum
 
 LARGEST_UNCERTAINTY = (
@@ -26,12 +27,14 @@ class Sidebands:
         response: background predicted in the window's bins per event in each of the spectrum's, shape (n, n_bins): 0
             for the bins that were not fitted.
         extrapolated: "below" or "above" where no bin on that side of the window was fitted, else "".
+        goodness: χ² of the fit over the bins that were fitted: a function that does not describe them predicts nothing.
     """
 
     background: np.ndarray
     shifts: np.ndarray
     response: np.ndarray
     extrapolated: str
+    goodness: Goodness
 
 
 def predict(spectrum: Spectrum, family: Family, inside: np.ndarray, mask: np.ndarray | None = None) -> Sidebands:
@@ -65,6 +68,7 @@ def predict(spectrum: Spectrum, family: Family, inside: np.ndarray, mask: np.nda
         shifts=shifts,
         response=_response(fits, inside, used),
         extrapolated="" if below and above else "above" if below else "below",
+        goodness=chi2_test(spectrum.counts[used], fits.expected[0][used], n_parameters=family.n_parameters),
     )
 
 

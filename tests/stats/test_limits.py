@@ -23,11 +23,13 @@ from stats import (
     counting_workspace,
     dijet,
     gaussian_template,
+    resonance_channel,
     resonance_limits,
     resonance_workspace,
     upper_limit,
     window_channel,
 )
+from stats import family as family_named
 from stats.abcd.regions import Regions
 from stats.asymptotics import log_cls, open_workspace
 from stats.minimiser import pyhf_session
@@ -231,6 +233,29 @@ def test_a_background_without_a_sideband_on_one_side_is_flagged(shape: np.ndarra
     assert middle.notes == ()
     plain = json.loads(json.dumps(resonance_workspace(spectrum, family, mass=3500.0, width=0.03)))
     assert upper_limit(plain).extrapolated is None  # a file does not tell
+
+
+def test_a_function_that_does_not_describe_the_sidebands_is_flagged(shape: np.ndarray, family: Family) -> None:
+    """A fourth-degree polynomial in a falling spectrum of 20,000 events: far too strong a limit, and p < 10⁻⁵."""
+    spectrum = spectrum_of(shape, events=20000, signal=0, seed=9)
+    polynomial = family_named("bernstein", 4, sqrt_s=13000.0, mass_range=(2000.0, 7000.0))
+    wrong, right = (resonance_limits(spectrum, one, masses=[3500.0], width=0.03)[0] for one in (polynomial, family))
+    assert wrong.doubtful
+    assert wrong.to_dict()["doubtful"] is True
+    assert any("does not describe the sidebands of spectrum (chi2/ndof" in note for note in wrong.notes)
+    assert right.doubtful is False
+    made = resonance_workspace(spectrum, family, mass=3500.0, width=0.03)
+    assert made.channels[0].goodness.ndof <= 50 - 8 - 3
+    assert upper_limit(json.loads(json.dumps(made))).doubtful is None  # a file does not tell
+
+
+def test_good_functions_are_seldom_doubted(shape: np.ndarray, family: Family) -> None:
+    """1% of spectra from the function itself: at most 5 of 100 (more have a chance of 5·10⁻⁴)."""
+    channels = [
+        resonance_channel(spectrum_of(shape, events=20000, signal=0, seed=seed), family, mass=3500.0, width=0.03)
+        for seed in range(100)
+    ]
+    assert sum(channel.goodness.p < 0.01 for channel in channels) <= 5
 
 
 def test_few_expected_events_are_flagged(shape: np.ndarray) -> None:
