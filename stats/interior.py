@@ -4,7 +4,9 @@ With E = A u + s t the negative log-likelihood is convex, but where bins are emp
 expectations: the fit is a convex problem with linear constraints. All spectra go through one primal–dual iteration
 with a logarithmic barrier (Nocedal and Wright, Numerical Optimization, 2nd edition, chapter 19): a step is a Newton
 step of −log L − κ Σ log c over the distances c to the constraints, cut short before any of them, with κ falling until
-−log L lies less than ``GAP`` above its minimum, which it does by at most κ per constraint.
+−log L lies less than ``GAP`` above its minimum, which it does by at most κ per constraint. Near a constraint c is far
+smaller than the rounding of expected events: distances are carried along as variables of their own, and steps are
+solved for so that a stiff constraint does not drown what the data say of the other directions.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from stats.loglinear import products, taken
 from stats.newton import SMALLEST_EVENTS, TOLERANCE, Minimum, along
 
 MAX_ITERATIONS = 150
-GAP = 2e-7  # in −log L, above its minimum at most; more where constraints hold back a fit that is far from the data
+GAP = 2e-7  # in −log L, above its minimum at most
 FIRST_BARRIER = 0.1  # of the events per constraint
 CENTRED = 10.0  # barriers per constraint: where a step promises less than this, the next barrier follows
+OFF_CENTRE = 3.0  # price × distance of a constraint over the mean: above, its price belies how near −log L is
+LAST_BARRIER = 0.2  # of the gap per constraint: there it stays until all prices have followed
 SHRINK = 0.05  # of a barrier is the next
 TO_BOUNDARY = 0.99  # of the way to the nearest constraint at most
 ARMIJO = 1e-4
+STIFFEST = 1e10  # curvature of a constraint over that of −log L in the matrix that is factorised
+REFINEMENTS = 3  # solutions with that matrix until the step is that of the true one; each gains a factor STIFFEST
 ACTIVE = 1e-3  # price of a constraint, in −log L per event, from which it counts as what holds the yield
 LEAST_CURVATURE = 1e-6  # of a direction, relative to the mean event, below which the data do not determine it
 
@@ -142,6 +148,19 @@ class Constraints:
         mixed = problem.basis.T @ (bins * problem.depth * problem.template).T
         return np.concatenate([result, mixed, (along(problem.template * problem.template, bins) + weight[:, -1])[None]])
 
+    def softest(self, hessian: np.ndarray) -> np.ndarray:
+        """The least inverse stiffness of a constraint: its variance under −log L alone over ``STIFFEST``."""
+        problem, size = self.problem, self.problem.size
+        variance = 1.0 / np.maximum(hessian[[symmetric.place(k, k) for k in range(size)]], 1e-6)
+        parts = [variance.T @ (problem.positive**2).T]
+        if problem.template is not None:
+            assert problem.depth is not None
+            events = np.maximum(problem.counts.sum(axis=1), 1.0)
+            least = np.broadcast_to(problem.template, problem.counts.shape).sum(axis=1) ** 2 / events
+            of_yield = 1.0 / np.maximum(hessian[-1], least)[:, None]
+            parts += [variance.T @ (problem.basis**2).T * problem.depth**2 + of_yield * problem.template**2, of_yield]
+        return np.concatenate(parts, axis=1) / STIFFEST
+
 
 @np.errstate(all="ignore")
 def minimise(problem: LinearProblem, start: np.ndarray) -> Minimum:
@@ -179,34 +198,49 @@ class _Iterate:
     state: np.ndarray
     prices: np.ndarray
     barrier: np.ndarray
+    distance: np.ndarray
 
     @classmethod
     def begin(cls, problem: LinearProblem, start: np.ndarray) -> _Iterate:
         distance = Constraints(problem).distance(start)
         barrier = np.maximum(FIRST_BARRIER * problem.counts.sum(axis=1) / distance.shape[1], GAP / distance.shape[1])
-        return cls(problem, start.copy(), barrier[:, None] / distance, barrier)
+        return cls(problem, start.copy(), barrier[:, None] / distance, barrier, distance)
 
     def take(self, which: np.ndarray) -> _Iterate:
-        taken = _Iterate(self.problem.take(which), self.state[:, which], self.prices[which], self.barrier[which])
+        rows = self.prices[which], self.barrier[which], self.distance[which]
+        taken = _Iterate(self.problem.take(which), self.state[:, which], *rows)
         taken.step, taken.price_step = self.step[:, which], self.price_step[which]
-        taken.distance, taken.slope = self.distance[which], self.slope[which]
+        taken.slope = self.slope[which]
         return taken
 
     def solve(self) -> None:
         """The primal–dual step, its promise, and whether the spectrum has arrived."""
         limits = Constraints(self.problem)
-        self.distance = limits.distance(self.state)
         gradient, hessian = self.problem.derivatives(self.state)
+        good = self._step(limits, gradient, hessian)
         uphill = gradient - limits.back(self.barrier[:, None] / self.distance)
-        self.factor, good = symmetric.factorise(hessian + limits.packed(self.prices / self.distance))
-        self.step = -symmetric.solve(self.factor, uphill)
-        moved = limits.along(self.step)
-        self.price_step = (self.barrier[:, None] - self.prices * moved) / self.distance - self.prices
         self.slope = np.einsum("kr,kr->r", uphill, self.step)
         self.sound = good & np.isfinite(self.slope)
-        gap = (self.prices * self.distance).sum(axis=1)
-        far = np.maximum(1.0, self.prices.max(axis=1))
-        self.done = (-self.slope < 2 * TOLERANCE * far) & (gap < GAP * far)
+        gaps = self.prices * self.distance
+        central = gaps.max(axis=1) < OFF_CENTRE * gaps.mean(axis=1)
+        self.done = (-self.slope < 2 * TOLERANCE) & (gaps.sum(axis=1) < GAP) & central
+
+    def _step(self, limits: Constraints, gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+        """Set ``step`` and ``price_step`` from H s − Cᵀ δ = Cᵀ λ − ∇ and C s + (c/λ) δ = κ/λ − c.
+
+        The second is stiff where c/λ is small. There a softer one stands in the matrix, and the difference, times the
+        last solution's δ, on the right-hand side (the method of multipliers).
+        """
+        soft = self.distance / self.prices
+        wanted = self.barrier[:, None] / self.prices - self.distance
+        softer = np.maximum(soft, limits.softest(hessian))
+        self.factor, good = symmetric.factorise(hessian + limits.packed(1.0 / softer))
+        self.price_step = np.zeros_like(self.prices)
+        for _ in range(REFINEMENTS if (softer > soft).any() else 1):
+            pull = (wanted + (softer - soft) * self.price_step) / softer
+            self.step = symmetric.solve(self.factor, limits.back(self.prices + pull) - gradient)
+            self.price_step = pull - limits.along(self.step) / softer
+        return good
 
     def held(self) -> np.ndarray:
         """Whether a constraint on the signal holds the yield."""
@@ -220,25 +254,23 @@ class _Iterate:
 
     def advance(self) -> None:
         """As far along the step as the constraints allow and the barrier function falls; then a lower barrier."""
-        limits = Constraints(self.problem)
-        moved = limits.along(self.step)
+        moved = Constraints(self.problem).along(self.step)
         reach = np.minimum(1.0, TO_BOUNDARY / np.maximum((-moved / self.distance).max(axis=1), 1e-300))
-        merit = self._merit(limits, self.state)
+        merit = self._merit(self.state, self.distance)
         for _ in range(30):
-            trial = self.state + reach * self.step
-            bad = self._merit(limits, trial) > merit + ARMIJO * reach * self.slope + 1e-12 * (1 + np.abs(merit))
-            bad |= ~(limits.distance(trial) > 0).all(axis=1)
+            trial, distance = self.state + reach * self.step, self.distance + reach[:, None] * moved
+            bad = self._merit(trial, distance) > merit + ARMIJO * reach * self.slope + 1e-12 * (1 + np.abs(merit))
             if not bad.any():
                 break
             reach = np.where(bad, 0.4 * reach, reach)
-        self.state = self.state + reach * self.step
+        self.state, self.distance = self.state + reach * self.step, self.distance + reach[:, None] * moved
         dual = np.minimum(1.0, TO_BOUNDARY / np.maximum((-self.price_step / self.prices).max(axis=1), 1e-300))
-        distance = limits.distance(self.state)
-        central = self.barrier[:, None] / distance
+        central = self.barrier[:, None] / self.distance
         self.prices = np.clip(self.prices + dual[:, None] * self.price_step, central * 1e-8, central * 1e8)
-        centred = -self.slope < CENTRED * self.barrier * distance.shape[1]
-        self.barrier = np.where(centred, SHRINK * self.barrier, self.barrier)
+        centred = -self.slope < CENTRED * self.barrier * self.distance.shape[1]
+        least = LAST_BARRIER * GAP / self.distance.shape[1]
+        self.barrier = np.where(centred, np.maximum(SHRINK * self.barrier, least), self.barrier)
 
-    def _merit(self, limits: Constraints, state: np.ndarray) -> np.ndarray:
-        logs = np.log(np.maximum(limits.distance(state), SMALLEST_EVENTS)).sum(axis=1)
+    def _merit(self, state: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        logs = np.log(np.maximum(distance, SMALLEST_EVENTS)).sum(axis=1)
         return self.problem.value(state) - self.barrier * logs
