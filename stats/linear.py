@@ -38,8 +38,9 @@ class LinearSolver(Solver):
         self.flat = np.linalg.lstsq(self.basis, widths / widths.sum(), rcond=None)[0]
         if not (self.positive @ self.flat > 0).all():
             raise StatisticsError(f"{family.name} has no positive function near a flat one, where its fits start.")
-        if not self.fit(total, exposed).determined[0]:
-            raise undetermined(model, total[0])
+        minimum = self.fit(total, exposed)
+        if not minimum.determined[0]:
+            raise undetermined(model, total[0], converged=bool(minimum.converged[0]))
 
     def fit(self, counts: np.ndarray, exposure: np.ndarray | None) -> Minimum:
         """Background-only fits, from a flat background of as many events."""

@@ -215,7 +215,7 @@ def expand(
         problem = LogLinearProblem(frame.basis, frame.linear.offset, total, exposure)
         minimum = minimise(problem, starting_state(problem))
         if not minimum.determined[0]:
-            raise undetermined(model, total[0])
+            raise undetermined(model, total[0], converged=bool(minimum.converged[0]))
         frame = Frame.around(
             model.linearise(frame.rotation @ minimum.state[:, 0]), problem.background(minimum.state)[0]
         )

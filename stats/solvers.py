@@ -70,11 +70,16 @@ class Solver(abc.ABC):
         return np.einsum("ij,njk,lk->nil", self.rotation, inner, self.rotation)
 
 
-def undetermined(model: BinnedFamily, total: np.ndarray) -> StatisticsError:
-    """What to say of a spectrum (n_bins,) that cannot be fitted."""
+def undetermined(model: BinnedFamily, total: np.ndarray, *, converged: bool = True) -> StatisticsError:
+    """What to say of a spectrum (n_bins,) that cannot be fitted: the data are at fault, or the iteration gave up."""
+    what = f"{total.sum():g} events in {int((total > 0).sum())} filled bins"
+    if not converged:
+        return StatisticsError(
+            f"The fit of {model.family.name} to {what} did not converge: take another family, or merge bins."
+        )
     return StatisticsError(
-        f"{total.sum():g} events in {int((total > 0).sum())} filled bins do not determine the "
-        f"{model.n_parameters} parameters of {model.family.name}: take fewer parameters, or a looser selection."
+        f"{what} do not determine the {model.n_parameters} parameters of {model.family.name}: take fewer parameters, "
+        "or a looser selection."
     )
 
 
