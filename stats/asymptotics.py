@@ -24,6 +24,18 @@ from stats.strength import free_fit, start_at_zero
 
 logger = logging.getLogger(__name__)
 
+# pyhf checks part of a workspace against its schema; the rest fails where it is used
+REFUSED = (
+    pyhf.exceptions.InvalidSpecification,
+    pyhf.exceptions.InvalidModel,
+    pyhf.exceptions.InvalidModifier,
+    pyhf.exceptions.InvalidMeasurement,
+    pyhf.exceptions.InvalidNameReuse,
+    pyhf.exceptions.InvalidWorkspaceOperation,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 BAND = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # expected values, in standard deviations of the background-only outcome
 
 
@@ -31,7 +43,8 @@ def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
     """pyhf model and data (observations, then auxiliary data) of a workspace.
 
     Raises:
-        StatisticsError: where pyhf does not accept it, or it names no parameter of interest or fixes it.
+        StatisticsError: where pyhf does not accept it, where it names no parameter of interest or fixes it, and where
+            its numbers of events are not finite, or the observed ones negative or not one per bin.
     """
     try:
         with warnings.catch_warnings():
@@ -41,13 +54,28 @@ def open_workspace(workspace: Mapping[str, Any]) -> tuple[Any, np.ndarray]:
             validate = not isinstance(workspace, Workspace)
             opened = pyhf.Workspace(dict(workspace), validate=validate)
             model = opened.model(validate=validate)
-    except (pyhf.exceptions.InvalidSpecification, pyhf.exceptions.InvalidModel) as error:
-        raise StatisticsError(f"pyhf does not accept the workspace: {error}") from error
+            data = np.asarray(opened.data(model), dtype=float)
+    except REFUSED as error:
+        raise StatisticsError(f"pyhf does not accept the workspace: {type(error).__name__}: {error}") from error
     if model.config.poi_index is None:
         raise StatisticsError("The workspace names no parameter of interest: there is nothing to set a limit on.")
     if model.config.suggested_fixed()[model.config.poi_index]:
         raise StatisticsError(f"The workspace fixes its parameter of interest, {model.config.poi_name!r}: free it.")
-    return model, np.asarray(opened.data(model), dtype=float)
+    _check_numbers(model, data)
+    return model, data
+
+
+def _check_numbers(model: Any, data: np.ndarray) -> None:
+    expected = np.asarray(model.expected_data(model.config.suggested_init()), dtype=float)
+    if data.shape != expected.shape:
+        raise StatisticsError(
+            f"The workspace observes {data.size - model.config.nauxdata} bins and expects events in "
+            f"{model.config.nmaindata}: give one observation per bin."
+        )
+    if not (np.isfinite(data).all() and np.isfinite(expected).all()) or (data[: model.config.nmaindata] < 0).any():
+        raise StatisticsError(
+            "The workspace's expected and observed events must be finite numbers, the observed ones not negative."
+        )
 
 
 class AsymptoticTest:

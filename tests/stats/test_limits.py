@@ -337,6 +337,37 @@ def test_broken_workspaces_are_refused(shape: np.ndarray, family: Family) -> Non
         upper_limit({"channels": []})
 
 
+def change(spec: dict, where: str) -> None:
+    """Break one part of a counting experiment's workspace."""
+    channel, config = spec["channels"][0], spec["measurements"][0]["config"]
+    if where == "name":
+        effect = {"hi": 1.1, "lo": 0.9}
+        channel["samples"][0]["modifiers"].append({"name": "lumi", "type": "normsys", "data": effect})
+    elif where == "templates":
+        effect = {"hi_data": [1.0, 2.0], "lo_data": [1.0, 2.0]}
+        channel["samples"][0]["modifiers"].append({"name": "scale", "type": "histosys", "data": effect})
+    elif where == "luminosity":
+        config["parameters"] = []
+    elif where == "channel":
+        spec["observations"][0]["name"] = "other"
+    elif where == "bins":
+        spec["observations"][0]["data"] = [1.0, 2.0]
+    elif where == "signal":
+        channel["samples"][0]["data"] = [np.nan]
+    else:
+        spec["observations"][0]["data"] = [float(where)]
+
+
+@pytest.mark.parametrize(
+    "where", ["name", "templates", "luminosity", "channel", "bins", "signal", "nan", "-3"], ids=lambda where: where
+)
+def test_whatever_is_wrong_with_a_workspace_is_an_error_of_statistics(where: str) -> None:
+    spec = counting_workspace(50.0, luminosity_uncertainty=0.02)
+    change(spec, where)
+    with pytest.raises(StatisticsError, match=r"does not accept|observes 2 bins|must be finite"):
+        upper_limit(spec)
+
+
 def test_cls_of_a_perfect_background_is_that_of_the_median() -> None:
     values = log_cls(4.0, 4.0)
     assert values[0] == pytest.approx(values[3])
