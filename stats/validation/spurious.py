@@ -72,12 +72,11 @@ class SpuriousSignal:
 
     @property
     def verdict(self) -> Literal["accepted", "rejected", "undecided"]:
-        """Rejected if one mass is; undecided where a fit failed or only the template's fluctuations let it pass."""
+        """Rejected if one mass is; undecided where a fit failed or the template has not the statistics to tell."""
         known = np.isfinite(self.ratio)
         if not self.accepted[known].all():
             return "rejected"
-        plain = np.abs(self.ratio) < self.limit
-        return "accepted" if known.all() and (plain | self.resolved).all() else "undecided"
+        return "accepted" if known.all() and self.resolved.all() else "undecided"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -126,11 +125,12 @@ def spurious_signal(
         scale: expected events of the data over those of the template.
         limit: largest |S|/σ_S accepted, to be fixed before looking.
         tolerance: template errors that are granted on top; 0 for the strict criterion.
-        mask: bins that ``truth`` is fitted to, True keeps, to leave a signal out; shape (n_bins,).
+        mask: bins that ``truth`` is fitted to, True keeps, to leave a signal out; shape (n_bins,). A template as it
+            was given has none.
 
     Raises:
-        StatisticsError: for an empty spectrum or one that does not determine the families, masses outside it, or a
-            ``scale``, ``limit`` or ``tolerance`` that is none.
+        StatisticsError: for an empty spectrum or one that does not determine the families, masses outside it, a
+            ``mask`` without ``truth``, or a ``scale``, ``limit`` or ``tolerance`` that is none.
     """
     for name, value, least in (("scale", scale, 1e-300), ("limit", limit, 1e-300), ("tolerance", tolerance, 0.0)):
         if not (np.isfinite(value) and value >= least):
@@ -163,6 +163,11 @@ def _template(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Events that data would have per bin, and the template's variances; shapes (n_bins,)."""
     if truth is None:
+        if mask is not None:
+            raise StatisticsError(
+                "A mask leaves bins out of the fit of `truth`, and there is none: the test fits the whole template. "
+                "Give the family that makes the template, or no mask."
+            )
         return scale * spectrum.counts, scale**2 * spectrum.variances
     counts, exposure = effective(spectrum, mask)
     fit = fit_background(BinnedFamily(truth, spectrum.edges), counts, exposure=exposure)

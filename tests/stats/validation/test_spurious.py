@@ -73,8 +73,18 @@ def test_verdict_knows_what_the_template_can_tell() -> None:
     assert result([0.1, -0.22], 0.05, tolerance=0.0).verdict == "rejected"
     assert result([0.1, -0.3], 0.05).verdict == "rejected"
     assert result([0.1, -0.3], 0.5).verdict == "undecided"
+    assert result([0.1, -0.1], 0.5).verdict == "undecided"
     assert result([0.1, np.nan], 0.05).verdict == "undecided"
     np.testing.assert_allclose(result([0.5, -0.5, 0.1], 0.2).relaxed, [0.3, -0.3, 0.0])
+
+
+def test_a_template_of_the_data_s_own_size_accepts_nothing(shape: np.ndarray, family: Family) -> None:
+    """Its error is the error of the data: five times what would have to be known."""
+    rng = np.random.default_rng(5)
+    templates = [Spectrum.from_counts(EDGES, counts) for counts in rng.poisson(2000 * shape, size=(40, 50))]
+    verdicts = [spurious_signal(template, family, masses=[3500.0]).verdict for template in templates]
+    assert "undecided" in verdicts
+    assert "accepted" not in verdicts
 
 
 def test_result_is_json(sparse: Spectrum, family: Family) -> None:
@@ -91,6 +101,8 @@ def test_hard_input_is_refused(plenty: Spectrum, family: Family) -> None:
         ({"scale": float("nan")}, "scale"),
         ({"limit": -1.0}, "limit"),
         ({"tolerance": -1.0}, "tolerance"),
+        ({"mask": np.ones(50, dtype=bool)}, "no mask"),
+        ({"mask": np.ones(3, dtype=bool)}, "no mask"),
     ):
         with pytest.raises(StatisticsError, match=match):
             spurious_signal(plenty, family, **{"masses": MASSES} | changes)  # type: ignore[arg-type]
