@@ -11,6 +11,7 @@ unbiased to first order in the signal over the background of the sidebands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from stats.spectrum import Spectrum
 from stats.systematics import Luminosity, SignalInChannel, Systematic
 
 POI = "mu"
+# parameters of workspaces, ABCD's among them, that no systematic uncertainty of a signal may share
+RESERVED = re.compile(r"mu|lumi|staterror.*|abcd_.*|.*_background_\d+")
 WINDOW = 3.0  # half width of the window in standard deviations of the core
 ENOUGH_INSIDE = 0.95  # of the signal: the window is widened until it holds as much
 LEAST_INSIDE = 0.8  # of the signal, in any window: what corrects for the rest is of first order
@@ -213,12 +216,23 @@ def _check_leak(here: SignalInChannel, signal: _Signal) -> None:
 
 def _modifiers(here: SignalInChannel, systematics: Sequence[Systematic]) -> tuple[Mapping[str, Any], ...]:
     modifiers = [one.modifier(here) for one in systematics]
+    check_names(modifiers)
+    return tuple(modifiers)
+
+
+def check_names(modifiers: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse modifiers of one signal that would be one parameter with each other, or with what a workspace brings.
+
+    A name like ``b_background_0`` in one channel would pull on the background of the channel ``b``.
+    """
     kinds = [(one["type"], one["name"]) for one in modifiers]
     twice = {name for kind, name in kinds if kinds.count((kind, name)) > 1}
-    taken = {name for _, name in kinds if name == POI or name.startswith(f"{here.channel}_background_")}
+    taken = {name for kind, name in kinds if kind not in ("lumi", "staterror") and RESERVED.fullmatch(name)}
     if twice or taken:
-        raise StatisticsError(f"Systematic uncertainties need names of their own: {sorted(twice | taken)} are taken.")
-    return tuple(modifiers)
+        raise StatisticsError(
+            f"Systematic uncertainties need names of their own: {sorted(twice | taken)} are taken. Names like mu, lumi, "
+            "staterror_…, abcd_… and …_background_<number> belong to the workspace."
+        )
 
 
 def _moved(

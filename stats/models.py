@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stats.channels import POI, Channel, resonance_channel, window_channel
+from stats.channels import POI, Channel, check_names, resonance_channel, window_channel
 from stats.errors import StatisticsError
 from stats.functions import Family
 from stats.signals import SignalShape
@@ -96,7 +96,7 @@ def resonance_workspace(
 
 
 def _checked_luminosities(channels: Sequence[Channel]) -> set[Luminosity]:
-    """The luminosity uncertainty of the channels, none or one; names are checked as well."""
+    """The luminosity uncertainty of the channels, none or one; all names are checked as well."""
     names = [channel.name for channel in channels]
     if not names or len(set(names)) < len(names):
         raise StatisticsError(f"A workspace needs channels, each with a name of its own; got {names}.")
@@ -106,6 +106,8 @@ def _checked_luminosities(channels: Sequence[Channel]) -> set[Luminosity]:
             f"The channels have luminosity uncertainties of {sorted(one.uncertainty for one in sizes)}: pyhf knows one "
             "luminosity. Give each year's as a Normalisation of its own name."
         )
+    for channel in channels:
+        check_names(channel.modifiers)
     return sizes
 
 

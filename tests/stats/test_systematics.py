@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,7 @@ def test_what_makes_no_sense_is_refused(spectrum: Spectrum, family: Family) -> N
         made(ShapeVariation("jes", np.ones(3), np.ones(3)))
     with pytest.raises(StatisticsError, match="3 template errors"):
         made(TemplateStatistics(errors=np.ones(3)))
-    for taken in ("mu", "spectrum_background_0"):
+    for taken in ("mu", "lumi", "spectrum_background_0", "other_background_12", "abcd_closure", "staterror_other"):
         with pytest.raises(StatisticsError, match="names of their own"):
             made(Normalisation(taken, 1.1, 0.9))
     with pytest.raises(StatisticsError, match="names of their own"):
@@ -208,6 +209,14 @@ def test_what_makes_no_sense_is_refused(spectrum: Spectrum, family: Family) -> N
     template = Gaussian(0.03).template(EDGES, MASS)
     with pytest.raises(StatisticsError, match="needs the signal's shape"):
         window_channel(spectrum, family, template=template, window=(3100.0, 3900.0), systematics=[EnergyScale(0.01)])
+
+
+def test_no_channel_pulls_on_the_background_of_another(spectrum: Spectrum, family: Family) -> None:
+    """Nor one that was made by hand."""
+    plain, late = (resonance_channel(spectrum, family, mass=MASS, width=0.03, name=name) for name in ("early", "late"))
+    effect = {"name": "late_background_0", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
+    with pytest.raises(StatisticsError, match="late_background_0"):
+        workspace([replace(plain, modifiers=(effect,)), replace(late, observed=late.observed + 1)])
 
 
 def test_two_luminosities_are_refused(spectrum: Spectrum, family: Family) -> None:
