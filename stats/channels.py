@@ -230,8 +230,8 @@ def check_names(modifiers: Sequence[Mapping[str, Any]]) -> None:
     taken = {name for kind, name in kinds if kind not in ("lumi", "staterror") and RESERVED.fullmatch(name)}
     if twice or taken:
         raise StatisticsError(
-            f"Systematic uncertainties need names of their own: {sorted(twice | taken)} are taken. Names like mu, lumi, "
-            "staterror_…, abcd_… and …_background_<number> belong to the workspace."
+            f"Systematic uncertainties need names of their own: {sorted(twice | taken)} are taken. Names like mu, "
+            "lumi, staterror_…, abcd_… and …_background_<number> belong to the workspace."
         )
 
 

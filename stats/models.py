@@ -7,10 +7,12 @@ is the number of selected signal events, or whatever ``events`` makes of it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import ive
 
 from stats.channels import POI, Channel, check_names, resonance_channel, window_channel
 from stats.errors import StatisticsError
@@ -18,6 +20,8 @@ from stats.functions import Family
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 from stats.systematics import Luminosity, Systematic
+
+LEAST_CHANCE = 1e-6  # that two samples agree in all bins: below, they are taken for the same
 
 __all__ = ["POI", "Channel", "Workspace", "resonance_channel", "resonance_workspace", "window_channel", "workspace"]
 
@@ -32,16 +36,21 @@ def workspace(channels: Sequence[Channel], *, largest: float | None = None) -> W
     """A pyhf workspace (JSON-ready) of channels that share the signal strength ``mu``.
 
     Channels are multiplied as independent measurements: no event may be in two of them. Selections of which one holds
-    the other share events; make them disjoint first (``stats.disjoint``). Signal systematics of the same name are
-    correlated, the background of each channel is its own.
+    the other share events; make them disjoint first (``stats.disjoint``). A channel holds counts, not events: only the
+    same spectrum given twice is found out here. Nested selections, overlapping windows of one spectrum, and samples
+    that share a part of their events are not; ``require_disjoint`` tells of selections whose events have numbers.
+    Signal systematics of the same name are correlated, the background of each channel is its own.
 
     Args:
         largest: upper bound of ``mu``; by default beyond any yield the data could hold.
 
     Raises:
-        StatisticsError: for no channels, two of the same name, and two luminosity uncertainties.
+        StatisticsError: for no channels, two of the same name or with the same events, and two luminosity
+            uncertainties.
     """
     sizes = _checked_luminosities(channels)
+    for one, other in itertools.combinations(channels, 2):
+        _check_events(one, other)
     if largest is None:
         seen = sum(float(np.sum(c.observed + 5.0 * np.sqrt(c.observed + 1.0))) for c in channels)
         largest = max(10.0, 2.0 * seen) / sum(float(c.signal.sum()) for c in channels)
@@ -109,6 +118,24 @@ def _checked_luminosities(channels: Sequence[Channel]) -> set[Luminosity]:
     for channel in channels:
         check_names(channel.modifiers)
     return sizes
+
+
+def _check_events(one: Channel, other: Channel) -> None:
+    """Refuse the same counts in the same bins, unless so few that two samples may well agree by chance.
+
+    Two Poisson counts of expectation b agree with a probability of exp(−2b) I₀(2b). A background predicted alike to
+    the last digit is a fit to the same sidebands.
+    """
+    alike = np.array_equal(one.edges, other.edges) and np.array_equal(one.observed, other.observed)
+    if not alike or not one.observed.any():
+        return
+    chance = float(np.prod(ive(0, 2.0 * np.sqrt(one.background * other.background))))
+    if np.array_equal(one.background, other.background) or chance < LEAST_CHANCE:
+        raise StatisticsError(
+            f"{one.name} and {other.name} hold the same {one.observed.sum():g} events in the same bins from "
+            f"{one.edges[0]:g} to {one.edges[-1]:g} GeV: an event in two channels counts twice, and limits come out "
+            "too strong. Give each channel events of its own (`disjoint_spectra`)."
+        )
 
 
 def _samples(channel: Channel) -> list[dict[str, Any]]:

@@ -209,6 +209,31 @@ def test_channels_of_one_name_are_refused(shape: np.ndarray, family: Family) -> 
             workspace(channels)
 
 
+def test_the_same_events_under_two_names_are_refused(shape: np.ndarray, family: Family) -> None:
+    """Twice the same 20,000 events would give a limit stronger by √2; with another family they are the same still."""
+    spectrum = spectrum_with(0.0, 0.03, events=20000, shape=shape, seed=7)
+    one = resonance_channel(spectrum, family, mass=3500.0, width=0.03, name="one")
+    for twin in (family, dijet(4, sqrt_s=SQRT_S)):
+        with pytest.raises(StatisticsError, match="one and two hold the same"):
+            workspace([one, resonance_channel(spectrum, twin, mass=3500.0, width=0.03, name="two")])
+
+
+def test_few_events_may_agree_by_chance(shape: np.ndarray) -> None:
+    """One event each in the same bin of two spectra, and none at all: two measurements."""
+    window = (EDGES[1:] > 3185) & (EDGES[:-1] < 3815)
+    for inside in (0, 1):
+        channels = []
+        for name, seed in (("early", 1), ("late", 2)):
+            counts = np.random.default_rng(seed).poisson(200 * shape)
+            counts[window] = 0
+            counts[15] = inside
+            spectrum = Spectrum.from_counts(EDGES, counts)
+            channels.append(resonance_channel(spectrum, dijet(2, sqrt_s=SQRT_S), mass=3500.0, width=0.03, name=name))
+        assert len(workspace(channels).channels) == 2
+    with pytest.raises(StatisticsError, match="early and twin hold the same 1 events"):
+        workspace([channels[0], replace(channels[0], name="twin")])
+
+
 def test_two_halves_of_the_data_are_as_good_as_the_whole(shape: np.ndarray, family: Family) -> None:
     """Disjoint halves combined expect the limit of all events within 5%, better by √2 than a half alone."""
     rng = np.random.default_rng(3)
