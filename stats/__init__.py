@@ -5,6 +5,7 @@ from stats.binning import resolution_edges, uniform_edges
 from stats.bumphunt import bump_hunt, goodness_outside
 from stats.bumphunter import Bump, BumpHunter
 from stats.combination import Combination, combine_hunts
+from stats.crosssections import CrossSections, cross_sections, in_fb
 from stats.disjoint import disjoint_spectra, require_disjoint
 from stats.efficiency import CrossSection, Efficiency, InjectedEfficiency
 from stats.errors import StatisticsError
@@ -14,7 +15,7 @@ from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, OrderChoice, chi2_test, choose_order
 from stats.huntresult import BumpHunt
 from stats.impacts import Impact, Impacts, impacts
-from stats.limits import UpperLimit, in_fb, resonance_limits, upper_limit
+from stats.limits import UpperLimit, resonance_limits, upper_limit
 from stats.lookelsewhere import GlobalP, binomial_interval, gross_vitells_p, toy_p
 from stats.models import Channel, resonance_channel, resonance_workspace, window_channel, workspace
 from stats.nllscan import NllScan, nll_scan
@@ -58,6 +59,7 @@ __all__ = [
     "Channel",
     "Combination",
     "CrossSection",
+    "CrossSections",
     "CrystalBall",
     "Efficiency",
     "EnergyScale",
@@ -105,6 +107,7 @@ __all__ = [
     "count_plane",
     "counting_limit",
     "counting_workspace",
+    "cross_sections",
     "dijet",
     "disjoint_spectra",
     "effective",

@@ -124,6 +124,25 @@ class InjectedEfficiency:
             )
         return tuple(float(np.interp(cross_section, self.injected, n)) for n in (self.values, self.errors))  # type: ignore[return-value]
 
+    def relative_error(self, cross_section: float) -> float:
+        """Standard deviation of the efficiency at ``cross_section`` (fb), over the efficiency: a ``Normalisation``.
+
+        Raises:
+            StatisticsError: outside the tested range, and where nothing is selected.
+        """
+        value, error = self.at(cross_section)
+        if value == 0:
+            raise StatisticsError(f"Nothing is selected of {cross_section:g} fb: the efficiency has no relative error.")
+        return error / value
+
+    def neighbours(self, cross_section: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The tested points (fb, efficiency) on either side of ``cross_section`` (fb)."""
+        self.at(cross_section)
+        last = len(self.injected) - 2
+        below = min(int(np.searchsorted(self.injected, cross_section, side="right")) - 1, last)
+        low, high = ((float(self.injected[k]), float(self.values[k])) for k in (below, below + 1))
+        return low, high
+
     def cross_section(self, events: float, *, luminosity: float) -> CrossSection:
         """The largest tested σ with σ L ε(σ) = ``events``: every larger tested one selects more.
 
@@ -159,7 +178,7 @@ class InjectedEfficiency:
             reach = 1e-9 * right
             solutions |= {float(np.clip(x, left, right)) for x in real if left - reach <= x <= right + reach}
         merged = [x for x in sorted(solutions) if not any(0 < x - other < 1e-6 * injected[-1] for other in solutions)]
-        if seen[-1] < produced * (1.0 - 1e-9):
+        if seen[-1] < produced * (1.0 - 1e-9) or seen[-1] == 0:  # nothing of the last point: nor of larger ones
             return merged, "above"
         return (merged, "inside") if merged else ([], "below")
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from stats.crossings import crossings
-from stats.efficiency import Efficiency, InjectedEfficiency, check_luminosity
+from stats.efficiency import Efficiency, check_luminosity
 from stats.errors import StatisticsError
 from stats.functions import Family
 from stats.models import Channel, resonance_workspace
@@ -50,6 +50,8 @@ class UpperLimit:
             background in the window, and with it the limit, may be wrong; None where the workspace does not tell.
         scan_unit: of the scan: "selected events" where the limits were turned into cross sections through an efficiency
             that depends on them.
+        efficiency_interval: the observed limit in fb with an efficiency that depends on the signal one standard
+            deviation up and down; NaN where that is outside the tested cross sections. None for other limits.
         notes: what a reader of the limit has to know.
     """
 
@@ -67,6 +69,7 @@ class UpperLimit:
     extrapolated: bool | None = None
     doubtful: bool | None = None
     scan_unit: str = SELECTED
+    efficiency_interval: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,6 +92,7 @@ class UpperLimit:
             "scan": [[mu, cls] for mu, cls, _ in self.scan],
             "scan_expected": [[mu, list(expected)] for mu, _, expected in self.scan],
             "scan_unit": self.scan_unit,
+            "efficiency_interval": None if (both := self.efficiency_interval) is None else [_json(x) for x in both],
             "level": self.level,
             "best_fit": self.best_fit,
             "local_p0": self.local_p0,
@@ -170,7 +174,15 @@ def resonance_limits(
         efficiency: of a selection that does not depend on the signal; its error becomes the nuisance parameter
             "signal_efficiency". For a detector trained on the data, take limits in selected events and ``in_fb``.
         luminosity: fb⁻¹, with an efficiency.
+
+    Raises:
+        StatisticsError: naming the first mass without a limit; and for one of efficiency and luminosity alone.
     """
+    if efficiency is None and luminosity is not None:
+        raise StatisticsError(
+            "A luminosity without an efficiency makes no limit in fb: give the efficiency, or leave the luminosity out "
+            "for limits in selected events."
+        )
     if efficiency is not None:
         check_luminosity(np.nan if luminosity is None else luminosity)
     limits = []
@@ -198,40 +210,6 @@ def resonance_limits(
             raise StatisticsError(f"No limit at {mass:g} GeV. {error}") from error
         limits.append(replace(limit, mass=float(mass)))
     return limits
-
-
-def in_fb(limit: UpperLimit, efficiency: InjectedEfficiency, *, luminosity: float) -> UpperLimit:
-    """A limit in selected events as one on the cross section, for an efficiency that depends on the signal.
-
-    Every one of the six limits is turned into the largest cross section that would select as many events. Outside the
-    cross sections that were injected there is no answer: the number is NaN (None in ``to_dict``) and ``notes`` say so.
-    The efficiency's error is no nuisance parameter here: give the workspace a ``Normalisation`` of its size.
-
-    Args:
-        luminosity: fb⁻¹.
-    """
-    if limit.unit != SELECTED:
-        raise StatisticsError(
-            f"Only limits in {SELECTED} can be turned into cross sections; this one is in {limit.unit}."
-        )
-    names = ("observed", *(f"expected at {sigma:+d} sigma" for sigma in range(-2, 3)))
-    found = [efficiency.cross_section(n, luminosity=luminosity) for n in (limit.observed, *limit.expected)]
-    notes = list(limit.notes)
-    for name, one in zip(names, found, strict=True):
-        if one.status != "inside":
-            edge = one.tested[0] if one.status == "below" else one.tested[1]
-            notes.append(f"The limit {name} lies {one.status} {edge:g} fb, where no signal was injected.")
-        elif one.ambiguous:
-            notes.append(f"Several cross sections select as many events as the limit {name}: the largest is given.")
-    values = [one.value for one in found]
-    return replace(
-        limit,
-        observed=values[0],
-        expected=(values[1], values[2], values[3], values[4], values[5]),
-        unit="fb",
-        scan_unit=SELECTED,
-        notes=tuple(notes),
-    )
 
 
 def _few(background: float, events: float) -> Iterator[str]:

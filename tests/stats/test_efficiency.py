@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from stats import (
     InjectedEfficiency,
     Spectrum,
     StatisticsError,
+    UpperLimit,
     in_fb,
     resonance_limits,
 )
@@ -130,6 +132,74 @@ def test_a_limit_beyond_what_was_injected_is_none_and_told(shape: np.ndarray, fa
     assert any("no signal was injected" in note for note in found["notes"])
     with pytest.raises(StatisticsError, match="this one is in fb"):
         in_fb(limit, InjectedEfficiency((0.0, 1.0), (1.0, 1.0), (0.0, 0.0)), luminosity=1.0)
+
+
+@dataclass(frozen=True)
+class OtherLimit:
+    """As much as ``in_fb`` asks of a limit from toys."""
+
+    observed: float
+    observed_error: float
+    expected: tuple[float, ...] | None = None
+    expected_errors: tuple[float, ...] | None = None
+    unit: str = "selected events"
+    notes: tuple[str, ...] = ()
+
+
+def test_limits_from_toys_and_their_errors_become_cross_sections() -> None:
+    efficiency = InjectedEfficiency((0.0, 20.0), (0.5, 0.5), (0.0, 0.0))
+    band = (10.0, 20.0, 30.0, 40.0, 50.0)
+    found = in_fb(OtherLimit(25.0, 1.0, band, (0.5,) * 4 + (np.nan,)), efficiency, luminosity=10.0)
+    assert (found.observed, found.observed_error, found.unit) == (pytest.approx(5.0), pytest.approx(0.2), "fb")
+    assert found.expected == pytest.approx((2.0, 4.0, 6.0, 8.0, 10.0))
+    assert found.expected_errors[:4] == pytest.approx((0.1,) * 4)
+    assert np.isnan(found.expected_errors[4])
+    alone = in_fb(OtherLimit(25.0, 1.0), efficiency, luminosity=10.0)
+    assert (alone.observed, alone.expected) == (pytest.approx(5.0), None)
+
+
+def test_the_efficiencys_error_is_told_at_the_limit() -> None:
+    """10 ± 1% at 2 fb, 20 ± 4% at 6 fb: 15 ± 2.5% at 4 fb, where 60 events of 100 fb⁻¹ are."""
+    efficiency = InjectedEfficiency((2.0, 6.0, 20.0), (0.1, 0.2, 0.2), (0.01, 0.04, 0.04))
+    assert efficiency.relative_error(4.0) == pytest.approx(1 / 6)
+    limit = UpperLimit(60.0, (60.0,) * 5, (), 0.05, 0.0, 0.5, 0)
+    found = in_fb(limit, efficiency, luminosity=100.0)
+    assert found.observed == pytest.approx(4.0)
+    low, high = found.efficiency_interval
+    assert low * (efficiency.at(low)[0] + efficiency.at(low)[1]) == pytest.approx(0.6)
+    assert high * (efficiency.at(high)[0] - efficiency.at(high)[1]) == pytest.approx(0.6)
+    assert found.to_dict()["efficiency_interval"] == [low, high]
+    assert limit.to_dict()["efficiency_interval"] is None
+    edge = in_fb(UpperLimit(390.0, (60.0,) * 5, (), 0.05, 0.0, 0.5, 0), efficiency, luminosity=100.0)
+    assert edge.to_dict()["efficiency_interval"][1] is None
+    assert any("deviation down the observed limit lies outside" in note for note in edge.notes)
+    with pytest.raises(StatisticsError, match="no relative error"):
+        InjectedEfficiency((0.0, 1.0), (0.0, 0.0), (0.0, 0.1)).relative_error(0.5)
+
+
+def test_steep_efficiencies_are_told() -> None:
+    """5% at 4 fb, 20% at 8 fb: four times as much, nothing known between; at 10 fb it is flat."""
+    efficiency = InjectedEfficiency((0.0, 4.0, 8.0, 20.0), (0.05, 0.05, 0.2, 0.2), (0.0,) * 4)
+    limit = UpperLimit(200.0, (60.0, 70.0, 200.0, 200.0, 200.0), (), 0.05, 0.0, 0.5, 0)
+    (note,) = in_fb(limit, efficiency, luminosity=100.0).notes
+    assert "from 0.05 at 4 fb to 0.2 at 8 fb" in note
+    assert "expected at -2 sigma, expected at -1 sigma" in note
+    assert "observed" not in note
+
+
+def test_a_detector_that_selects_nothing_excludes_nothing() -> None:
+    blind = InjectedEfficiency((0.0, 5.0, 10.0), (0.3, 0.0, 0.0), (0.0,) * 3)
+    for efficiency in (blind, InjectedEfficiency((0.0, 10.0), (0.0, 0.0), (0.0, 0.0))):
+        for events in (0.0, 1.0):
+            found = efficiency.cross_section(events, luminosity=1.0)
+            assert found.status == "above"
+            assert np.isnan(found.value)
+
+
+def test_a_luminosity_alone_makes_no_cross_section(shape: np.ndarray, family: Family) -> None:
+    spectrum = Spectrum.from_counts(EDGES, np.random.default_rng(3).poisson(2000 * shape))
+    with pytest.raises(StatisticsError, match="without an efficiency"):
+        resonance_limits(spectrum, family, masses=[3500.0], width=0.03, luminosity=100.0)
 
 
 def test_a_cross_section_needs_a_luminosity(shape: np.ndarray, family: Family) -> None:
