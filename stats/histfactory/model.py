@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stats.errors import StatisticsError
-from stats.histfactory.basins import lowest, two_sided
+from stats.histfactory.basins import lowest, scales, two_sided, unrest
 from stats.histfactory.expectation import Expectation
 from stats.histfactory.likelihood import Likelihood
 from stats.histfactory.newton import MAX_ITERATIONS, TOLERANCE, Minimum, Search
@@ -52,7 +52,7 @@ class CompiledModel:
         held = np.flatnonzero(pdf.config.suggested_fixed())
         self.fixed: dict[int, float] = {int(index): float(self.initial[index]) for index in held}
         self.n_data = specification.n_data
-        self._two_sided = two_sided(specification)
+        self._two_sided, self._scales = two_sided(specification), scales(specification)
         self.n_bins = specification.starts.size
         self._upper = np.ones(self.initial.size, dtype=bool)
         self._compare(pdf)
@@ -154,6 +154,7 @@ class CompiledModel:
         if not np.isfinite(found.value):  # no events expected where some were seen: another start may do
             begin[free] = np.clip(self.initial, bounds[:, 0], bounds[:, 1])[free]
             found = search.run(begin, **settings)
+        found = unrest(search, found, self._scales, self.initial, **settings)
         return lowest(search, found, self._two_sided, **settings)
 
     def _free(self, fixed: Mapping[int, float]) -> np.ndarray:
