@@ -113,8 +113,7 @@ def limits_table(selections: Sequence[PublishedSelection], *, level: float = 0.0
 
 
 def _limit_columns(selection: PublishedSelection, limits: Sequence[PublishedLimit | None]) -> list[Variable]:
-    expected = [limit.expected if limit is not None else None for limit in limits]
-    bands = np.array([[np.nan] * 5 if band is None else band for band in expected], dtype=float).reshape(-1, 5)
+    bands = np.array([_expected(limit) for limit in limits], dtype=float).reshape(-1, 5)  # None becomes NaN
     units = "events" if selection.limit_unit == "selected events" else selection.limit_unit
     quantity = "selected signal events" if units == "events" else "the cross section"
     width = None if selection.limit_width is None else (selection.limit_width, selection.limit_width_unit)
@@ -128,8 +127,10 @@ def _limit_columns(selection: PublishedSelection, limits: Sequence[PublishedLimi
     median = _column(f"Expected limit on {quantity}", bands[:, 2], selection, units=units, width=width)
     for sigma, low, high in ((1, 1, 3), (2, 0, 4)):
         band = Uncertainty(f"{sigma} sigma", is_symmetric=False)
-        differences = np.nan_to_num(bands[:, [low, high]] - bands[:, [2]])  # no median: no error is written
-        band.values = [(float(minus), float(plus)) for minus, plus in differences]
+        differences = bands[:, [low, high]] - bands[:, [2]]
+        band.values = [(float(minus), float(plus)) for minus, plus in np.nan_to_num(differences)]
+        for place in np.flatnonzero(np.isnan(differences).any(axis=1)):
+            band.values[place] = None  # HEPData's schema asks for both ends of an error
         median.add_uncertainty(band)
     return [observed, median]
 
@@ -145,13 +146,28 @@ def _limit_notes(
     ]
     return [
         _missing(f"observed limit, {selection.name},", masses, [one.observed if one else None for one in known]),
-        _missing(
-            f"expected limit, {selection.name},",
-            masses,
-            [one.expected[2] if one and one.expected else None for one in known],
-        ),
+        _missing(f"expected limit, {selection.name},", masses, [_expected(one)[2] for one in known]),
+        *(_incomplete(selection, masses, known, sigma) for sigma in (1, 2)),
         *reasons,
     ]
+
+
+def _expected(limit: PublishedLimit | None) -> tuple[float | None, ...]:
+    return (None,) * 5 if limit is None or limit.expected is None else limit.expected
+
+
+def _incomplete(
+    selection: PublishedSelection, masses: Sequence[float], limits: Sequence[PublishedLimit | None], sigma: int
+) -> str:
+    """Say where the expected limit is known, one end of its band is not, and the other is left out with it."""
+    ends = [
+        (mass, band[2 - sigma], band[2 + sigma], band[2])
+        for mass, band in zip(masses, map(_expected, limits), strict=True)
+    ]
+    lost = [f"{mass:g}" for mass, low, high, median in ends if median is not None and (low is None or high is None)]
+    if not lost:
+        return ""
+    return f"No {sigma} sigma band of the expected limit, {selection.name}, at {', '.join(lost)} GeV: an end is unknown"
 
 
 def _table(name: str, selections: Sequence[PublishedSelection], observable: str, location: str) -> Table:

@@ -19,22 +19,25 @@ class PublishedLimit:
     Attributes:
         mass: of the resonance in GeV.
         observed: in the unit of the selection's limits; None where no limit could be set.
-        expected: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome, or None.
+        expected: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome, each None where it is unknown
+            (a cross section outside those that were tested); or None.
         reason: why no limit could be set, or what a reader of it has to know.
 
     Raises:
-        StatisticsError: for bands with a NaN in them: a limit is whole or missing.
+        StatisticsError: for bands that are not five finite numbers or None: NaN hides a mistake.
     """
 
     mass: float
     observed: float | None
-    expected: tuple[float, float, float, float, float] | None
+    expected: tuple[float | None, ...] | None
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.expected is not None and not (len(self.expected) == 5 and np.all(np.isfinite(self.expected))):
+        band = self.expected
+        if band is not None and not (len(band) == 5 and np.isfinite([n for n in band if n is not None]).all()):
             raise StatisticsError(
-                f"The expected limits at {self.mass:g} GeV are {self.expected}: give five finite numbers, or None."
+                f"The expected limits at {self.mass:g} GeV are {band}: give five finite numbers, None for one that is "
+                "unknown, or None for all."
             )
 
 

@@ -112,6 +112,23 @@ def test_the_band_is_written_as_signed_errors_of_the_median(tmp_path: Path) -> N
     ]
 
 
+def test_a_band_without_an_end_keeps_the_median_and_the_other_band(tmp_path: Path) -> None:
+    """HEPData takes both ends of an error or none; no median, no errors."""
+    some = (
+        PublishedLimit(3000.0, 25.0, (*BAND[:4], None)),
+        PublishedLimit(3500.0, 25.0, (*BAND[:2], None, None, None)),
+        PublishedLimit(4000.0, None, BAND),
+    )
+    documents, (table,) = written(tmp_path, [limits_table([selection(limits=some)])])
+    median = table["dependent_variables"][1]["values"]
+    assert median[0] == {"value": 20.0, "errors": [{"label": "1 sigma", "asymerror": {"minus": -6.0, "plus": 9.0}}]}
+    assert median[1] == {"value": "-"}
+    assert len(median[2]["errors"]) == 2
+    said = documents[1]["description"]
+    assert "No 2 sigma band of the expected limit, data-inclusive, at 3000 GeV: an end is unknown." in said
+    assert "1 sigma band of" not in said
+
+
 def test_a_missing_limit_is_a_dash_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="stats.hepdata"):
         documents, (table,) = written(tmp_path, [limits_table([selection()])])
