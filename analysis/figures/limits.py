@@ -47,7 +47,7 @@ def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
             loosest.identifier, entries, entries[0]["unit"], settings, label, content=content
         )
         together = f" {len(nested)} bands of the score, which share no event, are fitted together."
-        yield section, f"limit-{name}", f"{caption}{together}", figure
+        yield section, f"limit-{name}-fb", f"{caption}{together}", figure
 
 
 def _band(

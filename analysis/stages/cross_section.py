@@ -145,7 +145,7 @@ def _workspace_at(
         share = kept[index][0] - tighter
         if share <= 0:
             continue
-        error = float(np.sqrt(max(kept[index][1] ** 2 - error_below**2, 0.0)))  # of the events in the band alone
+        error = _band_error(kept[index], (tighter, error_below))
         name = f"{EFFICIENCY}_{index}" if len(nested) > 1 else EFFICIENCY
         channels.append(
             channel_of(
@@ -159,6 +159,13 @@ def _workspace_at(
             )
         )
     return workspace(channels) if channels else None
+
+
+def _band_error(loose: tuple[float, float], tight: tuple[float, float]) -> float:
+    """Return the binomial error of the difference of two nested efficiencies, counted among the same events."""
+    share = loose[0] - tight[0]
+    per_event = [error**2 / (value * (1.0 - value)) for value, error in (loose, tight) if 0 < value < 1]
+    return float(np.sqrt(max(per_event) * share * (1.0 - share))) if per_event else loose[1]
 
 
 def efficiency_points(run: SearchRun, selection: Selection, mass: float) -> list[dict[str, float]]:
