@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from analysis.context import SearchRun
-from analysis.errors import CatalogueError, ConfigurationError
+from analysis.errors import CatalogueError, ConfigurationError, StageError
 from analysis.events import Events
 from analysis.exports import export_results
 from analysis.pipeline import run_until
@@ -42,7 +42,7 @@ def test_the_inclusive_limit_is_events_over_efficiency_and_luminosity(everything
     events = signal_events(everything, "resonance")
     assert efficiency == events.inside((2600, 5600)).sum() / PRODUCED
     assert found["efficiency"]["n"] == events.inside((2600, 5600)).sum()
-    settings = {"luminosity": 2.0, "signals": {MASS: "resonance"}}
+    settings = {"luminosity": 2.0, "signals": {MASS: "resonance"}, "shape": "limits"}
     changes = {"cross_section": settings, "systematics": {}, "selections": [1.0], "profile": False}
     free = limited_again(everything, tmp_path, **changes)
     in_events, cross_section = entry_of(free, INCLUSIVE, MASS), in_fb(free, INCLUSIVE)
@@ -51,11 +51,22 @@ def test_the_inclusive_limit_is_events_over_efficiency_and_luminosity(everything
     np.testing.assert_allclose(cross_section["expected"], np.array(in_events["expected"]) / (2 * efficiency), rtol=2e-3)
 
 
-def test_uncertainties_of_efficiency_and_luminosity_weaken_limits_in_fb(everything: SearchRun) -> None:
-    found, events = in_fb(everything, INCLUSIVE), entry_of(everything, INCLUSIVE, MASS)
+def test_uncertainties_of_efficiency_and_luminosity_weaken_limits_in_fb(everything: SearchRun, tmp_path: Path) -> None:
+    settings = {"luminosity": LUMINOSITY, "signals": {MASS: "resonance"}, "shape": "limits"}
+    run = limited_again(everything, tmp_path, cross_section=settings, selections=[1.0], profile=False)
+    found, events = in_fb(run, INCLUSIVE), entry_of(run, INCLUSIVE, MASS)
     ideal = np.array(events["expected"]) / (LUMINOSITY * found["efficiency"]["value"])
     assert (np.array(found["expected"]) > ideal).all()
     np.testing.assert_allclose(found["expected"], ideal, rtol=0.1)
+
+
+def test_the_peak_in_fb_is_that_of_the_simulation(everything: SearchRun) -> None:
+    """Its mass peaks with a standard deviation of 2%, those of limits in events with 3%."""
+    found, events = in_fb(everything, INCLUSIVE), entry_of(everything, INCLUSIVE, MASS)
+    assert (events["width"], events["width_unit"]) == (0.03, "relative")
+    assert found["width_unit"] == "GeV"
+    assert 0.01 * MASS < found["width"] < 0.03 * MASS
+    assert found["signal"] != events["signal"]
 
 
 def test_efficiencies_are_measured_with_each_injected_signal(everything: SearchRun) -> None:
@@ -73,13 +84,15 @@ def test_efficiencies_are_measured_with_each_injected_signal(everything: SearchR
         assert efficiencies[-1] > efficiencies[0]
         assert efficiencies[-1] > working_point
         assert all(0 < point["uncertainty"] < 0.06 for point in points)
-        assert (found["unit"], found["scan_unit"]) == ("fb", "selected events")
+        assert (found["unit"], found["scan_unit"]) == ("fb", "fb")
 
 
 def test_the_limit_selects_as_many_events_as_the_limit_in_events(everything: SearchRun, tmp_path: Path) -> None:
     settings = everything.search.limits
     assert settings is not None
-    free = limited_again(everything, tmp_path, systematics={}, selections=[0.05], profile=False)
+    assert settings.cross_section is not None
+    asked = {**settings.cross_section.model_dump(), "shape": "limits"}
+    free = limited_again(everything, tmp_path, systematics={}, selections=[0.05], profile=False, cross_section=asked)
     found, events = in_fb(free), entry_of(free, TIGHT, MASS)
     points = found["efficiency_points"]
     efficiency = np.interp(found["observed"], [p["cross_section"] for p in points], [p["efficiency"] for p in points])
@@ -90,11 +103,11 @@ def test_the_limit_selects_as_many_events_as_the_limit_in_events(everything: Sea
 
 def test_nothing_is_extrapolated_beyond_what_was_injected(everything: SearchRun, tmp_path: Path) -> None:
     asked = {"luminosity": LUMINOSITY, "signals": {MASS: "resonance"}, "injected": [0, 0.001]}
-    run = limited_again(everything, tmp_path, cross_section=asked, selections=[0.05], profile=False)
-    found = in_fb(run)
+    run = limited_again(everything, tmp_path, cross_section=asked, selections=[0.2], profile=False)
+    found = in_fb(run, LOOSE)
     assert found["observed"] is None
     assert found["expected"] == [None] * 5
-    assert any("The limit observed lies above 3 fb, where no signal was injected" in note for note in found["notes"])
+    assert any(" to 3 fb, where the signal is known" in note for note in found["notes"])
     assert "reason" not in found
     json.dumps(limit(run), allow_nan=False)
 
@@ -111,6 +124,13 @@ def test_a_detector_trained_on_the_data_needs_injections(
         assert "`limits.cross_section.injected`" in found["reason"]
         assert entry_of(run, name, MASS)["observed"] > 0
     assert in_fb(run, INCLUSIVE)["observed"] > 0
+
+
+def test_more_injected_signal_than_there_is_is_refused(everything: SearchRun, tmp_path: Path) -> None:
+    asked = {"luminosity": LUMINOSITY, "signals": {MASS: "resonance"}, "injected": [0, 0.3]}
+    run = limited_again(everything, tmp_path, cross_section=asked, selections=[0.05], profile=False)
+    with pytest.raises(StageError, match=r"`limits\.cross_section\.injected: 0\.3` cannot be: .* only 300 pass"):
+        limit(run)
 
 
 def test_kept_signal_of_nested_selections(everything: SearchRun) -> None:
@@ -184,8 +204,8 @@ def test_a_window_without_signal_has_no_estimate(everything: SearchRun) -> None:
 
 def test_limits_in_fb_are_published_in_a_table_of_their_own(everything: SearchRun) -> None:
     found = published_limits(everything)
-    assert [one.name for one in found["fb"]] == [INCLUSIVE, LOOSE, TIGHT]
-    assert [one.name for one in found["selected events"]] == [INCLUSIVE, LOOSE, TIGHT, BANDS]
+    assert [one.name for one in found["fb"]] == [INCLUSIVE, LOOSE, TIGHT, BANDS]
+    assert [one.name for one in found["selected events"]] == [INCLUSIVE, LOOSE, TIGHT]
     export_results(everything, "hepdata")
     documents = list(yaml.safe_load_all((everything.out / "hepdata" / "submission.yaml").read_text()))
     files = {one["name"]: one["data_file"] for one in documents[1:]}
@@ -199,8 +219,8 @@ def test_limits_in_fb_are_published_in_a_table_of_their_own(everything: SearchRu
     assert {column["header"]["units"] for column in cross_sections} == {"fb"}
     assert cross_sections[0]["values"][0]["value"] == pytest.approx(in_fb(everything, INCLUSIVE)["observed"], rel=1e-5)
     [bands] = band_limits(everything)
-    assert events[6]["values"][0]["value"] == pytest.approx(bands["observed"], rel=1e-5)
-    assert {"name": "Selection", "value": BANDS} in events[6]["qualifiers"]
+    assert cross_sections[6]["values"][0]["value"] == pytest.approx(bands["observed"], rel=1e-5)
+    assert {"name": "Selection", "value": BANDS} in cross_sections[6]["qualifiers"]
 
 
 def test_widths_in_gev_and_tails_are_published_as_such(
