@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
 from stats.errors import StatisticsError
-from stats.fits import effective, fit_background
+from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
 from stats.spectrum import Spectrum
 
 LEAST_EXPECTED = 5.0  # events per group of bins, so that χ² follows its distribution
+ASIMOV = 1e6  # events of the simpler fit that a richer family has to give back
+NESTED = 1e-5  # deviance up to which it does: nested families reach 1e-7, neighbours of other kinds 1e-4 at the least
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def chi2_test(counts: np.ndarray, expected: np.ndarray, *, n_parameters: int) ->
         raise StatisticsError("There is no χ²: no bin expects events.")
     if (counts[expected == 0] > 0).any():
         raise StatisticsError("A bin holds events and expects none: leave the bins out that the fit left out.")
-    starts = _groups(expected)
+    starts = bin_groups(expected)
     return _pearson(np.add.reduceat(counts, starts), np.add.reduceat(expected, starts), n_parameters)
 
 
@@ -91,22 +94,28 @@ def choose_order(
 ) -> OrderChoice:
     """The simplest of nested families that the next one does not improve significantly (F-test).
 
-    The order must not be tuned on the spectrum that is tested: give a control selection, or a ``mask`` (True keeps a
-        bin) that
-    leaves only sidebands. χ² runs over the same groups of bins for all families: those of the richest.
+    The order must not be tuned on the spectrum that is tested: give a control selection, or a ``mask`` that leaves only
+    sidebands. χ² runs over the same groups of bins for all families: those of the richest.
 
     Args:
         control: spectrum to decide on.
-        families: from few to many parameters.
-        mask: bins to keep, shape (n_bins,).
-        threshold: probability below which the richer family is taken.
+        families: from few to many parameters, each containing the one before.
+        mask: bins to keep, True keeps, shape (n_bins,).
+        threshold: probability below which the richer family is taken, between 0 and 1.
+
+    Raises:
+        StatisticsError: for fewer than two families, families that are not nested, a threshold that is no probability,
+            or a control spectrum that does not determine them or leaves too few groups of bins.
     """
+    if not (isinstance(threshold, Real) and 0 < threshold < 1):
+        raise StatisticsError(f"The threshold of an F-test is a probability between 0 and 1, got {threshold!r}.")
     sizes = [family.n_parameters for family in families]
     if len(sizes) < 2 or any(a >= b for a, b in pairwise(sizes)):
         raise StatisticsError(f"An F-test needs nested families with rising numbers of parameters, got {sizes}.")
     counts, exposure = effective(control, mask)
     fits = [fit_background(BinnedFamily(family, control.edges), counts, exposure=exposure) for family in families]
-    starts = _groups(fits[-1].seen[0])
+    require_nested(fits)
+    starts = bin_groups(fits[-1].seen[0])
     grouped = np.add.reduceat(counts[0], starts)
     goodness = {
         family.name: _pearson(grouped, np.add.reduceat(fit.seen[0], starts), family.n_parameters)
@@ -130,8 +139,25 @@ def _f_test(simpler: Goodness, richer: Goodness) -> tuple[float, float]:
     return statistic, float(fdtrc(extra, richer.ndof, statistic))
 
 
-def _groups(expected: np.ndarray) -> np.ndarray:
-    """First bins of groups of neighbours that expect ``LEAST_EXPECTED`` events each."""
+def require_nested(fits: Sequence[BackgroundFits]) -> None:
+    """StatisticsError unless each family contains the one before: its fit to that one's expectation gives it back.
+
+    Args:
+        fits: of one and the same spectrum, from few to many parameters.
+    """
+    for simpler, richer in pairwise(fits):
+        seen = simpler.seen[0] * (ASIMOV / simpler.seen[0].sum())
+        again = fit_background(richer.model, seen, exposure=richer.exposure)
+        if not again.deviance[0] < NESTED:
+            names = simpler.model.family.name, richer.model.family.name
+            raise StatisticsError(
+                f"An F-test compares nested families, and {names[1]} does not contain {names[0]}: give orders of one "
+                "family, on the same range and centre-of-mass energy."
+            )
+
+
+def bin_groups(expected: np.ndarray) -> np.ndarray:
+    """First bins of groups of neighbours that expect ``LEAST_EXPECTED`` events each, rising; ``expected`` (n_bins,)."""
     starts, total = [0], 0.0
     remaining = expected[::-1].cumsum()[::-1]
     for index, number in enumerate(expected[:-1]):

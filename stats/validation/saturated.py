@@ -11,7 +11,7 @@ from scipy.special import chdtrc
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
-from stats.goodness import Goodness, _groups, chi2_test
+from stats.goodness import Goodness, bin_groups, chi2_test
 from stats.lookelsewhere import binomial_interval
 from stats.spectrum import Spectrum
 from stats.validation.inputs import block_sizes, check_toys, on_threads, or_none
@@ -140,7 +140,7 @@ def saturated_test(
         raise StatisticsError(f"The fit of {family.name} to the spectrum did not converge: it cannot be tested.")
     goodness = chi2_test(counts[0], fit.seen[0], n_parameters=family.n_parameters)
     sizes = block_sizes(toys, spectrum.n_bins)
-    starts = _groups(fit.seen[0])
+    starts = bin_groups(fit.seen[0])
 
     def block(job: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
         return _toy_statistics(fit, starts, *job)

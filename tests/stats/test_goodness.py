@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from stats import BinnedFamily, Spectrum, StatisticsError, chi2_test, choose_order, dijet, fit_background
+from stats import (
+    BinnedFamily,
+    Spectrum,
+    StatisticsError,
+    chi2_test,
+    choose_order,
+    dijet,
+    family,
+    fit_background,
+)
 from tests.stats.conftest import EDGES, SQRT_S
 
 
@@ -57,3 +66,37 @@ def test_f_test_needs_nested_families(shape: np.ndarray) -> None:
         choose_order(spectrum, [dijet(3, sqrt_s=SQRT_S), dijet(2, sqrt_s=SQRT_S)])
     with pytest.raises(StatisticsError, match="Too few filled bins"):
         choose_order(Spectrum.from_counts(EDGES, np.round(20 * shape)), [dijet(n, sqrt_s=SQRT_S) for n in (2, 3)])
+
+
+def of_kind(name: str, n: int, low: float = 2000.0):
+    return family(name, n, sqrt_s=SQRT_S, mass_range=(low, 7000.0))
+
+
+@pytest.mark.parametrize("events", [1e3, 1e6])
+def test_f_test_refuses_families_that_only_grow(shape: np.ndarray, events: float) -> None:
+    spectrum = Spectrum.from_counts(EDGES, np.random.default_rng(5).poisson(events * shape))
+    dijet2, dijet3 = dijet(2, sqrt_s=SQRT_S), dijet(3, sqrt_s=SQRT_S)
+    for families in (
+        [dijet2, of_kind("polynomial", 4), of_kind("exponential_polynomial", 6)],
+        [dijet3, of_kind("exponential_polynomial", 5)],
+        [dijet3, of_kind("ua2", 4)],
+        [dijet2, dijet3, dijet(4, sqrt_s=8000.0)],
+    ):
+        with pytest.raises(StatisticsError, match="does not contain"):
+            choose_order(spectrum, families)
+
+
+def test_f_test_takes_nested_families_of_any_name(shape: np.ndarray) -> None:
+    spectrum = Spectrum.from_counts(EDGES, np.random.default_rng(6).poisson(1e4 * shape))
+    for families in (
+        [of_kind("exponential_polynomial", 2), of_kind("modified_exponential", 3)],
+        [of_kind("ua2", 2), of_kind("dijet", 3), of_kind("atlas", 4)],
+    ):
+        assert choose_order(spectrum, families).family in families
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -1.0, 0.0, 1.0, 5.0, "0.05"])
+def test_f_test_needs_a_probability(threshold: float, shape: np.ndarray) -> None:
+    spectrum = Spectrum.from_counts(EDGES, np.round(1000 * shape))
+    with pytest.raises(StatisticsError, match="between 0 and 1"):
+        choose_order(spectrum, [dijet(2, sqrt_s=SQRT_S), dijet(3, sqrt_s=SQRT_S)], threshold=threshold)
