@@ -254,7 +254,8 @@ class CrossSectionSettings(Model):
 class LimitSettings(Model):
     """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
 
-    Bins in `exclude` are no sidebands of peaks elsewhere.
+    The window around a mass reaches `reach` standard deviations of the peak's core to either side; without it three,
+    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere.
     """
 
     masses: tuple[Positive, ...] = Field(min_length=1)
@@ -262,6 +263,7 @@ class LimitSettings(Model):
     width_unit: Literal["relative", "GeV"] = "relative"
     tails: TailSettings | None = None
     templates: Mapping[Positive, Name] = {}
+    reach: float | None = Field(None, ge=1)
     selections: tuple[float, ...] = ()
     level: float = Field(0.05, gt=0, lt=1)
     systematics: SystematicsSettings = SystematicsSettings()

@@ -45,14 +45,17 @@ def channel_of(
     settings = settings_of(run)
     counts = hunted.spectrum if spectrum is None else spectrum
     peak = limited_shape(run) if shape is None else shape
+    width = peak.width(mass)
+    reach = None if settings.reach is None else settings.reach * width
     return resonance_channel(
         counts,
         hunted_family(run, hunted),
         mass=mass,
         shape=peak,
+        window=None if reach is None else (mass - reach, mass + reach),
         name=hunted.identifier,
         events=events,
-        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * peak.width(mass)),
+        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * width),
         systematics=systematics_of(settings) if systematics is None else systematics,
     )
 
