@@ -149,7 +149,7 @@ def test_a_failed_toy_does_not_hide_a_bound(shape: np.ndarray, family: Family, s
 
 def test_the_result_depends_on_the_seed_alone(inclusive: BumpHunt) -> None:
     found = [
-        combine_hunts([inclusive, inclusive], toys=3200, rng=np.random.default_rng(11), workers=workers).to_dict()
+        combine_hunts([inclusive, inclusive], toys=1501, rng=np.random.default_rng(11), workers=workers).to_dict()
         for workers in (1, 2)
     ]
     assert found[0] == found[1]
