@@ -10,15 +10,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Interval, Model, Name
-from analysis.statistics_settings import (
-    AbcdSettings,
-    BumpHuntSettings,
-    LimitSettings,
-    SpectrumSettings,
-    ValidationSettings,
-)
+from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
 
 
 class Dataset(Model):

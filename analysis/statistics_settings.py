@@ -1,4 +1,4 @@
-"""What a search file may say about spectra, bump hunts, background models, ABCD estimates and limits."""
+"""What a search file may say about spectra, bump hunts, background models and ABCD estimates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from analysis.settings import Interval, Model, Name
+from analysis.settings import Model, Name
 
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -220,82 +220,4 @@ class AbcdSettings(Model):
                     f"an efficiency of {efficiency:g} takes {efficiency**0.5:.0%} of each score, which overlaps the "
                     f"lowest {self.background_like:.0%} that `background_like` calls background"
                 )
-        return self
-
-
-class SystematicsSettings(Model):
-    """Relative uncertainties of the signal in a limit: its normalisation by source, and the shape of its peak.
-
-    `scale` shifts the peak's mass, `resolution` widens its core, `luminosity` acts on limits in fb.
-    """
-
-    normalisation: Mapping[Name, Positive] = {}
-    scale: float | None = Field(None, gt=0, lt=0.5)
-    resolution: float | None = Field(None, gt=0, lt=1)
-    luminosity: float | None = Field(None, gt=0, lt=1)
-
-
-class CrossSectionSettings(Model):
-    """Limits in fb, where a simulated signal says how many of its events a selection keeps.
-
-    `signals` are data sets by their mass (GeV). A detector that was trained on the data selects more signal when
-    there is more: `injected` lists the total signal fractions with which it is trained again to measure that.
-    The peak has the `shape` of the simulated signal, or that of the limits in events. `combine` fits the selections
-    of one detector together, cut into bands that share no event.
-    """
-
-    luminosity: float = Field(gt=0, description="fb⁻¹")
-    signals: Mapping[Positive, Name] = Field(min_length=1)
-    injected: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
-    shape: Literal["simulation", "limits"] = "simulation"
-    combine: bool = False
-
-
-class LimitSettings(Model):
-    """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
-
-    The window around a mass reaches `reach` standard deviations of the peak's core to either side; without it three,
-    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere.
-    """
-
-    masses: tuple[Positive, ...] = Field(min_length=1)
-    width: float = Field(0.03, gt=0)
-    width_unit: Literal["relative", "GeV"] = "relative"
-    tails: TailSettings | None = None
-    templates: Mapping[Positive, Name] = {}
-    reach: float | None = Field(None, ge=1)
-    selections: tuple[float, ...] = ()
-    level: float = Field(0.05, gt=0, lt=1)
-    systematics: SystematicsSettings = SystematicsSettings()
-    toys: int = Field(
-        0, ge=0, description="toys per tested strength and hypothesis; 0 leaves it to asymptotic formulae"
-    )
-    profile: bool = True
-    exclude: tuple[Interval, ...] = ()
-    cross_section: CrossSectionSettings | None = None
-
-    @field_validator("masses")
-    @classmethod
-    def _differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("the same mass is listed twice: every mass has one limit")
-        return value
-
-    @field_validator("exclude")
-    @classmethod
-    def _ordered(cls, value: tuple[Interval, ...]) -> tuple[Interval, ...]:
-        for low, high in value:
-            if not low < high:
-                raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
-        return value
-
-    @model_validator(mode="after")
-    def _signals_have_limits(self) -> LimitSettings:
-        signals = self.cross_section.signals if self.cross_section else {}
-        strangers = sorted(set(signals) - set(self.masses))
-        if strangers:
-            raise ValueError(
-                f"`cross_section.signals` has a signal of {strangers[0]:g} GeV, at which no limit is set: add the mass "
-                "to `masses`, or leave the signal out"
-            )
         return self

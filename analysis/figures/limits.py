@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
+from analysis.limit_settings import LimitSettings
 from analysis.numbers import format_confidence
 from analysis.plots import (
     Label,
@@ -21,7 +22,6 @@ from analysis.stages.bands import band_limits, band_members
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limited
 from analysis.stages.searched import searched
-from analysis.statistics_settings import LimitSettings
 
 Described = tuple[str, str, str, object]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
+from analysis.limit_settings import LimitSettings
 from analysis.stages.channels import NO_LIMIT, limit_facts
 from analysis.stages.cross_section import injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.selections import searching_detectors
-from analysis.statistics_settings import LimitSettings
 from analysis.store import code_key, content_key, library_versions
 from stats import StatisticsError
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.context import SearchRun
+from analysis.limit_settings import LimitSettings
 from analysis.stages.hunt import Hunted, hunted_family
 from analysis.stages.selections import SIGNAL_CONTENT
 from analysis.stages.shapes import limited_shape, systematics_of
-from analysis.statistics_settings import LimitSettings
 from stats import Channel, Spectrum, Systematic, resonance_channel
 from stats.signals import SignalShape
 

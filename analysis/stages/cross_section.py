@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.errors import StageError
+from analysis.limit_settings import CrossSectionSettings
 from analysis.stages.channels import channel_of, settings_of
 from analysis.stages.hunt import Hunted
 from analysis.stages.process import processed
@@ -19,7 +20,6 @@ from analysis.stages.selections import Selection
 from analysis.stages.shapes import simulated_shape, systematics_of
 from analysis.stages.signals import kept_signal, produced_events, signal_events, with_injected
 from analysis.stages.train import trained
-from analysis.statistics_settings import CrossSectionSettings
 from analysis.store import code_key
 from stats import (
     InjectedEfficiency,
@@ -129,7 +129,7 @@ def injected_limit(run: SearchRun, nested: list[Hunted], mass: float) -> tuple[d
         raise StatisticsError(f"No simulated signal event is selected up to {largest:g} fb: nothing can be limited.")
     made = make(found.observed if np.isfinite(found.observed) else seen[-1])
     assert made is not None
-    return {**found.to_dict(), "efficiency_points": points[-1], "channels": len(nested)}, made
+    return {**found.to_dict(), "efficiency_points": points[-1], "channels": len(made["channels"])}, made
 
 
 def _workspace_at(

@@ -10,13 +10,13 @@ from typing import Any
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
+from analysis.limit_settings import LimitSettings
 from analysis.stages.channels import NO_LIMIT, channel_of, limit_facts, settings_of
 from analysis.stages.cross_section import constant_limit, injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.process import processed
 from analysis.stages.profile import profile_of
 from analysis.stages.toys import toys_of
-from analysis.statistics_settings import LimitSettings
 from analysis.store import code_key, content_key, library_versions
 from stats import Channel, StatisticsError, upper_limit, workspace
 

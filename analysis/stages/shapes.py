@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.context import SearchRun
+from analysis.limit_settings import LimitSettings
 from analysis.stages.signals import signal_events
-from analysis.statistics_settings import BumpHuntSettings, LimitSettings, TailSettings
+from analysis.statistics_settings import BumpHuntSettings, TailSettings
 from stats import EnergyScale, Luminosity, Normalisation, Resolution, Systematic
 from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape
 

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pyhf
 import pytest
+from pydantic import ValidationError
 
 from analysis.context import SearchRun
 from analysis.exports import export_results
 from analysis.figures.limits import limit_figures
+from analysis.limit_settings import LimitSettings
 from analysis.plots import Label
 from analysis.stages.bands import band_limits, band_members
 from analysis.stages.channels import channel_of
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import describe_limit, limit, limited
-from analysis.statistics_settings import LimitSettings
-from stats import workspace
+from stats import StatisticsError, workspace
 from tests.analysis.statistics_search import BANDS, FAR, INCLUSIVE, LOOSE, MASS, TIGHT
 
 
@@ -136,19 +137,32 @@ def test_toys_are_asked_for_as_the_search_says(
 
     for name in ("toy_limit", "toy_discovery"):
         monkeypatch.setattr(f"analysis.stages.toys.{name}", toy_limit)
-    toys = {"toys": 70, "level": 0.1, "selections": [0.2], "masses": [MASS], "cross_section": None, "profile": False}
+    toys = {"toys": 450, "level": 0.1, "selections": [0.2], "masses": [MASS], "cross_section": None, "profile": False}
     for folder in ("one", "again"):
         entry = entry_of(limited_again(everything, tmp_path / folder, **toys), LOOSE, MASS)
         assert entry["toys"] == {"observed": 1.0, "discovery": {"observed": 1.0}}
-    assert (asked[0]["toys"], asked[0]["level"]) == (70, 0.1)
+    assert (asked[0]["toys"], asked[0]["level"]) == (450, 0.1)
     assert [one["draw"] for one in asked[:2]] == [one["draw"] for one in asked[2:]]  # the same seed
 
 
-def test_too_few_toys_are_a_reason(everything: SearchRun, tmp_path: Path) -> None:
-    toys = {"toys": 3, "selections": [1.0], "masses": [MASS], "cross_section": None, "profile": False}
+def test_a_limit_that_toys_cannot_give_says_why(
+    everything: SearchRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_limit(*_: Any, **__: Any) -> Any:
+        raise StatisticsError("CLb is 0")
+
+    monkeypatch.setattr("analysis.stages.toys.toy_limit", no_limit)
+    toys = {"toys": 900, "selections": [1.0], "masses": [MASS], "cross_section": None, "profile": False}
     entry = entry_of(limited_again(everything, tmp_path, **toys), INCLUSIVE, MASS)
     assert entry["observed"] > 0
-    assert "3 toys" in entry["toys"]["reason"]
+    assert entry["toys"] == {"reason": "CLb is 0"}
+
+
+def test_too_few_toys_are_refused_by_the_settings() -> None:
+    with pytest.raises(
+        ValidationError, match=r"3 toys cannot show a CLs of 0\.05 .* give `toys` 880 at the very least"
+    ):
+        LimitSettings(masses=(3500.0,), toys=3)
 
 
 def test_bands_share_no_event_and_make_the_loosest_selection(everything: SearchRun) -> None:
