@@ -186,8 +186,8 @@ def _check_options(statistic: str, windows: BumpHunter | None, threshold: float)
         raise StatisticsError("windows are those of statistic='bumphunter'; the likelihood scan has none.")
     if windows is not None and not isinstance(windows, BumpHunter):
         raise StatisticsError(f"windows is a BumpHunter, as BumpHunter(widths=range(2, 7)), got {windows!r}.")
-    if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
-        raise StatisticsError(f"The threshold of the F-test is a probability, got {threshold!r}.")
+    if not isinstance(threshold, numbers.Real) or not 0 < threshold < 1:
+        raise StatisticsError(f"The threshold of an F-test is a probability between 0 and 1, got {threshold!r}.")
 
 
 def _check_visible(templates: np.ndarray, masses: np.ndarray, exposure: np.ndarray | None) -> None:

@@ -14,7 +14,7 @@ from scipy.special import fdtrc
 
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits
-from stats.goodness import LEAST_EXPECTED
+from stats.goodness import bin_groups
 from stats.procedures import Outcome, Procedure, no_euler, refit
 
 
@@ -91,15 +91,11 @@ def _pearson(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def _group_labels(expected: np.ndarray) -> np.ndarray:
-    """Number of the group of neighbours, each expecting ``LEAST_EXPECTED`` events, that a bin is in; (N, n_bins)."""
-    remaining = expected[:, ::-1].cumsum(axis=1)[:, ::-1]
-    labels, total = np.zeros(expected.shape, dtype=int), np.zeros(expected.shape[0])
-    for index in range(expected.shape[1] - 1):
-        total = total + expected[:, index]
-        begins = (total >= LEAST_EXPECTED) & (remaining[:, index + 1] >= LEAST_EXPECTED)
-        labels[:, index + 1] = labels[:, index] + begins
-        total = np.where(begins, 0.0, total)
-    return labels
+    """Number of the group of neighbours (``bin_groups``) that a bin is in, shape (N, n_bins)."""
+    begins = np.zeros(expected.shape, dtype=int)
+    for row, one in zip(begins, expected, strict=True):
+        row[bin_groups(one)[1:]] = 1
+    return begins.cumsum(axis=1)
 
 
 def _grouped(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
