@@ -31,7 +31,7 @@ from stats import (
 )
 from stats import family as family_named
 from stats.abcd.regions import Regions
-from stats.asymptotics import log_cls, open_workspace
+from stats.asymptotics import AsymptoticTest, log_cls, open_workspace
 from stats.minimiser import pyhf_session
 from tests.benchmarks.coverage import coverage, yield_error
 from tests.stats.conftest import EDGES
@@ -147,16 +147,26 @@ def test_discovery_p_value_is_that_of_the_bump_hunt(shape: np.ndarray, family: F
 
 
 @pytest.mark.parametrize(
-    ("events", "sigmas"), [(20000.0, 2.0), (2000.0, 1.0), (300.0, 5.0)], ids=lambda value: f"{value:g}"
+    ("events", "experiments", "refused"), [(2000.0, 100, 0.0), (300.0, 300, 0.15)], ids=lambda value: f"{value:g}"
 )
-def test_limits_cover(events: float, sigmas: float) -> None:
-    """95% of 60 experiments less two binomial σ, with 829, 83 and 12 background events.
+def test_limits_cover(events: float, experiments: int, refused: float) -> None:
+    """95% of 100 or 300 experiments with 5σ signals less two binomial σ (4.4, 2.7%), above 83 and 12 background events.
 
-    ``tests/benchmarks/coverage.py`` has more of them.
+    Such signals are where CLs does not over-cover by design. Coverage is conditional on a limit: sidebands of 300
+    events leave up to 15% of the spectra without one. ``tests/benchmarks/coverage.py`` has more of both.
     """
-    found = coverage(events, sigmas * yield_error(events, Gaussian(0.03)), experiments=60, seed=int(events + sigmas))
+    found = coverage(events, 5.0 * yield_error(events, Gaussian(0.03)), experiments=experiments, seed=int(events))
     assert found.fraction >= 0.95 - found.tolerance
-    assert found.refused <= 10
+    assert found.fraction < 0.999
+    assert found.failed == 0
+    assert found.without <= refused
+
+
+def test_failures_do_not_count_as_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AsymptoticTest, "log_cls", lambda test, mu: None)
+    found = coverage(2000.0, 10.0, experiments=3, seed=1)
+    assert (found.covered, found.experiments, found.failed) == (0, 0, 3)
+    assert found.without == 1.0
 
 
 @pytest.mark.parametrize(("background", "worst"), [(0.01, 0.858), (0.5, 0.914), (5.0, 0.931)])
