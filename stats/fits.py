@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln
 
 from stats import newton
 from stats.errors import StatisticsError
@@ -75,9 +75,14 @@ class BackgroundFits:
 
     @property
     def deviance(self) -> np.ndarray:
-        """2 log of the likelihood ratio to the saturated model, shape (N,)."""
-        seen = np.where(self.seen > 0, self.seen, 1.0)
-        terms = self.seen - self.counts + xlogy(self.counts, self.counts / seen)
+        """2 log of the likelihood ratio to the saturated model, shape (N,).
+
+        Per bin n (r − log(1 + r)) with r = E/n − 1, which does not cancel where E is all but n.
+        """
+        filled = self.counts > 0
+        ratio = np.where(filled, (self.seen - self.counts) / np.where(filled, self.counts, 1.0), 0.0)
+        with np.errstate(divide="ignore"):
+            terms = np.where(filled, self.counts * (ratio - np.log1p(ratio)), self.seen)
         return 2.0 * terms.sum(axis=1)
 
     @property

@@ -263,3 +263,11 @@ def test_hopeless_toys_are_flagged_among_good_ones(shape: np.ndarray, model: Bin
     toys = np.stack([1000 * shape, one_event(), np.zeros(50)])
     fits = fit_background(model, toys)
     assert fits.determined.tolist() == [True, False, False]
+
+
+def test_deviance_of_very_many_events_is_that_of_their_fluctuations(shape: np.ndarray, model: BinnedFamily) -> None:
+    """The terms E − n + n log(n/E) cancel to the twelfth digit."""
+    counts = np.random.default_rng(13).poisson(1e12 * shape, size=(100, 50))
+    assert fit_background(model, counts).deviance.mean() == pytest.approx(47.0, abs=4.0)
+    exact = fit_background(model, np.round(1e12 * shape))
+    assert 0.0 <= exact.deviance[0] < 0.1
