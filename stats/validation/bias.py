@@ -161,7 +161,7 @@ def bias_matrix(
     Raises:
         StatisticsError: for a spectrum that does not determine a family, masses outside it, or no toys.
     """
-    check_toys(toys, rng, least=2)
+    check_toys(toys, rng, workers, least=2)
     check_families(truths, "true")
     check_families(fits, "fitted")
     check_pull(pull, threshold)

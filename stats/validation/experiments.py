@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, effective, fit_background, fit_signal
 from stats.functions import BinnedFamily, Family
+from stats.lookelsewhere import in_blocks
 from stats.spectrum import Spectrum
-from stats.validation.inputs import block_sizes, on_threads
 from stats.validation.pulls import PullKind, PullPoint, pull_point, pulls
 
 
@@ -92,23 +93,23 @@ def run(
 ) -> list[list[PullPoint]]:
     """One point per experiment and family. All families fit the same toys.
 
-    One generator is spawned per experiment and block of toys: the result does not depend on ``workers``.
+    One generator is spawned per experiment and from it one per block of toys: the result does not depend on
+    ``workers``, the experiments that run side by side.
     """
-    sizes = block_sizes(toys, todo[0].template.size)
-    generators = rng.spawn(len(todo) * len(sizes))
-    errors = [[e.truth.expected_error(r, e.template, e.injected) for r in e.truth.references] for e in todo]
+    jobs = list(zip(todo, rng.spawn(len(todo)), strict=True))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(lambda job: _points(*job, toys=toys, pull=pull), jobs))
 
-    def block(job: tuple[int, int, np.random.Generator]) -> np.ndarray:
-        index, number, generator = job
-        return _fit_toys(todo[index], errors[index], number, generator, pull)
 
-    jobs = [(index, number) for index in range(len(todo)) for number in sizes]
-    parts = on_threads(block, [(*job, generator) for job, generator in zip(jobs, generators, strict=True)], workers)
-    points = []
-    for index, experiment in enumerate(todo):
-        joined = np.concatenate(parts[index * len(sizes) : (index + 1) * len(sizes)], axis=-1)
-        points.append([_point(experiment, *pair) for pair in zip(joined, errors[index], strict=True)])
-    return points
+def _points(experiment: Experiment, rng: np.random.Generator, *, toys: int, pull: PullKind) -> list[PullPoint]:
+    truth, template = experiment.truth, experiment.template
+    errors = [truth.expected_error(reference, template, experiment.injected) for reference in truth.references]
+
+    def block(number: int, generator: np.random.Generator) -> np.ndarray:
+        return _fit_toys(experiment, errors, number, generator, pull)
+
+    parts = in_blocks(block, toys=toys, n_bins=template.size, rng=rng, workers=1)
+    return [_point(experiment, *pair) for pair in zip(np.concatenate(parts, axis=-1), errors, strict=True)]
 
 
 def _fit_toys(

@@ -116,7 +116,7 @@ def injection_test(
         StatisticsError: for a spectrum that does not determine a family, a mass outside it, no toys, or fits so poor
             that no line can be drawn.
     """
-    check_toys(toys, rng, least=2)
+    check_toys(toys, rng, workers, least=2)
     check_pull(pull, threshold)
     masses, values = checked_masses(mass), np.sort(checked_strengths(strengths, least=2))
     if masses.size != 1:

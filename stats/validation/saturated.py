@@ -12,9 +12,9 @@ from stats.errors import StatisticsError
 from stats.fits import BackgroundFits, effective, fit_background
 from stats.functions import BinnedFamily, Family
 from stats.goodness import Goodness, bin_groups, chi2_test
-from stats.lookelsewhere import binomial_interval
+from stats.lookelsewhere import binomial_interval, in_blocks
 from stats.spectrum import Spectrum
-from stats.validation.inputs import block_sizes, check_toys, on_threads, or_none
+from stats.validation.inputs import check_toys, or_none
 
 HISTOGRAM_BINS = 50  # of the toys' deviance, for figures
 
@@ -133,20 +133,19 @@ def saturated_test(
     Raises:
         StatisticsError: for a spectrum that does not determine the family, a fit that fails, or no toys.
     """
-    check_toys(toys, rng, least=1)
+    check_toys(toys, rng, workers, least=1)
     counts, exposure = effective(spectrum, mask)
     fit = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
     if not fit.converged[0]:
         raise StatisticsError(f"The fit of {family.name} to the spectrum did not converge: it cannot be tested.")
     goodness = chi2_test(counts[0], fit.seen[0], n_parameters=family.n_parameters)
-    sizes = block_sizes(toys, spectrum.n_bins)
     starts = bin_groups(fit.seen[0])
 
-    def block(job: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-        return _toy_statistics(fit, starts, *job)
+    def block(number: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return _toy_statistics(fit, starts, number, generator)
 
-    jobs = list(zip(sizes, rng.spawn(len(sizes)), strict=True))
-    deviance, chi2 = np.concatenate(on_threads(block, jobs, workers), axis=1)
+    parts = in_blocks(block, toys=toys, n_bins=spectrum.n_bins, rng=rng, workers=workers)
+    deviance, chi2 = np.concatenate(parts, axis=1)
     observed, ndof = float(fit.deviance[0]), int(fit.ndof[0])
     return SaturatedTest(
         family=family.name,
