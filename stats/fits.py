@@ -10,11 +10,13 @@ from scipy.special import gammaln
 from stats import newton
 from stats.errors import StatisticsError
 from stats.functions import BinnedFamily, LinearFamily, LogLinearFamily
+from stats.inputs import check_spectrum
 from stats.linear import LinearSolver
 from stats.loglinear import LogLinearSolver
 from stats.nonlinear import NonLinearSolver
 from stats.solvers import CELLS, Solver
 from stats.spectrum import Spectrum
+from stats.values import as_floats
 
 __all__ = ["CELLS", "BackgroundFits", "SignalFits", "effective", "fit_background", "fit_signal"]
 
@@ -122,6 +124,7 @@ def effective(spectrum: Spectrum, mask: np.ndarray | None = None) -> tuple[np.nd
     Yields and errors of weighted spectra are in weights again. That holds where weights vary little (a factor of some):
     where one bin in many holds an event of twenty times the others' weight, errors are a fifth too small.
     """
+    check_spectrum(spectrum)
     scale = spectrum.scale
     counts = spectrum.counts * scale
     if mask is None:
@@ -216,7 +219,7 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
 
 
 def _checked_template(background: BackgroundFits, template: np.ndarray) -> np.ndarray:
-    template = np.asarray(template, dtype=float)
+    template = as_floats(template, "A signal template")
     n_spectra, n_bins = background.counts.shape
     if (
         template.shape[-1:] != (n_bins,)
@@ -247,7 +250,9 @@ def _solver(model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None
 def _checked(
     model: BinnedFamily, counts: np.ndarray, exposure: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    counts = np.atleast_2d(np.asarray(counts, dtype=float))
+    if not isinstance(model, BinnedFamily):
+        raise StatisticsError(f"Expected a BinnedFamily(family, edges) to fit, got a {type(model).__name__}.")
+    counts = np.atleast_2d(as_floats(counts, "Counts"))
     n_bins = model.edges.size - 1
     if counts.ndim != 2 or counts.shape[1] != n_bins or counts.shape[0] == 0:
         raise StatisticsError(f"Expected spectra of {n_bins} bins, got an array of shape {counts.shape}.")
@@ -255,7 +260,7 @@ def _checked(
         raise StatisticsError("Counts must be finite and not negative.")
     if exposure is None:
         return counts, None
-    exposure = np.asarray(exposure, dtype=float)
+    exposure = as_floats(exposure, "Exposure")
     if exposure.shape not in ((n_bins,), counts.shape) or not np.all(np.isfinite(exposure)) or (exposure < 0).any():
         raise StatisticsError(f"Exposure must be finite, not negative, and of shape ({n_bins},) or {counts.shape}.")
     if ((exposure > 0).sum(axis=-1) < model.n_parameters).any():

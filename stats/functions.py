@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.errors import StatisticsError
+from stats.values import as_floats
 
 CENTRE = 1  # quadrature nodes that make a bin its centre times its width
 LEAST_EVENTS = 1e-290  # keeps logarithmic derivatives of empty bins finite
@@ -153,11 +154,15 @@ class BinnedFamily:
         nodes: quadrature nodes per bin.
 
     Raises:
-        StatisticsError: for edges outside the domain, or no more bins than parameters.
+        StatisticsError: for edges that are none or outside the domain, or no more bins than parameters.
     """
 
     def __init__(self, family: Family, edges: np.ndarray, *, nodes: int = 5) -> None:
-        edges = np.asarray(edges, dtype=float)
+        if not isinstance(family, Family):
+            raise StatisticsError(f"Expected a background family, got {family!r:.60}: stats.family makes one by name.")
+        edges = as_floats(edges, "Bin edges")
+        if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
+            raise StatisticsError(f"Bin edges must be two or more masses in GeV that rise, got shape {edges.shape}.")
         low, high = family.domain
         if not (edges[0] > low and edges[-1] < high):
             raise StatisticsError(

@@ -13,6 +13,7 @@ from stats.errors import StatisticsError
 from stats.functions import BinnedFamily
 
 CELLS = 75_000  # spectra × bins per block: what stays in a core's cache
+LEAST_EVENTS = 1.0 - 1e-6  # in all spectra, effective ones; short of one by rounding only
 DEEPEST = 0.9  # share of the background that a negative signal may take in any bin of its peak
 
 
@@ -88,6 +89,11 @@ def summed(counts: np.ndarray, exposure: np.ndarray | None) -> tuple[np.ndarray,
     total = counts.sum(axis=0, keepdims=True)
     if total.sum() <= 0:
         raise StatisticsError("There are no events to fit a background to.")
+    if total.sum() < LEAST_EVENTS:
+        raise StatisticsError(
+            f"There are {total.sum():.3g} (effective) events in all, practically no events to fit a background to: no "
+            "probability follows from less than one. Were the counts normalised, or the weights lost?"
+        )
     if exposure is None:
         return total, np.full(total.shape[1], float(counts.shape[0]))
     return total, np.broadcast_to(exposure, counts.shape).sum(axis=0)

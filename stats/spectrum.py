@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stats.errors import StatisticsError
+from stats.values import as_floats
 
 POOLED = 200.0  # effective events from which the weights of a bin and its neighbours are taken
 
@@ -22,7 +23,7 @@ class Spectrum:
         variances: variance of each bin, shape (n_bins,); equal to ``counts`` for unweighted events.
 
     Raises:
-        StatisticsError: for NaN or infinite numbers, shapes that do not fit, unsorted edges, negative
+        StatisticsError: for what is no number, NaN or infinite, shapes that do not fit, unsorted edges, negative
             bins, filled bins without variance, or no bins at all.
     """
 
@@ -32,7 +33,7 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         for name in ("edges", "counts", "variances"):
-            values = np.array(getattr(self, name), dtype=float)
+            values = as_floats(getattr(self, name), f"Spectrum.{name}")
             if not np.all(np.isfinite(values)):
                 raise StatisticsError(f"Spectrum.{name} holds {_first_bad(values)}: every entry must be finite.")
             values.flags.writeable = False
@@ -48,14 +49,14 @@ class Spectrum:
     @classmethod
     def from_masses(cls, masses: Any, edges: Any, *, weights: Any = None) -> Spectrum:
         """Fill from one mass (GeV) per event; events outside the edges are left out, NaN is an error."""
-        masses = np.asarray(masses, dtype=float)
+        masses = as_floats(masses, "Masses")
         if np.isnan(masses).any():
             raise StatisticsError(f"{int(np.isnan(masses).sum())} of {masses.size} masses are NaN.")
-        edges = np.asarray(edges, dtype=float)
+        edges = as_floats(edges, "Bin edges")
         _check_edges(edges)
         if weights is None:
             return cls.from_counts(edges, np.histogram(masses, edges)[0])
-        weights = np.asarray(weights, dtype=float)
+        weights = as_floats(weights, "Weights")
         if weights.shape != masses.shape:
             raise StatisticsError(f"{weights.shape} weights for {masses.shape} masses: one per event is needed.")
         counts = np.histogram(masses, edges, weights=weights)[0]
@@ -64,6 +65,11 @@ class Spectrum:
     @classmethod
     def from_hist(cls, histogram: Any) -> Spectrum:
         """From a one-dimensional ``hist.Hist`` (or any UHI histogram), without its under- and overflow."""
+        if not all(hasattr(histogram, name) for name in ("axes", "values", "variances")):
+            raise StatisticsError(
+                f"Expected a hist.Hist or another UHI histogram, got a {type(histogram).__name__}: for plain arrays "
+                "take Spectrum.from_counts(edges, counts)."
+            )
         if len(histogram.axes) != 1:
             raise StatisticsError(
                 f"Expected a histogram with one axis, got {len(histogram.axes)}: select dataset and variation first."
@@ -134,7 +140,7 @@ class Spectrum:
 
     def rebin(self, edges: Any) -> Spectrum:
         """Merge neighbouring bins so that only ``edges`` (GeV, each one of the present edges) remain."""
-        edges = np.asarray(edges, dtype=float)
+        edges = as_floats(edges, "Bin edges")
         _check_edges(edges)
         places = np.clip(np.searchsorted(self.edges, edges - 1e-6), 0, self.edges.size - 1)
         strangers = edges[np.abs(self.edges[places] - edges) > 1e-6]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import numpy as np
 
 from stats.errors import StatisticsError
 from stats.functions import LogLinearFamily
+from stats.values import positive
 
 _POWERS = ("", " ln x", " ln² x", " ln³ x", " ln⁴ x")
 
@@ -103,9 +105,9 @@ def ua2(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
 
 
 def _check_order(name: str, n_parameters: int, allowed: range) -> None:
-    if n_parameters not in allowed:
+    if not isinstance(n_parameters, Integral) or n_parameters not in allowed:
         raise StatisticsError(
-            f"The {name} function has {allowed.start} to {allowed.stop - 1} parameters, not {n_parameters}."
+            f"The {name} function has {allowed.start} to {allowed.stop - 1} parameters, not {n_parameters!r}."
         )
 
 
@@ -128,13 +130,12 @@ def _in_x(
     sqrt_s: float,
 ) -> LogLinearFamily:
     """A log-linear family of x = m/√s whose first term is the normalisation."""
-    if not (np.isfinite(sqrt_s) and sqrt_s > 0):
-        raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
+    energy = positive(sqrt_s, "sqrt_s must be a positive energy in GeV")
     return LogLinearFamily(
         name=name,
         parameter_names=names,
-        domain=(0.0, float(sqrt_s)),
+        domain=(0.0, energy),
         formula=f"{formula}, x = m/√s",
         source=source,
-        terms=lambda mass: np.stack([np.ones_like(mass), *terms(mass / sqrt_s)], axis=-1),
+        terms=lambda mass: np.stack([np.ones_like(mass), *terms(mass / energy)], axis=-1),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import numpy as np
 
@@ -30,8 +31,8 @@ def modified_exponential(n_parameters: int, *, mass_range: tuple[float, float]) 
         n_parameters: 2 or 3.
         mass_range: lowest and highest edge in GeV.
     """
-    if n_parameters not in (2, 3):
-        raise StatisticsError(f"The modified exponential has 2 or 3 parameters, not {n_parameters}.")
+    if not isinstance(n_parameters, Integral) or n_parameters not in (2, 3):
+        raise StatisticsError(f"The modified exponential has 2 or 3 parameters, not {n_parameters!r}.")
     low, high = checked_range(mass_range)
     pivot = low**0.75 * high**0.25
     if n_parameters == 2:

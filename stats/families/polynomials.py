@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import numpy as np
 
 from stats.errors import StatisticsError
 from stats.functions import LinearFamily, LogLinearFamily
+from stats.values import as_floats
 
 MOST = 7  # parameters
 
@@ -89,14 +91,17 @@ def _powers(mass: np.ndarray, low: float, high: float, count: int) -> np.ndarray
 
 
 def _range(name: str, n_parameters: int, mass_range: tuple[float, float]) -> tuple[float, float]:
-    if n_parameters not in range(2, MOST + 1):
-        raise StatisticsError(f"The {name} family has 2 to {MOST} parameters, not {n_parameters}.")
+    if not isinstance(n_parameters, Integral) or n_parameters not in range(2, MOST + 1):
+        raise StatisticsError(f"The {name} family has 2 to {MOST} parameters, not {n_parameters!r}.")
     return checked_range(mass_range)
 
 
 def checked_range(mass_range: tuple[float, float]) -> tuple[float, float]:
     """``mass_range`` as floats; StatisticsError where it is no range of masses in GeV."""
-    low, high = (float(edge) for edge in mass_range)
+    edges = as_floats(mass_range, "The mass range of a family")
+    if edges.shape != (2,):
+        raise StatisticsError(f"The mass range of a family is a lowest and a highest edge in GeV, got {mass_range!r}.")
+    low, high = edges.tolist()
     if not (math.isfinite(low) and math.isfinite(high) and 0 < low < high):
         raise StatisticsError(f"The mass range of a family must be 0 < low < high in GeV, got [{low:g}, {high:g}].")
     return low, high

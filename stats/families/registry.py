@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from types import MappingProxyType
-
-import numpy as np
 
 from stats.errors import StatisticsError
 from stats.families.dijet import atlas, dijet, diphoton, ua2
 from stats.families.exponentials import modified_exponential
 from stats.families.polynomials import bernstein, checked_range, exponential_polynomial, polynomial
 from stats.functions import Family
+from stats.values import positive
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,17 @@ def family(name: str, n_parameters: int, *, sqrt_s: float, mass_range: tuple[flo
             range that is none.
     """
     recipe = _recipe(name)
-    if n_parameters not in recipe.orders:
+    if not isinstance(n_parameters, Integral) or n_parameters not in recipe.orders:
         allowed = ", ".join(str(order) for order in recipe.orders)
-        raise StatisticsError(f"The {name} family exists with {allowed} parameters, not with {n_parameters}.")
-    if not (np.isfinite(sqrt_s) and sqrt_s > 0):
-        raise StatisticsError(f"sqrt_s must be a positive energy in GeV, got {sqrt_s!r}.")
-    return recipe.build(n_parameters, float(sqrt_s), checked_range(mass_range))
+        raise StatisticsError(
+            f"The {name} family, {recipe.description}, exists with {allowed} parameters, not with {n_parameters!r}."
+        )
+    energy = positive(sqrt_s, "sqrt_s must be a positive energy in GeV")
+    return recipe.build(int(n_parameters), energy, checked_range(mass_range))
 
 
 def _recipe(name: str) -> Recipe:
-    if name in FAMILIES:
+    if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
     near = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""

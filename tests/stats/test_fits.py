@@ -7,6 +7,7 @@ from scipy.stats import kstest, poisson
 
 from stats import (
     BinnedFamily,
+    Family,
     Spectrum,
     StatisticsError,
     dijet,
@@ -265,9 +266,30 @@ def test_hopeless_toys_are_flagged_among_good_ones(shape: np.ndarray, model: Bin
     assert fits.determined.tolist() == [True, False, False]
 
 
+def test_practically_no_events_are_refused(shape: np.ndarray, model: BinnedFamily) -> None:
+    """A global p-value of 1e-7 events would be computed from toys that are all empty."""
+    for total in (1e-7, 0.5):
+        with pytest.raises(StatisticsError, match="practically no events"):
+            fit_background(model, total * shape)
+    assert fit_background(model, 1.0 * shape).converged[0]
+
+
 def test_deviance_of_very_many_events_is_that_of_their_fluctuations(shape: np.ndarray, model: BinnedFamily) -> None:
     """The terms E − n + n log(n/E) cancel to the twelfth digit."""
     counts = np.random.default_rng(13).poisson(1e12 * shape, size=(100, 50))
     assert fit_background(model, counts).deviance.mean() == pytest.approx(47.0, abs=4.0)
     exact = fit_background(model, np.round(1e12 * shape))
     assert 0.0 <= exact.deviance[0] < 0.1
+
+
+def test_what_is_no_input_of_a_fit_is_refused(shape: np.ndarray, model: BinnedFamily, family: Family) -> None:
+    fits = fit_background(model, 1000 * shape)
+    for call, match in (
+        (lambda: fit_background(model, ["a"] * 50), "Counts must be"),
+        (lambda: fit_background(family, 1000 * shape), "BinnedFamily"),  # type: ignore[arg-type]
+        (lambda: fit_background(model, 1000 * shape, exposure="all"), "Exposure must be"),  # type: ignore[arg-type]
+        (lambda: fit_signal(fits, "peak"), "template must be"),  # type: ignore[arg-type]
+        (lambda: effective(1000 * shape), "Expected a Spectrum"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(StatisticsError, match=match):
+            call()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from stats import BinnedFamily, StatisticsError, dijet
+from stats import BinnedFamily, StatisticsError, dijet, family
 from tests.stats.conftest import EDGES, SQRT_S
 
+RANGE = (2000.0, 7000.0)
 PARAMETERS = np.array([-3.0, 9.0, 4.5, -0.3, 0.05])
 
 
@@ -64,3 +65,22 @@ def test_domain_and_order_are_checked() -> None:
         BinnedFamily(dijet(3, sqrt_s=SQRT_S), np.linspace(2000, 13500, 50))
     with pytest.raises(StatisticsError, match="use more bins"):
         BinnedFamily(dijet(3, sqrt_s=SQRT_S), np.linspace(2000, 3000, 4))
+
+
+def test_what_is_no_family_is_refused() -> None:
+    for call, match in (
+        (lambda: dijet(3.0, sqrt_s=SQRT_S), "2 to 6 parameters, not 3.0"),  # type: ignore[arg-type]
+        (lambda: dijet("3", sqrt_s=SQRT_S), "not '3'"),  # type: ignore[arg-type]
+        (lambda: dijet(3, sqrt_s="13"), "positive energy in GeV, got '13'"),  # type: ignore[arg-type]
+        (lambda: family("dijet", 3.0, sqrt_s=SQRT_S, mass_range=RANGE), "not with 3.0"),  # type: ignore[arg-type]
+        (lambda: family("dijet", 9, sqrt_s=SQRT_S, mass_range=RANGE), "x = m/√s, exists with"),
+        (lambda: family(["dijet"], 3, sqrt_s=SQRT_S, mass_range=RANGE), "no background family"),  # type: ignore
+        (lambda: family("polynomial", 3, sqrt_s="13", mass_range=RANGE), "positive energy"),  # type: ignore[arg-type]
+        (lambda: family("bernstein", 3, sqrt_s=SQRT_S, mass_range=2000.0), "lowest and a highest"),  # type: ignore
+        (lambda: family("bernstein", 3, sqrt_s=SQRT_S, mass_range=("a", "b")), "mass range"),  # type: ignore
+        (lambda: BinnedFamily("dijet3", EDGES), "Expected a background family"),  # type: ignore[arg-type]
+        (lambda: BinnedFamily(dijet(3, sqrt_s=SQRT_S), EDGES[::-1]), "rise"),
+        (lambda: BinnedFamily(dijet(3, sqrt_s=SQRT_S), ["a", "b"]), "Bin edges"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(StatisticsError, match=match):
+            call()

@@ -90,6 +90,20 @@ def test_bad_fillings_are_refused() -> None:
         spectrum.between(500.0, 600.0)
 
 
+def test_what_holds_no_numbers_is_refused() -> None:
+    for call, match in (
+        (lambda: Spectrum.from_counts(EDGES, ["a", "b", "c"]), "Spectrum.counts must be"),
+        (lambda: Spectrum.from_counts("edges", [1, 2, 3]), "Spectrum.edges must be"),
+        (lambda: Spectrum.from_counts(EDGES, [[1, 2], [3]]), "Spectrum.counts must be"),
+        (lambda: Spectrum.from_masses(["heavy"], EDGES), "Masses must be"),
+        (lambda: Spectrum.from_masses([120.0], EDGES, weights=["one"]), "Weights must be"),
+        (lambda: Spectrum.from_hist(np.ones(3)), "from_counts"),
+        (lambda: Spectrum.from_counts(EDGES, [1, 2, 3]).rebin(["a", "b"]), "Bin edges must be"),
+    ):
+        with pytest.raises(StatisticsError, match=match):
+            call()
+
+
 def test_a_spectrum_cannot_be_changed() -> None:
     spectrum = Spectrum.from_counts(EDGES, [1, 2, 3])
     with pytest.raises(ValueError, match="read-only"):
