@@ -18,7 +18,7 @@ from stats.histfactory import UnsupportedModel
 from stats.minimiser import NewtonOptimizer, compiled, pyhf_session
 from tests.stats.histfactory.randommodels import random_model
 
-COMPARED = 12  # random models; tests.benchmarks.limits compares 240
+COMPARED = 12  # random models; tests.benchmarks.limits compares 420 others
 
 
 @pytest.fixture
