@@ -14,11 +14,11 @@ from stats.inputs import check_spectrum
 from stats.linear import LinearSolver
 from stats.loglinear import LogLinearSolver
 from stats.nonlinear import NonLinearSolver
-from stats.solvers import CELLS, Solver
+from stats.solvers import Signal, Solver
 from stats.spectrum import Spectrum
 from stats.values import as_floats
 
-__all__ = ["CELLS", "BackgroundFits", "SignalFits", "effective", "fit_background", "fit_signal"]
+__all__ = ["BackgroundFits", "SignalFits", "effective", "fit_background", "fit_signal"]
 
 SIGNIFICANT_PART = 1e-3  # of a template's highest bin: bins below do not limit a negative yield
 
@@ -199,7 +199,7 @@ def fit_signal(background: BackgroundFits, template: np.ndarray, *, non_negative
     peak = template > SIGNIFICANT_PART * template.max(axis=-1, keepdims=True)
     exposure = None if background.exposure is None else spread(background.exposure)
     minimum = background.solver.fit_signal(
-        background.minimum, spread(background.counts), exposure, template, peak, non_negative=non_negative
+        background.minimum, spread(background.counts), exposure, Signal(template, peak, non_negative)
     )
     nll = minimum.value + gammaln(background.counts + 1.0).sum(axis=1)
     yields = minimum.state[-1]

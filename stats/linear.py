@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from stats.errors import StatisticsError
@@ -9,7 +11,7 @@ from stats.functions import BinnedFamily, LinearFamily
 from stats.interior import LinearProblem, minimise
 from stats.loglinear import orthonormal
 from stats.newton import FLOOR, Minimum
-from stats.solvers import CELLS, DEEPEST, Solver, in_blocks, summed, undetermined
+from stats.solvers import DEEPEST, Signal, Solver, in_blocks, summed, undetermined
 
 INSIDE = 0.1  # share of a flat background in the start, so that it keeps away from the constraints
 FAR = 1e3  # of all events: a bound of the yield that never binds
@@ -48,19 +50,12 @@ class LinearSolver(Solver):
         seen = self.basis @ self.flat if exposure is None else exposure * (self.basis @ self.flat)
         events = (counts.sum(axis=1) + 0.5) / seen.sum(axis=-1)
         start = self.flat[:, None] * events
-        return self._blocks(problem, start)
+        return in_blocks(counts.shape[0], self.block, lambda rows: minimise(problem.take(rows), start[:, rows]))
 
-    def fit_signal(
-        self,
-        start: Minimum,
-        counts: np.ndarray,
-        exposure: np.ndarray | None,
-        template: np.ndarray,
-        peak: np.ndarray,
-        *,
-        non_negative: bool,
-    ) -> Minimum:
-        """Signal + background fits from the background-only ones; see ``Solver``.
+    def with_signal(
+        self, start: Minimum, counts: np.ndarray, exposure: np.ndarray | None, signal: Signal
+    ) -> Callable[[np.ndarray], Minimum]:
+        """See ``Solver``.
 
         A signed yield may take nine tenths of the background *of the same fit* in bins of the peak.
         """
@@ -68,12 +63,13 @@ class LinearSolver(Solver):
         state = np.where(start.converged, start.state, 0.0)
         events = (state.T @ self.basis.T).sum(axis=1) + 0.5
         state = (1.0 - INSIDE) * state + INSIDE * self.flat[:, None] * events
-        unit = 1.0 / np.broadcast_to(template, (rows, template.shape[-1])).sum(axis=1)
-        first = 0.01 * events * unit if non_negative else np.zeros(rows)
-        lower = np.zeros(rows) if non_negative else -FAR * events * unit
+        unit = 1.0 / np.broadcast_to(signal.template, counts.shape).sum(axis=1)
+        first = 0.01 * events * unit if signal.non_negative else np.zeros(rows)
+        lower = np.zeros(rows) if signal.non_negative else -FAR * events * unit
         state = np.concatenate([np.broadcast_to(state, (state.shape[0], rows)), first[None]])
-        depth = np.where(peak, DEEPEST, 1.0 - FLOOR)
-        return self._blocks(LinearProblem(self.basis, self.positive, counts, exposure, template, lower, depth), state)
+        depth = np.where(signal.peak, DEEPEST, 1.0 - FLOOR)
+        problem = LinearProblem(self.basis, self.positive, counts, exposure, signal.template, lower, depth)
+        return lambda part: minimise(problem.take(part), state[:, part])
 
     def expected(self, state: np.ndarray) -> np.ndarray:
         """Events per bin before exposure, shape (N, n_bins)."""
@@ -83,7 +79,3 @@ class LinearSolver(Solver):
         """A / E, shape (N, n_bins, p)."""
         matrix = self.basis @ np.linalg.inv(self.rotation)
         return matrix / np.maximum(self.expected(state), 1e-300)[:, :, None]
-
-    def _blocks(self, problem: LinearProblem, start: np.ndarray) -> Minimum:
-        n_spectra, n_bins = problem.counts.shape
-        return in_blocks(n_spectra, CELLS // n_bins, lambda rows: minimise(problem.take(rows), start[:, rows]))

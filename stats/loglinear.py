@@ -16,7 +16,7 @@ from stats import symmetric
 from stats.errors import StatisticsError
 from stats.functions import BinnedFamily, LogLinear, LogLinearFamily
 from stats.newton import Expectation, Minimum, Problem, Spectra, along, minimise
-from stats.solvers import CELLS, DEEPEST, Solver, in_blocks, least_yield, summed, undetermined
+from stats.solvers import DEEPEST, Signal, Solver, in_blocks, least_yield, summed, undetermined
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class LogLinearProblem(Problem):
     def take(self, rows: np.ndarray) -> LogLinearProblem:
         """The same problem for some of the spectra."""
         return replace(self, **taken(self, rows))
+
+    def with_signal(self, template: np.ndarray, lower: np.ndarray) -> LogLinearProblem:
+        """The same spectra with a signal on the background."""
+        return replace(self, template=template, lower=lower)
 
     def background(self, state: np.ndarray) -> np.ndarray:
         """Expected background, shape (n_spectra, n_bins), at ``state`` of shape (≥ p, n_spectra)."""
@@ -158,25 +162,14 @@ class LogLinearSolver(Solver):
             part = problem.take(rows)
             return minimise(part, starting_state(part))
 
-        return in_blocks(counts.shape[0], CELLS // counts.shape[1], fit)
+        return in_blocks(counts.shape[0], self.block, fit)
 
-    def fit_signal(
-        self,
-        start: Minimum,
-        counts: np.ndarray,
-        exposure: np.ndarray | None,
-        template: np.ndarray,
-        peak: np.ndarray,
-        *,
-        non_negative: bool,
-    ) -> Minimum:
-        """Signal + background fits from the background-only ones; see ``Solver``."""
-        lower = lowest_yields(self, start, counts.shape[0], template, peak, non_negative=non_negative)
-        problem = LogLinearProblem(self.frame.basis, self.frame.linear.offset, counts, exposure, template, lower)
-        state = with_yield(start, counts.shape[0])
-        return in_blocks(
-            counts.shape[0], CELLS // counts.shape[1], lambda rows: minimise(problem.take(rows), state[:, rows])
-        )
+    def with_signal(
+        self, start: Minimum, counts: np.ndarray, exposure: np.ndarray | None, signal: Signal
+    ) -> Callable[[np.ndarray], Minimum]:
+        """See ``Solver``."""
+        problem = LogLinearProblem(self.frame.basis, self.frame.linear.offset, counts, exposure)
+        return from_background(self, problem, start, signal)
 
     def expected(self, state: np.ndarray) -> np.ndarray:
         """Events per bin before exposure, shape (N, n_bins)."""
@@ -189,20 +182,22 @@ class LogLinearSolver(Solver):
         return np.broadcast_to(design, (state.shape[1], *design.shape))
 
 
-def lowest_yields(
-    solver: Solver, start: Minimum, rows: int, template: np.ndarray, peak: np.ndarray, *, non_negative: bool
-) -> np.ndarray:
-    """Bounds of the yields, shape (rows,), from the background alone; 0 where that has not converged."""
-    if non_negative:
-        return np.zeros(rows)
-    lowest = least_yield(solver.expected(start.state), template, peak, deepest=DEEPEST)
-    return np.broadcast_to(np.where(start.converged, lowest, 0.0), (rows,)).copy()
+def from_background(
+    solver: Solver, problem: Problem, start: Minimum, signal: Signal
+) -> Callable[[np.ndarray], Minimum]:
+    """Fits of some rows of ``problem`` with a signal, from the background-only ones at a yield of 0.
 
-
-def with_yield(start: Minimum, rows: int) -> np.ndarray:
-    """The state of signal fits at a yield of 0, shape (p + 1, rows)."""
-    state = np.where(start.converged, start.state, 0.0)
-    return np.concatenate([np.broadcast_to(state, (state.shape[0], rows)), np.zeros((1, rows))])
+    Bounds of a signed yield are those of the background alone; 0 where that has not converged.
+    """
+    n_rows = problem.counts.shape[0]
+    lower = np.zeros(n_rows)
+    if not signal.non_negative:
+        lowest = least_yield(solver.expected(start.state), signal.template, signal.peak, deepest=DEEPEST)
+        lower = np.broadcast_to(np.where(start.converged, lowest, 0.0), (n_rows,)).copy()
+    whole = problem.with_signal(signal.template, lower)
+    background = np.where(start.converged, start.state, 0.0)
+    state = np.concatenate([np.broadcast_to(background, (background.shape[0], n_rows)), np.zeros((1, n_rows))])
+    return lambda rows: minimise(whole.take(rows), state[:, rows])
 
 
 def expand(

@@ -70,6 +70,10 @@ class Problem(abc.ABC):
         """The same problem for some of the spectra."""
 
     @abc.abstractmethod
+    def with_signal(self, template: np.ndarray, lower: np.ndarray) -> Problem:
+        """The same spectra with a signal on the background."""
+
+    @abc.abstractmethod
     def derivatives(self, state: np.ndarray, *, fisher: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """−log L (n_spectra,), its gradient (size, n_spectra) and packed Hessian (or its expectation) at ``state``."""
 

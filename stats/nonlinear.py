@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +12,13 @@ from stats.functions import BinnedFamily, NonLinearFamily
 from stats.loglinear import (
     Frame,
     LogLinearProblem,
-    lowest_yields,
+    from_background,
     orthonormal,
     starting_state,
     taken,
-    with_yield,
 )
 from stats.newton import SMALLEST_EVENTS, Expectation, Minimum, Problem, along, minimise
-from stats.solvers import CELLS, Solver, in_blocks, summed, undetermined
+from stats.solvers import CELLS, Signal, Solver, in_blocks, summed, undetermined
 
 STEP = 1e-3  # standard deviations, for second derivatives
 
@@ -47,6 +47,10 @@ class NonLinearProblem(Problem):
     def take(self, rows: np.ndarray) -> NonLinearProblem:
         """The same problem for some of the spectra."""
         return replace(self, **taken(self, rows))
+
+    def with_signal(self, template: np.ndarray, lower: np.ndarray) -> NonLinearProblem:
+        """The same spectra with a signal on the background."""
+        return replace(self, template=template, lower=lower)
 
     def value(self, parameters: np.ndarray) -> np.ndarray:
         """Σ E − n log E without signal at θ, shape (n_spectra, p)."""
@@ -179,23 +183,13 @@ class NonLinearSolver(Solver):
             part = problem.take(rows)
             return minimise(part, self._start(part))
 
-        return in_blocks(counts.shape[0], self._block, fit)
+        return in_blocks(counts.shape[0], self.block, fit)
 
-    def fit_signal(
-        self,
-        start: Minimum,
-        counts: np.ndarray,
-        exposure: np.ndarray | None,
-        template: np.ndarray,
-        peak: np.ndarray,
-        *,
-        non_negative: bool,
-    ) -> Minimum:
-        """Signal + background fits from the background-only ones; see ``Solver``."""
-        lower = lowest_yields(self, start, counts.shape[0], template, peak, non_negative=non_negative)
-        problem = NonLinearProblem(self.model, self.rotation, counts, exposure, template, lower)
-        state = with_yield(start, counts.shape[0])
-        return in_blocks(counts.shape[0], self._block, lambda rows: minimise(problem.take(rows), state[:, rows]))
+    def with_signal(
+        self, start: Minimum, counts: np.ndarray, exposure: np.ndarray | None, signal: Signal
+    ) -> Callable[[np.ndarray], Minimum]:
+        """See ``Solver``."""
+        return from_background(self, NonLinearProblem(self.model, self.rotation, counts, exposure), start, signal)
 
     def expected(self, state: np.ndarray) -> np.ndarray:
         """Events per bin before exposure, shape (N, n_bins)."""
@@ -206,5 +200,6 @@ class NonLinearSolver(Solver):
         return self.model.log_derivatives(self.parameters(state))
 
     @property
-    def _block(self) -> int:
+    def block(self) -> int:
+        """Spectra that are fitted together: every node of their bins is computed."""
         return max(CELLS // self.model.weights.size, 1)

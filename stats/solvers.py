@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,21 @@ from stats.functions import BinnedFamily
 CELLS = 75_000  # spectra × bins per block: what stays in a core's cache
 LEAST_EVENTS = 1.0 - 1e-6  # in all spectra, effective ones; short of one by rounding only
 DEEPEST = 0.9  # share of the background that a negative signal may take in any bin of its peak
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal of free yield.
+
+    Attributes:
+        template: signal events per bin for a yield of 1, shape (n_bins,) or that of the counts.
+        peak: bins that limit a negative yield, same shape.
+        non_negative: whether the yield stays at 0 or above.
+    """
+
+    template: np.ndarray
+    peak: np.ndarray
+    non_negative: bool
 
 
 class Solver(abc.ABC):
@@ -32,26 +47,28 @@ class Solver(abc.ABC):
     def fit(self, counts: np.ndarray, exposure: np.ndarray | None) -> newton.Minimum:
         """Background-only fits."""
 
-    @abc.abstractmethod
     def fit_signal(
-        self,
-        start: newton.Minimum,
-        counts: np.ndarray,
-        exposure: np.ndarray | None,
-        template: np.ndarray,
-        peak: np.ndarray,
-        *,
-        non_negative: bool,
+        self, start: newton.Minimum, counts: np.ndarray, exposure: np.ndarray | None, signal: Signal
     ) -> newton.Minimum:
-        """Fits of background and signal, one per row of ``counts``.
+        """Fits of background and signal, one per row of ``counts``, from background-only fits.
 
         Args:
             start: background-only fits; one for all rows, or one each.
             counts, exposure: as fitted there.
-            template: signal events per bin, shape (n_bins,) or that of ``counts``.
-            peak: bins that limit a negative yield, same shape.
-            non_negative: bound of the yield.
+            signal: what is added to the background.
         """
+        return in_blocks(counts.shape[0], self.block, self.with_signal(start, counts, exposure, signal))
+
+    @abc.abstractmethod
+    def with_signal(
+        self, start: newton.Minimum, counts: np.ndarray, exposure: np.ndarray | None, signal: Signal
+    ) -> Callable[[np.ndarray], newton.Minimum]:
+        """What ``fit_signal`` does with some of the rows."""
+
+    @property
+    def block(self) -> int:
+        """Spectra that are fitted together."""
+        return max(CELLS // self.model.n_bins, 1)
 
     @abc.abstractmethod
     def expected(self, state: np.ndarray) -> np.ndarray:
