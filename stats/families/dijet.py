@@ -18,8 +18,8 @@ def dijet(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
     """The dijet functions f = p0 (1−x)^p1 / x^(p2 + p3 ln x + p4 ln² x + p5 ln³ x), x = m/√s, cut after
     3 to 6 parameters.
 
-    With 2 parameters f = p0 / x^p2. Used by CDF (arXiv:0812.4036, equation 1), ATLAS and CMS
-    (arXiv:1611.03568, section 5, where the F-test runs over those with 2 to 5 parameters; the sixth continues the row).
+    With 2 parameters f = p0 / x^p2. Used by CDF (arXiv:0812.4036), ATLAS and CMS (arXiv:1611.03568); the sixth
+    parameter continues the row.
 
     Args:
         n_parameters: 2 to 6.
@@ -34,7 +34,7 @@ def dijet(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
         ("log_p0", "p1", "p2", "p3", "p4", "p5")[:n_parameters] if falling else ("log_p0", "p2"),
         lambda x: ([np.log1p(-x)] if falling else []) + logs(x),
         formula=f"{numerator} / x^{_exponent(2, max(n_parameters - 2, 1))}",
-        source="arXiv:1611.03568, section 5",
+        source="arXiv:1611.03568",
         sqrt_s=sqrt_s,
     )
 
@@ -63,7 +63,7 @@ def atlas(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
 def diphoton(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
     """f = N (1−x^(1/3))^b x^(a0 + a1 ln x + a2 ln² x), cut after 3, 4 or 5 parameters.
 
-    ATLAS's background of high-mass diphoton resonances (arXiv:1606.03833, section 7; the spin-0 search takes three).
+    ATLAS's background of high-mass diphoton resonances (arXiv:1606.03833).
 
     Args:
         n_parameters: 3 to 5.
@@ -78,7 +78,7 @@ def diphoton(n_parameters: int, *, sqrt_s: float) -> LogLinearFamily:
         ("log_N", "b", "a0", "a1", "a2")[:n_parameters],
         lambda x: [np.log1p(-np.cbrt(x)), *logs(x)],
         formula=f"N (1 − x^(1/3))^b x^({exponent})",
-        source="arXiv:1606.03833, section 7",
+        source="arXiv:1606.03833",
         sqrt_s=sqrt_s,
     )
 

@@ -19,13 +19,12 @@ _SLOPE = [(k + 1.0) / math.factorial(k + 2) for k in range(8, -1, -1)]  # of the
 def modified_exponential(n_parameters: int, *, mass_range: tuple[float, float]) -> Family:
     """f = p0 exp(p1 m^p2); with two parameters p2 = 1, an exponential.
 
-    An alternative to the dijet function in CMS's searches for dijet resonances (arXiv:1802.06149). Its parameters
-    stay finite where the spectrum is a power law, p2 → 0, and are the slope and curvature where most events are:
+    An exponential of a power of the mass, a plain alternative to the dijet function. Its parameters stay finite where
+    the spectrum is a power law, p2 → 0, and are the slope and curvature where most events are:
 
         f = p0 exp(−a (y^b − 1)/b),   y = m/m0, m0 = low^¾ high^¼,   p2 = b, p1 = −a/(b m0^b)
 
-    with (y^b − 1)/b = ln y at b = 0. That paper's fourth parameter, another power of 1 − m/√s, is not offered: spectra
-    of some thousand events determine no more than three.
+    with (y^b − 1)/b = ln y at b = 0.
 
     Args:
         n_parameters: 2 or 3.
@@ -41,7 +40,7 @@ def modified_exponential(n_parameters: int, *, mass_range: tuple[float, float]) 
             parameter_names=("log_p0", "a"),
             domain=(0.0, math.inf),
             formula=f"p0 exp(−a (y − 1)), y = m/{pivot:.6g}",
-            source="arXiv:1802.06149",
+            source="exponential of a power",
             terms=lambda mass: np.stack([np.ones_like(mass), 1.0 - mass / pivot], axis=-1),
         )
     return NonLinearFamily(
@@ -49,7 +48,7 @@ def modified_exponential(n_parameters: int, *, mass_range: tuple[float, float]) 
         parameter_names=("log_p0", "a", "b"),
         domain=(0.0, math.inf),
         formula=f"p0 exp(−a (y^b − 1)/b), y = m/{pivot:.6g}",
-        source="arXiv:1802.06149",
+        source="exponential of a power",
         log_density=lambda mass, theta: _evaluate(mass / pivot, theta)[0],
         gradient=lambda mass, theta: _evaluate(mass / pivot, theta)[1],
         seeds=tuple(_seed(shape, pivot) for shape in SHAPES),

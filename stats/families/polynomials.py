@@ -17,7 +17,7 @@ MOST = 7  # parameters
 def polynomial(n_parameters: int, *, mass_range: tuple[float, float]) -> LinearFamily:
     """f = Σ_k c_k t^k with t from −1 to 1 over ``mass_range``; four parameters make the third degree.
 
-    The third degree is the background of Tag N' Train's bump hunt (arXiv:2002.12376, section 4). A fit keeps the
+    The third degree is the background of Tag N' Train's bump hunt (arXiv:2002.12376). A fit keeps the
     content of every bin positive; the function may still be negative inside a bin, or outside the spectrum.
 
     Args:
@@ -30,7 +30,7 @@ def polynomial(n_parameters: int, *, mass_range: tuple[float, float]) -> LinearF
         parameter_names=tuple(f"c{k}" for k in range(n_parameters)),
         domain=(0.0, math.inf),
         formula=_sum([f"c{k}{_power(k)}" for k in range(n_parameters)]) + f", {_t(low, high)}",
-        source="arXiv:2002.12376, section 4" if n_parameters == 4 else "plain polynomial",
+        source="arXiv:2002.12376" if n_parameters == 4 else "plain polynomial",
         terms=lambda mass: _powers(mass, low, high, n_parameters),
     )
 
@@ -39,7 +39,7 @@ def bernstein(n_parameters: int, *, mass_range: tuple[float, float]) -> LinearFa
     """f = Σ_k b_k C(n, k) u^k (1−u)^(n−k) with every b_k ≥ 0 and u from 0 to 1 over ``mass_range``.
 
     Coefficients that are not negative make f positive everywhere (S. N. Bernstein, 1912); those of degree n lie within
-    those of degree n + 1. CMS's background of H → γγ (arXiv:1207.7235, section 5).
+    those of degree n + 1. CMS's background of H → γγ (arXiv:1207.7235).
 
     Args:
         n_parameters: degree n + 1, 2 to 7.
@@ -59,7 +59,7 @@ def bernstein(n_parameters: int, *, mass_range: tuple[float, float]) -> LinearFa
         parameter_names=tuple(f"b{k}" for k in range(n_parameters)),
         domain=(low - margin, high + margin),
         formula=f"Σ b_k C({degree}, k) u^k (1 − u)^({degree} − k), b_k ≥ 0, u = (m − {low:g})/{high - low:g}",
-        source="arXiv:1207.7235, section 5",
+        source="arXiv:1207.7235",
         terms=terms,
         non_negative=True,
     )

@@ -115,7 +115,7 @@ def saturated_test(
     mask: np.ndarray | None = None,
     workers: int = 1,
 ) -> SaturatedTest:
-    """Test a family by its likelihood ratio to the saturated model (Baker and Cousins, NIM 221 (1984) 437, eq. 19).
+    """Test a family by its likelihood ratio to the saturated model (Baker and Cousins, NIM 221 (1984) 437).
 
     Toys are drawn from the fit and fitted again, so that parameters, empty bins and weights need no correction.
     Where most bins expect less than one event the deviance has little power, whatever its p-value: there χ² over groups
