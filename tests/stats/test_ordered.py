@@ -19,8 +19,8 @@ MASSES = np.linspace(2500.0, 5000.0, 6)
 
 @pytest.mark.parametrize("events", [60, 5000])
 def test_many_spectra_choose_as_one_does(shape: np.ndarray, events: int) -> None:
-    """30 spectra; with a threshold of 0.3 several orders occur."""
-    spectra = np.random.default_rng(1).poisson(events * shape, size=(30, 50)).astype(float)
+    """20 spectra; with a threshold of 0.3 several orders occur."""
+    spectra = np.random.default_rng(1).poisson(events * shape, size=(20, 50)).astype(float)
     references = [fit_background(BinnedFamily(family, EDGES), events * shape) for family in FAMILIES]
     fits = [fit_background(one.model, spectra, reference=one) for one in references]
     order, agree = chosen_order(fits, threshold=0.3), 0
@@ -32,7 +32,7 @@ def test_many_spectra_choose_as_one_does(shape: np.ndarray, events: int) -> None
             continue
         agree += index >= 0 and choice.family.name == FAMILIES[index].name
     # toys share one expansion of the bin integrals, single spectra have their own: p-values at the threshold may flip
-    assert agree >= 29
+    assert agree >= 19
     assert len(set(order)) > 1
 
 

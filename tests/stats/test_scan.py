@@ -15,7 +15,7 @@ MASSES = np.array([2000.0, 2400.0, 3100.0, 4300.0, 6900.0])
 def test_a_scan_is_what_single_signal_fits_are(shape: np.ndarray, events: int, n_parameters: int) -> None:
     model = BinnedFamily(dijet(n_parameters, sqrt_s=SQRT_S), EDGES)
     reference = fit_background(model, 1000 * shape)
-    counts = np.random.default_rng(events).poisson(events * shape, size=(200, 50)).astype(float)
+    counts = np.random.default_rng(events).poisson(events * shape, size=(100, 50)).astype(float)
     background = fit_background(model, counts, reference=reference)
     templates = scan_templates(EDGES, MASSES, [Gaussian(0.01), Gaussian(0.05)])
     found = scan(background, templates)
