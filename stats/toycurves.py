@@ -52,6 +52,10 @@ class RankedToys:
         """Whether no toy with a signal is as extreme as this outcome (0 observed, 1 to 5 expected)."""
         return bool(self._counted(None, None)[1][curve] == 0)
 
+    def unexpected(self, curve: int) -> bool:
+        """Whether no toy without a signal is as extreme as this outcome."""
+        return bool(self._counted(None, None)[2][curve] == 0)
+
     def point(self) -> CurvePoint:
         """CLs with binomial errors."""
         values, p_signal, p_background = self._counted(None, None)

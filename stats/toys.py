@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from stats.errors import StatisticsError
-from stats.limits import UpperLimit, upper_limit
+from stats.limits import SELECTED, UpperLimit, upper_limit
 from stats.modelfits import ModelFits, process_pool
 from stats.teststatistics import FittedToys, Hypotheses, check_toys, draw_toys, known, warn_of_failures
 from stats.toycurves import RankedToys, bootstrap_errors, bracket, crossing
@@ -29,9 +29,10 @@ class ToyLimit:
     """A CLs upper limit from toys.
 
     Attributes:
-        observed, observed_error: limit and its statistical error (bootstrap of the toys).
-        expected, expected_errors: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome; None if not
-            asked for.
+        observed, observed_error: limit in ``unit`` and its statistical error (bootstrap of the toys); NaN where the
+            toys do not tell, which ``notes`` explain.
+        expected, expected_errors: at −2, −1, 0, 1, 2 standard deviations of the background-only outcome, likewise;
+            None if not asked for.
         scan: (mu, observed CLs, its error, five expected CLs) of every tested strength, rising in mu.
         level: CLs at the limit.
         best_fit: strength that fits the data best, at least 0.
@@ -41,6 +42,8 @@ class ToyLimit:
             nothing: both make the limit weaker.
         fits: fits to toys.
         asymptotic: the asymptotic limit, where the strengths were chosen around it.
+        unit: of the limits, ``best_fit`` and the scan.
+        notes: which limits are not known, and why.
     """
 
     observed: float
@@ -55,6 +58,8 @@ class ToyLimit:
     failed: int
     fits: int
     asymptotic: UpperLimit | None = None
+    unit: str = SELECTED
+    notes: tuple[str, ...] = ()
 
     @property
     def failure_rate(self) -> float:
@@ -62,13 +67,14 @@ class ToyLimit:
         return self.failed / self.n_toys
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; errors that are unknown are None."""
+        """JSON-ready; limits and errors that are unknown are None."""
         asymptotic = self.asymptotic
         return {
             "method": "toys",
-            "observed": self.observed,
+            "unit": self.unit,
+            "observed": known(self.observed),
             "observed_error": known(self.observed_error),
-            "expected": None if self.expected is None else list(self.expected),
+            "expected": None if self.expected is None else [known(limit) for limit in self.expected],
             "expected_errors": None if self.expected_errors is None else [known(e) for e in self.expected_errors],
             "scan": [[mu, cls, error] for mu, cls, error, _ in self.scan],
             "scan_expected": [[mu, list(expected)] for mu, _, _, expected in self.scan],
@@ -81,6 +87,7 @@ class ToyLimit:
             "fits": self.fits,
             "asymptotic_observed": None if asymptotic is None else asymptotic.observed,
             "asymptotic_expected": None if asymptotic is None else list(asymptotic.expected),
+            "notes": list(self.notes),
         }
 
 
@@ -93,6 +100,7 @@ def toy_limit(
     strengths: Sequence[float] | None = None,
     expected: bool = True,
     workers: int = 1,
+    unit: str = SELECTED,
 ) -> ToyLimit:
     """Observed and expected CLs upper limits from toys of q̃ (arXiv:1007.1727, equation 16).
 
@@ -104,12 +112,14 @@ def toy_limit(
     Args:
         rng: the same state gives the same result, whatever ``workers``.
         strengths: to test; by default around the asymptotic limits, more being added until each limit lies between
-            two strengths no further apart than 35%.
+            two strengths no further apart than 35%. A limit between given strengths that are further apart, or of which
+            the upper one has no toy in the tail, is not known.
         expected: also the five expected limits, which need more strengths.
         workers: processes.
+        unit: of the parameter of interest, as ``events`` made it: "selected events" or "fb".
 
     Raises:
-        StatisticsError: when the model cannot be fitted to the data, or a limit is not reached.
+        StatisticsError: when the model cannot be fitted to the data, or no limit at all is known.
     """
     check_toys(toys, rng)
     if not 0 < level < 1:
@@ -126,7 +136,7 @@ def toy_limit(
         search = _Search(workspace, given, asymptotic, level=level, toys=toys, rng=rng, expected=expected, pool=pool)
         if given is None:
             search.close_in()
-        return search.result()
+        return search.result(unit)
 
 
 class _Search:
@@ -146,6 +156,7 @@ class _Search:
     ) -> None:
         self.level, self.toys, self.rng, self.pool, self.asymptotic = level, toys, rng, pool, asymptotic
         self.curves = range(6) if expected else range(1)
+        self.given = given is not None
         first = _around(asymptotic, expected) if given is None and asymptotic is not None else given or []
         self.largest = REACH * first[-1] if given is None else first[-1]
         self.fits = ModelFits(workspace)
@@ -198,22 +209,48 @@ class _Search:
     def _curve(self, curve: int) -> tuple[np.ndarray, np.ndarray]:
         return np.array([t.mu for t in self.ranked]), np.array([t.curve()[curve] for t in self.ranked])
 
-    def result(self) -> ToyLimit:
+    def _unknown(self, curve: int) -> str | None:
+        """Why the toys do not tell this limit, or None."""
+        strengths, values = self._curve(curve)
+        places = bracket(strengths, values, self.level)
+        highest = self.ranked[-1]
+        if places is None and highest.unexpected(curve):
+            return (
+                f"none of {self.toys} toys without a signal is as extreme as the data, so that CLs is not known at any "
+                "strength: the data lie far below the expected background"
+            )
+        if places is None and highest.exhausted(curve):
+            return f"none of {self.toys} toys with a signal of {highest.mu:g} is as extreme: take more toys"
+        if places is None:
+            return f"CLs stays above {self.level:g} up to a strength of {highest.mu:g}: test larger ones"
+        low, high = strengths[places[0]] if places[0] >= 0 else 0.0, strengths[places[1]]
+        if high > WIDEST * low:
+            return (
+                f"it lies between {low:g} and {high:g}, which is too wide to interpolate: test strengths between them"
+            )
+        if self.given and self.ranked[places[1]].exhausted(curve):
+            return (
+                f"none of {self.toys} toys with a signal of {high:g} is as extreme: test strengths closer to {low:g} "
+                "or take more toys"
+            )
+        return None
+
+    def result(self, unit: str) -> ToyLimit:
         """The limits, their errors and the scan.
 
         Raises:
-            StatisticsError: if CLs is not below the level at the largest strength.
+            StatisticsError: if no limit is known.
         """
-        limits = [crossing(*self._curve(curve), self.level) for curve in self.curves]
-        missing = [NAMES[curve] for curve in self.curves if np.isnan(limits[curve])]
-        if missing:
+        reasons = {curve: reason for curve in self.curves if (reason := self._unknown(curve)) is not None}
+        notes = tuple(f"No {NAMES[curve]} limit: {reason}." for curve, reason in reasons.items())
+        if len(reasons) == len(self.curves):
             raise StatisticsError(
-                f"CLs stays above {self.level} up to a signal strength of {self.ranked[-1].mu:g} "
-                f"({', '.join(missing)}; {self.toys} toys per strength, {self.failed_signal} of those with a signal "
-                f"and {int(self.failed_background.sum())} of those without have no fit): test larger strengths or take "
-                "more toys."
+                f"{' '.join(dict.fromkeys(notes))} ({self.failed_signal} toys with a signal and "
+                f"{int(self.failed_background.sum())} without have no fit.)"
             )
+        limits = [np.nan if curve in reasons else crossing(*self._curve(curve), self.level) for curve in self.curves]
         errors, _ = bootstrap_errors(self.ranked, self.level, rng=self.rng.spawn(1)[0], replicas=REPLICAS)
+        errors[list(reasons)] = np.nan
         points = [toys.point() for toys in self.ranked]
         failed = self.failed_signal + int(self.failed_background.sum())
         n_toys = self.toys * (len(points) + 1)
@@ -232,6 +269,8 @@ class _Search:
             failed=failed,
             fits=self.n_fits + self.background.n_fits,
             asymptotic=self.asymptotic,
+            unit=unit,
+            notes=notes,
         )
 
 

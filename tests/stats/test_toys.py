@@ -17,7 +17,6 @@ from stats import StatisticsError, ToyLimit, statistic_toys, toy_discovery, toy_
 from stats.asymptotics import log_cls
 from stats.modelfits import ModelFits
 from stats.teststatistics import Hypotheses, StatisticToys, draw_toys
-from stats.toycurves import RankedToys, crossing
 
 
 def counting(
@@ -66,6 +65,50 @@ def test_limits_of_a_counting_experiment_are_the_exact_ones(observed: int) -> No
     assert limit.failed == 0
 
 
+def test_a_gap_between_given_strengths_is_not_interpolated() -> None:
+    """No event on 1, tested at 0.1 and 50: not 22 but unknown; nor where no toy with a signal reaches the data."""
+    for strengths in ([0.1, 50.0], [50.0]):
+        with pytest.raises(StatisticsError, match="too wide to interpolate"):
+            toy_limit(counting(0, 1.0), toys=1000, rng=np.random.default_rng(1), strengths=strengths, expected=False)
+    with pytest.raises(StatisticsError, match="take more toys"):
+        toy_limit(counting(0, 1.0), toys=20, rng=np.random.default_rng(1), strengths=[2.2, 2.9], expected=False)
+
+
+def test_the_observed_limit_is_kept_where_expected_ones_are_not_reached() -> None:
+    strengths = np.geomspace(2.4, 4.4, 4).tolist()  # the limit expected at +2 standard deviations is 6.7
+    limit = toy_limit(counting(0, 1.0), toys=2000, rng=np.random.default_rng(1), strengths=strengths)
+    assert limit.observed == pytest.approx(-np.log(0.05), rel=0.1)
+    assert limit.expected is not None
+    assert np.isnan(limit.expected[4])
+    assert "No expected +2σ limit: CLs stays above 0.05 up to a strength of 4.4: test larger ones." in limit.notes
+    result = json.loads(json.dumps(limit.to_dict(), allow_nan=False))
+    assert result["expected"][4] is None
+    assert result["expected_errors"][4] is None
+    assert result["notes"] == list(limit.notes)
+
+
+def test_data_far_below_the_background_have_expected_limits_only() -> None:
+    """An empty window on 11 expected events: CLb is 0 of 1000, and no larger strength would help."""
+    limit = toy_limit(counting(0, 11.0), toys=1000, rng=np.random.default_rng(1))
+    assert np.isnan(limit.observed)
+    assert limit.to_dict()["observed"] is None
+    assert limit.expected is not None
+    assert np.isfinite(limit.expected).all()
+    assert limit.expected[2] == pytest.approx(exact_limit(11, 11.0), rel=0.1)
+    assert len(limit.notes) == 1
+    assert "far below the expected background" in limit.notes[0]
+    assert "larger" not in limit.notes[0]
+
+
+def test_limits_in_fb_are_those_in_events_over_events_per_fb() -> None:
+    spec = counting(0, 1.0)
+    spec["channels"][0]["samples"][0]["data"] = [400.0]
+    limit = toy_limit(spec, toys=4000, rng=np.random.default_rng(1), expected=False, unit="fb")
+    assert limit.to_dict()["unit"] == "fb"
+    assert abs(limit.observed + np.log(0.05) / 400) < 4 * limit.observed_error
+    assert limit.observed_error < 0.05 * limit.observed
+
+
 def test_asymptotic_limits_are_far_off_where_toys_are_exact() -> None:
     limit = toy_limit(counting(0, 1.0), toys=2000, rng=np.random.default_rng(1), expected=False)
     assert limit.asymptotic is not None
@@ -91,7 +134,7 @@ def test_limits_with_a_nuisance_parameter(modifier: dict[str, Any]) -> None:
     spec = counting(105, 100.0, modifier, bounds=(0, 200))
     centre = 50.0 if modifier is SCALE else 35.0
     limit = toy_limit(
-        spec, toys=600, rng=np.random.default_rng(3), strengths=centre * np.array([0.7, 0.9, 1.1, 1.3]), expected=False
+        spec, toys=600, rng=np.random.default_rng(3), strengths=centre * np.geomspace(0.5, 1.4, 5), expected=False
     )
     from stats import upper_limit
 
@@ -119,7 +162,7 @@ def test_seeds_decide_and_global_random_numbers_are_left_alone() -> None:
 
     def run(seed: int) -> dict[str, Any]:
         return toy_limit(
-            spec, toys=60, rng=np.random.default_rng(seed), strengths=[3.0, 6.0, 12.0], expected=False
+            spec, toys=60, rng=np.random.default_rng(seed), strengths=[4.0, 5.0, 6.5, 8.0], expected=False
         ).to_dict()
 
     assert run(1) == run(1)
@@ -184,7 +227,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
 def test_failed_toys_are_counted_against_the_result(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    spec, settings = counting(5, 4.0, SCALE), {"toys": 200, "strengths": [6.0, 10.0, 20.0], "expected": False}
+    spec, settings = (
+        counting(5, 4.0, SCALE),
+        {"toys": 200, "strengths": [4.0, 5.0, 6.5, 8.0, 10.0, 12.5, 16.0, 20.0], "expected": False},
+    )
     before = toy_limit(spec, rng=np.random.default_rng(8), **settings)  # type: ignore[arg-type]
     discovery = toy_discovery(spec, toys=200, rng=np.random.default_rng(8))
     failing(monkeypatch, 125)
@@ -232,25 +278,6 @@ def test_empty_data_and_empty_expectations() -> None:
         counting(0, 0.0), toys=5000, rng=np.random.default_rng(12), strengths=[2.0, 2.8, 3.2, 4.0], expected=False
     )
     assert abs(limit.observed - 2.9957) < 4 * limit.observed_error
-
-
-@given(st.floats(0.05, 5.0), st.floats(0.01, 0.5))
-def test_crossings_of_exponentials_are_exact(slope: float, level: float) -> None:
-    strengths = np.linspace(0.1, 8.0 / slope, 7)
-    assert crossing(strengths, np.exp(-slope * strengths), level) == pytest.approx(-np.log(level) / slope)
-
-
-def test_the_last_crossing_is_taken_and_none_is_told() -> None:
-    values = np.array([0.5, 0.04, 0.06, 0.01])
-    assert 3.0 < crossing(np.array([1.0, 2.0, 3.0, 4.0]), values, 0.05) < 4.0
-    assert np.isnan(crossing(np.array([1.0, 2.0]), np.array([0.5, 0.2]), 0.05))
-
-
-def test_cls_counts_ties_and_excludes_nothing_without_toys() -> None:
-    toys = np.array([0.0, 1.0, 2.0, 2.0])
-    assert RankedToys(1.0, 2.0 + 1e-9, toys, toys).curve()[0] == 1.0
-    assert RankedToys(1.0, 5.0, toys, toys).curve()[0] == 1.0
-    assert RankedToys(1.0, 2.0, np.array([0.0, 0.0, 0.0, 2.0]), toys).curve()[0] == pytest.approx(0.5)
 
 
 def test_what_cannot_be_answered_is_refused() -> None:
