@@ -40,8 +40,8 @@ def _bracket(test: Any, level: float) -> None:
     √q̃ of the background-only expectation is close to mu over its uncertainty, and the expected CLs are functions of
     it alone: a first point tells where the highest limit will be.
     """
-    highest = 2.0 - ndtri(level * ndtr(2.0))  # √q̃ at the limit expected at +2 standard deviations
-    mu = max(1.5 * test.best, highest * test.sigma)
+    highest = 2.0 - float(ndtri(level * ndtr(2.0)))  # √q̃ at the limit expected at +2 standard deviations
+    mu = float(max(1.5 * test.best, highest * test.sigma))
     for attempt in range(MAX_DOUBLINGS):
         values = test.log_cls(mu)
         if values is not None and np.all(values < np.log(level)):

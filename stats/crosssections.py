@@ -42,16 +42,18 @@ def cross_sections(
     """The largest cross section that selects as many events as each limit.
 
     Args:
-        events: limits in selected events.
+        events: limits in selected events; NaN stays NaN, with the status "unknown".
         luminosity: fb⁻¹.
         names: of the limits in ``notes``, as many or more.
 
     Raises:
-        StatisticsError: for numbers of events that are negative or not finite.
+        StatisticsError: for numbers of events that are negative or infinite.
     """
-    found = tuple(efficiency.cross_section(n, luminosity=luminosity) for n in events)
+    found = tuple(_solved(efficiency, float(n), luminosity) for n in events)
     notes, steep = [], dict[str, list[str]]()
     for name, one in zip(names, found, strict=False):
+        if one.status == "unknown":
+            continue  # the limit's own notes say why
         if one.status != "inside":
             edge = one.tested[0] if one.status == "below" else one.tested[1]
             notes.append(f"The limit {name} lies {one.status} {edge:g} fb, where no signal was injected.")
@@ -66,6 +68,13 @@ def cross_sections(
     return CrossSections(found, tuple(notes))
 
 
+def _solved(efficiency: InjectedEfficiency, events: float, luminosity: float) -> CrossSection:
+    if not np.isnan(events):
+        return efficiency.cross_section(events, luminosity=luminosity)
+    nan, tested = float("nan"), (float(efficiency.injected[0]), float(efficiency.injected[-1]))
+    return CrossSection(nan, nan, nan, "unknown", False, tested)
+
+
 def in_fb(limit: Limit, efficiency: InjectedEfficiency, *, luminosity: float) -> Limit:
     """A limit in selected events as one on the cross section, for an efficiency that depends on the signal.
 
@@ -75,7 +84,7 @@ def in_fb(limit: Limit, efficiency: InjectedEfficiency, *, luminosity: float) ->
     here: give the workspace a ``Normalisation`` of its size at the limit (``InjectedEfficiency.relative_error``).
 
     Args:
-        limit: an ``UpperLimit``, or any dataclass with ``observed``, ``expected``, ``unit`` and ``notes``; statistical
+        limit: an ``UpperLimit``, a ``ToyLimit``, or any dataclass with ``observed``, ``expected``, ``unit`` and ``notes``; statistical
             errors (``observed_error``, ``expected_errors``) and an ``asymptotic`` limit in it are turned, too.
         luminosity: fb⁻¹.
 
@@ -100,7 +109,7 @@ def in_fb(limit: Limit, efficiency: InjectedEfficiency, *, luminosity: float) ->
         "unit": "fb",
         "scan_unit": SELECTED,
         "efficiency_interval": (first.low, first.high),
-        "notes": (*one.notes, *made.notes, *_open_end(first)),
+        "notes": (*one.notes, *made.notes, *_open_end(first), *_left(known)),
     }
     if "observed_error" in known:
         changes["observed_error"] = _error(efficiency, one.observed, one.observed_error, luminosity)
@@ -110,6 +119,13 @@ def in_fb(limit: Limit, efficiency: InjectedEfficiency, *, luminosity: float) ->
     if getattr(one, "asymptotic", None) is not None:
         changes["asymptotic"] = in_fb(one.asymptotic, efficiency, luminosity=luminosity)
     return replace(one, **{name: value for name, value in changes.items() if name in known})
+
+
+def _left(known: set[str]) -> tuple[str, ...]:
+    """Say what stays in events where the limit has no field for it."""
+    if "scan" not in known or "scan_unit" in known:
+        return ()
+    return (f"The best fit and the scan are in {SELECTED}.",)
 
 
 def _step(efficiency: InjectedEfficiency, cross_section: float) -> str:
@@ -132,7 +148,7 @@ def _open_end(observed: CrossSection) -> tuple[str, ...]:
 
 def _error(efficiency: InjectedEfficiency, events: float, error: float, luminosity: float) -> float:
     """Half of what a limit in events moved by its error up and down moves the cross section; NaN where unknown."""
-    if not np.isfinite(error):
+    if not np.isfinite([events, error]).all():
         return float("nan")
     ends = [efficiency.cross_section(max(events + e, 0.0), luminosity=luminosity).value for e in (error, -error)]
     return abs(0.5 * (ends[0] - ends[1]))

@@ -70,7 +70,8 @@ class CrossSection:
         value: fb; NaN unless ``status`` is "inside".
         low, high: with the efficiency one standard deviation up and down, fb; NaN where outside the tested range.
         status: "inside"; "below" or "above" where the answer lies outside the range in which the efficiency was
-            measured, [``tested[0]``, ``tested[1]``], and nothing is extrapolated.
+            measured, [``tested[0]``, ``tested[1]``], and nothing is extrapolated; "unknown" where the number of events
+            is (``cross_sections``).
         ambiguous: whether several cross sections give as many events; ``value`` is the largest of them.
         tested: fb.
     """

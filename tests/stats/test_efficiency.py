@@ -154,6 +154,10 @@ def test_limits_from_toys_and_their_errors_become_cross_sections() -> None:
     assert found.expected == pytest.approx((2.0, 4.0, 6.0, 8.0, 10.0))
     assert found.expected_errors[:4] == pytest.approx((0.1,) * 4)
     assert np.isnan(found.expected_errors[4])
+    lost = in_fb(OtherLimit(np.nan, np.nan, band, (0.5,) * 5, notes=("Too few toys.",)), efficiency, luminosity=10.0)
+    assert np.isnan([lost.observed, lost.observed_error]).all()
+    assert lost.expected == found.expected
+    assert lost.notes == ("Too few toys.",)
     alone = in_fb(OtherLimit(25.0, 1.0), efficiency, luminosity=10.0)
     assert (alone.observed, alone.expected) == (pytest.approx(5.0), None)
 
