@@ -84,8 +84,9 @@ def in_fb(limit: Limit, efficiency: InjectedEfficiency, *, luminosity: float) ->
     here: give the workspace a ``Normalisation`` of its size at the limit (``InjectedEfficiency.relative_error``).
 
     Args:
-        limit: an ``UpperLimit``, a ``ToyLimit``, or any dataclass with ``observed``, ``expected``, ``unit`` and ``notes``; statistical
-            errors (``observed_error``, ``expected_errors``) and an ``asymptotic`` limit in it are turned, too.
+        limit: an ``UpperLimit``, a ``ToyLimit``, or any dataclass with ``observed``, ``expected``, ``unit`` and
+            ``notes``; statistical errors (``observed_error``, ``expected_errors``) and an ``asymptotic`` limit in it
+            are turned, too.
         luminosity: fb⁻¹.
 
     Raises:
