@@ -170,13 +170,7 @@ def bias_matrix(
     todo = [experiments(Truth.of(spectrum, truth, fits, mask), templates, masses, values) for truth in truths]
     points = run([each for row in todo for each in row], toys=toys, rng=rng, workers=workers, pull=pull)
     per_truth = len(masses) * len(values)
-    pairs = [
-        BiasPair(
-            truth.name, fit.name, tuple(p[j] for p in points[i * per_truth : (i + 1) * per_truth]), float(threshold)
-        )
-        for i, truth in enumerate(truths)
-        for j, fit in enumerate(fits)
-    ]
+    rows = [points[first : first + per_truth] for first in range(0, len(points), per_truth)]
     return BiasMatrix(
         truths=tuple(truth.name for truth in truths),
         fits=tuple(fit.name for fit in fits),
@@ -184,5 +178,9 @@ def bias_matrix(
         strengths=tuple(values.tolist()),
         pull=pull,
         threshold=float(threshold),
-        pairs=tuple(pairs),
+        pairs=tuple(
+            BiasPair(truth.name, fit.name, tuple(point[column] for point in row), float(threshold))
+            for truth, row in zip(truths, rows, strict=True)
+            for column, fit in enumerate(fits)
+        ),
     )

@@ -14,6 +14,7 @@ from stats.functions import BinnedFamily, Family
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 from stats.validation.inputs import checked_masses, or_none, peaks
+from stats.values import positive
 
 LIMIT = 0.2  # of the statistical error: the criterion of ATL-PHYS-PUB-2020-028 for searches
 
@@ -132,9 +133,7 @@ def spurious_signal(
         StatisticsError: for an empty spectrum or one that does not determine the families, masses outside it, a
             ``mask`` without ``truth``, or a ``scale``, ``limit`` or ``tolerance`` that is none.
     """
-    for name, value, least in (("scale", scale, 1e-300), ("limit", limit, 1e-300), ("tolerance", tolerance, 0.0)):
-        if not (np.isfinite(value) and value >= least):
-            raise StatisticsError(f"The {name} of a spurious-signal test must be finite and positive, got {value!r}.")
+    _check_criterion(scale, limit, tolerance)
     grid = checked_masses(masses)
     templates = peaks(spectrum.edges, grid, width=width, relative=relative, shape=shape)
     events, variances = _template(spectrum, truth, scale, mask)
@@ -156,6 +155,13 @@ def spurious_signal(
         tolerance=float(tolerance),
         failed=int((~fine).sum()),
     )
+
+
+def _check_criterion(scale: float, limit: float, tolerance: float) -> None:
+    positive(scale, "The scale of a spurious-signal test must be finite and positive")
+    positive(limit, "The limit of a spurious-signal test must be finite and positive")
+    if tolerance != 0:
+        positive(tolerance, "The tolerance of a spurious-signal test must be finite and not negative")
 
 
 def _template(

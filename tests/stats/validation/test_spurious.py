@@ -99,6 +99,7 @@ def test_hard_input_is_refused(plenty: Spectrum, family: Family) -> None:
         ({"masses": [3500.0, 3000.0]}, "rising"),
         ({"scale": 0.0}, "scale"),
         ({"scale": float("nan")}, "scale"),
+        ({"scale": "1"}, "scale"),
         ({"limit": -1.0}, "limit"),
         ({"tolerance": -1.0}, "tolerance"),
         ({"mask": np.ones(50, dtype=bool)}, "no mask"),
