@@ -58,11 +58,12 @@ def abcd_workspace(
 
     Raises:
         StatisticsError: for weighted events, no events at all, an empty divisor, shares that are negative or lack
-            region A, and uncertainties that are negative.
+            region A, uncertainties that are negative, and systematics named like a parameter of the workspace.
     """
     factors = _FACTORS["B_far" in regions.counts]
     shares = _shares(signal, factors)
     _check(regions, {"closure": closure, **(signal_systematics or {})})
+    _refuse_reserved(signal_systematics or {})
     guesses = _first_guess(regions)
     channels = [name for name in factors if not (blinded and name == "A")]
     systematics = [_normsys(name, size) for name, size in (signal_systematics or {}).items() if size > 0]
@@ -119,13 +120,11 @@ def fitted_background(workspace: Mapping[str, Any], *, mu: float | None = None) 
                 f"The ABCD likelihood could not be fitted ({type(error).__name__}): its regions hold too little, or "
                 "less than the signal that was asked for."
             ) from error
-    values = dict(zip(model.config.par_order, np.asarray(point, dtype=float).tolist(), strict=True))
-    names = [channel["name"] for channel in workspace["channels"]]
-    found = {c["name"]: _background(c, values) for c in workspace["channels"]}
+    found = _backgrounds(model, np.asarray(point, dtype=float))
     if blinded:
         regions = Regions({"A": 0.0, **found}, {"A": 0.0, **found}, is_counts=False)
         return {"A": estimate(regions).predicted, **found}
-    return {name: found[name] for name in names}
+    return {channel["name"]: found[channel["name"]] for channel in workspace["channels"]}
 
 
 def with_region_a(workspace: Mapping[str, Any], count: float) -> dict[str, Any]:
@@ -136,15 +135,12 @@ def with_region_a(workspace: Mapping[str, Any], count: float) -> dict[str, Any]:
     return {**workspace, "observations": observations}
 
 
-def _background(channel: Mapping[str, Any], values: Mapping[str, float]) -> float:
-    sample = next(s for s in channel["samples"] if s["name"] == "background")
-    result = float(sample["data"][0])
-    for modifier in sample["modifiers"]:
-        if modifier["type"] == "normfactor":
-            result *= values[modifier["name"]]
-        else:
-            result *= float(modifier["data"]["hi"]) ** values[modifier["name"]]
-    return result
+def _backgrounds(model: Any, point: np.ndarray) -> dict[str, float]:
+    """Events of the sample "background" in every region: what is expected without a signal, by pyhf itself."""
+    point = point.copy()
+    point[model.config.poi_index] = 0.0
+    expected = np.asarray(model.expected_actualdata(point), dtype=float)
+    return {name: float(expected[model.config.channel_slices[name]].sum()) for name in model.config.channels}
 
 
 def _normsys(name: str, size: float) -> dict[str, Any]:
@@ -173,6 +169,16 @@ def _check(regions: Regions, sizes: Mapping[str, float]) -> None:
     wrong = [f"{name} {size:g}" for name, size in sizes.items() if not np.isfinite(size) or size < 0]
     if wrong:
         raise StatisticsError(f"Relative uncertainties are finite and not negative: got {', '.join(wrong)}.")
+
+
+def _refuse_reserved(names: Mapping[str, float]) -> None:
+    own = {POI, CLOSURE, *(f"abcd_{f}" for regions in _FACTORS.values() for used in regions.values() for f in used)}
+    taken = sorted(own & set(names))
+    if taken:
+        raise StatisticsError(
+            f"{', '.join(taken)} {'is a parameter' if len(taken) == 1 else 'are parameters'} of every ABCD workspace: "
+            "give the signal's systematic uncertainty another name, or it would be the same nuisance parameter."
+        )
 
 
 def _first_guess(regions: Regions) -> dict[str, float]:

@@ -21,6 +21,7 @@ from stats.abcd import (
     with_region_a,
 )
 from stats.asymptotics import open_workspace
+from stats.minimiser import pyhf_session
 
 PLAIN = plain_regions(Plane(np.array([[900.0, 100.0], [300.0, 45.0]])))
 EXTENDED = extended_regions(Plane(np.array([[500.0, 40.0], [400.0, 60.0], [100.0, 30.0]])))
@@ -91,6 +92,17 @@ def test_fit_finds_the_signal_that_contaminates_its_own_control_regions() -> Non
     assert upper_limit(abcd_workspace(regions)).best_fit < 35
 
 
+def test_fitted_background_is_pyhfs_where_the_closure_nuisance_is_pulled() -> None:
+    """Inside one standard deviation pyhf's interpolation is a polynomial, not a power: up to 7·10⁻⁵ apart here."""
+    workspace = abcd_workspace(regions_of({"A": 160.0, "B": 900.0, "C": 900.0, "D": 10000.0}), closure=2.0)
+    model, data = open_workspace(workspace)
+    with pyhf_session():
+        point = pyhf.infer.mle.fixed_poi_fit(0.0, data, model)
+    assert 0.2 < point[model.config.par_order.index("abcd_closure")] < 0.9
+    expected = dict(zip(model.config.channels, map(float, model.expected_actualdata(point)), strict=True))
+    assert fitted_background(workspace, mu=0.0) == pytest.approx(expected, rel=1e-7)
+
+
 def test_limit_agrees_with_pyhfs_own_minimiser() -> None:
     workspace = abcd_workspace(PLAIN, closure=0.2)
     found = upper_limit(workspace)
@@ -137,6 +149,9 @@ def test_empty_regions_still_have_a_limit(counts: dict[str, float]) -> None:
         ({"signal": {"A": 1.0, "B": -1.0}}, "not negative"),
         ({"closure": -0.1}, "closure -0.1"),
         ({"signal_systematics": {"luminosity": float("nan")}}, "luminosity nan"),
+        ({"signal_systematics": {"mu": 0.1}}, "mu is a parameter"),
+        ({"signal_systematics": {"abcd_total": 0.1}}, "abcd_total is a parameter"),
+        ({"signal_systematics": {"abcd_closure": 0.1}}, "another name"),
     ],
 )
 def test_nonsense_is_refused(options: dict[str, Any], message: str) -> None:
