@@ -2,6 +2,7 @@
 
 from stats.abcd.closure import ClosureCheck, Dependence, closure_checks, dependence
 from stats.abcd.counting import CountingEstimate, counting_estimate, tag_n_train
+from stats.abcd.discovery import AbcdDiscovery, abcd_discovery
 from stats.abcd.likelihood import abcd_workspace, fitted_background, with_region_a
 from stats.abcd.plane import Plane, count_plane, plane_of, strips
 from stats.abcd.regions import (
@@ -14,18 +15,22 @@ from stats.abcd.regions import (
     plain_estimate,
     plain_regions,
 )
+from stats.abcd.shares import SignalShares, shares_of, signal_shares
 from stats.abcd.significance import Significance, excess_significance, expected_significance
 from stats.abcd.toys import ToyClosure, toy_closure
 
 __all__ = [
+    "AbcdDiscovery",
     "ClosureCheck",
     "CountingEstimate",
     "Dependence",
     "Plane",
     "RegionEstimate",
     "Regions",
+    "SignalShares",
     "Significance",
     "ToyClosure",
+    "abcd_discovery",
     "abcd_workspace",
     "closure_checks",
     "count_plane",
@@ -41,6 +46,8 @@ __all__ = [
     "plain_estimate",
     "plain_regions",
     "plane_of",
+    "shares_of",
+    "signal_shares",
     "strips",
     "tag_n_train",
     "toy_closure",

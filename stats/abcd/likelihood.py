@@ -42,7 +42,7 @@ def abcd_workspace(
     signal: Mapping[str, float] | None = None,
     closure: float = CLOSURE_UNCERTAINTY,
     blinded: bool = False,
-    signal_systematics: Mapping[str, float] | None = None,
+    signal_systematics: Mapping[str, float | Mapping[str, float]] | None = None,
     largest: float | None = None,
 ) -> dict[str, Any]:
     """A pyhf workspace (JSON-ready) whose ``mu`` is the number of signal events in region A.
@@ -53,7 +53,8 @@ def abcd_workspace(
             strong where the control regions hold signal: it raises the background that they predict.
         closure: relative uncertainty of b_A = b_B·b_C/b_D (log-normal); 0 for none.
         blinded: leave region A out. What remains predicts its background and cannot tell ``mu``.
-        signal_systematics: name → relative uncertainty of the signal in all regions together (log-normal).
+        signal_systematics: name → relative uncertainty of the signal (log-normal), in all regions together or by
+            region, as ``SignalShares.systematics`` gives the statistical errors of simulated shares.
         largest: upper bound of ``mu``; by default beyond what region A could hold.
 
     Raises:
@@ -62,17 +63,19 @@ def abcd_workspace(
     """
     factors = _FACTORS["B_far" in regions.counts]
     shares = _shares(signal, factors)
-    _check(regions, {"closure": closure, **(signal_systematics or {})})
-    _refuse_reserved(signal_systematics or {})
+    sizes = _by_region(signal_systematics or {}, factors)
+    _check(
+        regions, {"closure": closure, **{f"{n} in {r}": size for n, one in sizes.items() for r, size in one.items()}}
+    )
     guesses = _first_guess(regions)
     channels = [name for name in factors if not (blinded and name == "A")]
-    systematics = [_normsys(name, size) for name, size in (signal_systematics or {}).items() if size > 0]
-    poi = [{"name": POI, "type": "normfactor", "data": None}, *systematics]
     samples = {}
     for name in channels:
         modifiers = [{"name": f"abcd_{f}", "type": "normfactor", "data": None} for f in factors[name]]
         if name == "A" and closure > 0:
             modifiers.append(_normsys(CLOSURE, closure))
+        poi: list[dict[str, Any]] = [{"name": POI, "type": "normfactor", "data": None}]
+        poi += [_normsys(label, one[name]) for label, one in sizes.items() if one.get(name, 0.0) > 0]
         samples[name] = [
             {"name": "signal", "data": [shares[name]], "modifiers": poi},
             {"name": "background", "data": [guesses[name]], "modifiers": modifiers},
@@ -171,14 +174,25 @@ def _check(regions: Regions, sizes: Mapping[str, float]) -> None:
         raise StatisticsError(f"Relative uncertainties are finite and not negative: got {', '.join(wrong)}.")
 
 
-def _refuse_reserved(names: Mapping[str, float]) -> None:
+def _by_region(
+    systematics: Mapping[str, float | Mapping[str, float]], factors: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, float]]:
+    """Relative uncertainties of the signal: name → region → size."""
     own = {POI, CLOSURE, *(f"abcd_{f}" for regions in _FACTORS.values() for used in regions.values() for f in used)}
-    taken = sorted(own & set(names))
+    taken = sorted(own & set(systematics))
     if taken:
         raise StatisticsError(
             f"{', '.join(taken)} {'is a parameter' if len(taken) == 1 else 'are parameters'} of every ABCD workspace: "
             "give the signal's systematic uncertainty another name, or it would be the same nuisance parameter."
         )
+    found = {}
+    for name, size in systematics.items():
+        found[name] = dict(size) if isinstance(size, Mapping) else dict.fromkeys(factors, float(size))
+        if unknown := sorted(set(found[name]) - set(factors)):
+            raise StatisticsError(
+                f"The systematic uncertainty {name!r} names {', '.join(unknown)}: regions are {', '.join(factors)}."
+            )
+    return found
 
 
 def _first_guess(regions: Regions) -> dict[str, float]:
