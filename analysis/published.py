@@ -81,7 +81,7 @@ def _published(run: SearchRun, hunted: Hunted) -> PublishedSelection:
 
 
 def _limit(entry: dict[str, Any]) -> PublishedLimit:
-    bands = None if None in entry["expected"] else tuple(entry["expected"])
+    bands = None if entry["expected"] == [None] * 5 else tuple(entry["expected"])
     said = entry.get("reason") or " ".join(entry.get("notes", ()))
     return PublishedLimit(entry["mass"], entry["observed"], bands, said)
 

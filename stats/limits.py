@@ -133,7 +133,6 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
             for mu, values in sorted(test.evaluated.items())
         )
         background, events = test.expected_background, test.observed_events
-    channels: tuple[Channel, ...] = getattr(workspace, "channels", ())
     return UpperLimit(
         observed=limits[0],
         expected=(limits[1], limits[2], limits[3], limits[4], limits[5]),
@@ -143,13 +142,25 @@ def upper_limit(workspace: Mapping[str, Any], *, level: float = 0.05, unit: str 
         local_p0=float(ndtr(-np.sqrt(test.discovery_q0))),
         failed_fits=test.failed_fits,
         unit=unit,
-        expected_background=background,
-        observed_events=events,
-        extrapolated=any(channel.extrapolated for channel in channels) if channels else None,
-        doubtful=any(_is_doubtful(channel) for channel in channels) if channels else None,
         scan_unit=unit,
-        notes=(*_few(background, events), *_of_sidebands(channels)),
+        **circumstances(workspace, background=background, events=events),
     )
+
+
+def circumstances(workspace: Mapping[str, Any], *, background: float, events: float) -> dict[str, Any]:
+    """What an ``UpperLimit`` says of the data behind it: few events, missing sidebands, functions that do not fit.
+
+    Args:
+        background, events: expected and observed under the signal.
+    """
+    channels: tuple[Channel, ...] = getattr(workspace, "channels", ())
+    return {
+        "expected_background": background,
+        "observed_events": events,
+        "extrapolated": any(channel.extrapolated for channel in channels) if channels else None,
+        "doubtful": any(_is_doubtful(channel) for channel in channels) if channels else None,
+        "notes": (*_few(background, events), *_of_sidebands(channels)),
+    }
 
 
 def resonance_limits(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
 from stats.errors import StatisticsError
-from stats.limits import UpperLimit
+from stats.limits import UpperLimit, circumstances
 
 CURVES = 6  # observed, and expected at −2 to 2 standard deviations
 CLOSE = 5e-4  # in CLs: as near as a limit comes to its level
@@ -67,20 +68,19 @@ def varying_limit(
         local_p0=found.p0,
         failed_fits=tested.failed_fits,
         unit=unit,
-        expected_background=found.background,
         scan_unit=unit,
-        notes=_notes(limits, given, unit),
+        **{**found.circumstances, "notes": (*found.circumstances.get("notes", ()), *_notes(limits, given, unit))},
     )
 
 
+@dataclass(frozen=True)
 class _Point:
-    """What the test of one strength gave."""
+    """What the test of one strength gave; that of a signal which is not seen excludes nothing."""
 
-    def __init__(self, test: Any, log_cls: np.ndarray) -> None:
-        self.log_cls = log_cls
-        self.best = 0.0 if test is None else float(test.best)
-        self.background = np.nan if test is None else float(test.expected_background)
-        self.p0 = 0.5 if test is None else float(ndtr(-np.sqrt(test.discovery_q0)))
+    log_cls: np.ndarray = field(default_factory=lambda: np.zeros(CURVES))
+    best: float = 0.0
+    p0: float = 0.5
+    circumstances: dict[str, Any] = field(default_factory=dict)
 
 
 class _Tested:
@@ -99,7 +99,7 @@ class _Tested:
         if strength not in self.points:
             workspace = self._make(strength)
             if workspace is None:
-                self.points[strength] = _Point(None, np.zeros(CURVES))
+                self.points[strength] = _Point()
                 return self.points[strength].log_cls
             with pyhf_session():
                 test = AsymptoticTest(*open_workspace(workspace))
@@ -107,7 +107,9 @@ class _Tested:
             self.failed_fits += test.failed_fits
             if values is None:
                 raise StatisticsError(f"The fits at a signal strength of {strength:g} fail: no limit.")
-            self.points[strength] = _Point(test, values)
+            facts = circumstances(workspace, background=test.expected_background, events=test.observed_events)
+            p0 = float(ndtr(-np.sqrt(test.discovery_q0)))
+            self.points[strength] = _Point(values, test.best, p0, facts)
         return self.points[strength].log_cls
 
 

@@ -39,7 +39,13 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
             found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
         if number(limit.get("observed")) is None:
             found.append(f"Limit of {place}: no observed limit was found. {_why(limit)}".strip())
-    found += [*_few_events(results), *_strong_limits(results), *_extrapolated(results), *_no_closure(results)]
+    found += [
+        *_few_events(results),
+        *_strong_limits(results),
+        *_extrapolated(results),
+        *_poor_sidebands(results),
+        *_no_closure(results),
+    ]
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
     return found
 
@@ -48,14 +54,28 @@ def _few_events(results: Entry) -> Iterator[str]:
     """One sentence for each selection with limits where asymptotic formulae are not to be trusted."""
     few: dict[str, list[str]] = {}
     for entry in _in_events(results):
-        background = Quantity.read(entry.get("expected_background")).value
-        if background is not None and background < FEW_EVENTS:
-            where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)})"
+        background, seen = (Quantity.read(entry.get(key)).value for key in ("expected_background", "observed_events"))
+        if any(events is not None and events < FEW_EVENTS for events in (background, seen)):
+            counts = "" if seen is None else f", {format_number(seen, digits=2)} observed"
+            where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)} expected{counts})"
             few.setdefault(str(entry.get("selection", NONE)), []).append(where)
     for name, masses in few.items():
         yield (
-            f"Limits of {name}: fewer than {FEW_EVENTS:g} background events are expected around a resonance "
-            f"at {', '.join(masses)}; the asymptotic formulae are not reliable there, toys are needed."
+            f"Limits of {name}: fewer than {FEW_EVENTS:g} events under a resonance at {', '.join(masses)}; the "
+            "asymptotic formulae are not reliable there, toys are needed (`limits.toys`)."
+        )
+
+
+def _poor_sidebands(results: Entry) -> Iterator[str]:
+    """Limits whose background function does not describe the bins that it is fitted to."""
+    found: dict[str, list[str]] = {}
+    for entry in _in_events(results):
+        if entry.get("doubtful"):
+            found.setdefault(str(entry.get("selection", NONE)), []).append(format_mass(number(entry.get("mass"))))
+    for name, masses in found.items():
+        yield (
+            f"Limits of {name} at {', '.join(masses)}: the background function does not describe the sidebands "
+            "(p < 0.01), so that its prediction under the peak, and the limit, may be wrong."
         )
 
 

@@ -180,13 +180,15 @@ def test_nothing_doubtful_gives_no_warning() -> None:
         (("limits", 0, "observed", None), "no observed limit was found"),
         (
             ("limits", 0, "expected_background", 0.31),
-            "Limits of cwola_1%: fewer than 5 background events are expected around a resonance at 3.50 TeV "
-            "(0.31); the asymptotic formulae are not reliable there, toys are needed.",
+            "Limits of cwola_1%: fewer than 5 events under a resonance at 3.50 TeV (0.31 expected); the asymptotic "
+            "formulae are not reliable there, toys are needed",
         ),
         (
             ("limits", 0, "extrapolated", True),
             "Limits of cwola_1% at 3.50 TeV: the window has a sideband on one side only",
         ),
+        (("limits", 0, "observed_events", 2.0), "at 3.50 TeV (118 expected, 2 observed)"),
+        (("limits", 0, "doubtful", True), "at 3.50 TeV: the background function does not describe the sidebands"),
         (("selections", "cwola_1%", "abcd", "largest_pull", -5.2), "A validation region is off by -5.2 standard"),
     ],
 )

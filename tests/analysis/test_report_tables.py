@@ -66,7 +66,7 @@ def test_limits_say_their_level_and_background() -> None:
     assert table is not None
     assert table.caption == "95% CL upper limits on the number of selected signal events (CLs)"
     assert table.notes[0] == "Signal: wprime; Signal width: 3%."
-    assert column(table, "Expected background around the mass") == ["118"]
+    assert column(table, "Expected background under the peak") == ["118"]
     loose = results()
     loose["limits"][0]["level"] = 0.1
     table = limits_table(loose)
@@ -87,7 +87,7 @@ def test_few_expected_events_are_one_warning_per_selection() -> None:
     few["limits"].append({**few["limits"][0], "mass": 2000.0, "expected_background": 5.0})
     found = warnings(few)
     assert len(found) == 1
-    assert "at 3.00 TeV (2), 4.00 TeV (2);" in found[0]
+    assert "at 3.00 TeV (2 expected), 4.00 TeV (2 expected);" in found[0]
 
 
 def test_figures_of_merit_in_words() -> None:
