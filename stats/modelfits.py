@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 STEP = 1e-2  # of second differences, in units of the error
 CHUNK = 500  # fits handed to a process at a time
+EXTENSIONS = 30  # of the signal strength's upper bound, by a factor of four each
+EDGE = 1e-6  # relative: closer to its upper bound the strength counts as at the bound
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,24 @@ class ModelFits:
             if found is not None:
                 return found
         return None
+
+    def free_fit(self) -> tuple[np.ndarray, float]:
+        """Best fit to the data; the strength's upper bound moves up for as long as the fit rests on it.
+
+        Raises:
+            StatisticsError: where a fit fails, or the strength that fits best grows without end.
+        """
+        for _ in range(EXTENSIONS):
+            found = self.fit(self.data)
+            if found is None:
+                raise StatisticsError(
+                    "The model could not be fitted to the data: its background or bounds do not suit them."
+                )
+            largest = self.bounds[self.poi, 1]
+            if found[0][self.poi] < (1.0 - EDGE) * largest:
+                return found
+            self.bounds[self.poi, 1] = 4.0 * largest
+        raise StatisticsError(f"The signal strength that fits best grows without end, beyond {largest:g}.")
 
     def _compiled_fit(
         self, data: np.ndarray, fixed: Mapping[int, float], start: np.ndarray

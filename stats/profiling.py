@@ -124,20 +124,10 @@ def pulls(workspace: Mapping[str, Any], *, signed: bool = True) -> Pulls:
 def open_fits(workspace: Mapping[str, Any], *, signed: bool) -> ModelFits:
     """The workspace's fits with bounds of the strength that hold its best fit, on either side if ``signed``."""
     fits = ModelFits(workspace)
-    lower, upper = fits.bounds[fits.poi]
     if signed:
-        fits.bounds[fits.poi, 0] = min(lower, _least_strength(fits))
-    for _ in range(30):
-        found = fits.fit(fits.data)
-        if found is None:
-            raise StatisticsError(
-                "The model could not be fitted to the data: its background or bounds do not suit them."
-            )
-        if found[0][fits.poi] < (1.0 - EDGE) * upper:
-            return fits
-        upper *= 4.0
-        fits.bounds[fits.poi, 1] = upper
-    raise StatisticsError(f"The signal strength that fits best grows without end, beyond {upper:g}.")
+        fits.bounds[fits.poi, 0] = min(fits.bounds[fits.poi, 0], _least_strength(fits))
+    fits.free_fit()
+    return fits
 
 
 def _least_strength(fits: ModelFits) -> float:

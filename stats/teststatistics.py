@@ -153,8 +153,8 @@ class Hypotheses:
         fits.bounds[fits.poi] = 0.0, max(upper, largest or 0.0)
         self.fits = fits
         none = fits.fit(fits.data, fixed={fits.poi: 0.0})
-        best = _free(fits)
-        if none is None or best is None:
+        best = fits.free_fit()
+        if none is None:
             raise StatisticsError(
                 "The model could not be fitted to the data: its background or bounds do not suit them."
             )
@@ -195,17 +195,6 @@ class Hypotheses:
         free = self.fits.fit(expected, fixed={self.fits.poi: 0.0}, start=self.none[0])
         held = self.fits.fit(expected, fixed={self.fits.poi: mu}, start=self.none[0])
         return max(held[1] - free[1], 0.0) if held is not None and free is not None else float("nan")
-
-
-def _free(fits: ModelFits, extensions: int = 30) -> tuple[np.ndarray, float] | None:
-    """The best fit, the strength's upper bound moved up for as long as the fit rests on it."""
-    for _ in range(extensions):
-        found = fits.fit(fits.data)
-        largest = fits.bounds[fits.poi, 1]
-        if found is None or found[0][fits.poi] < (1.0 - 1e-6) * largest:
-            return found
-        fits.bounds[fits.poi, 1] = 4.0 * largest
-    return None
 
 
 def statistic_toys(
