@@ -123,6 +123,7 @@ class _Movements:
         self.failed = 0
 
     def impact(self, nuisance: Nuisance) -> Impact:
+        """What the strength does when this parameter moves by its errors, after the fit and before."""
         index = self.fits.names.index(nuisance.name)
         errors = nuisance.error, nuisance.prefit_error
         changes = [tuple(self._change(index, sign, error) for sign in (-1.0, 1.0)) for error in errors]

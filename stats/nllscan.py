@@ -124,6 +124,7 @@ class _Profile:
         return difference
 
     def default_values(self) -> np.ndarray:
+        """31 values within three errors of the best one and within bounds."""
         reach = REACH * (self.error if self.error is not None else 0.1 * (self.high - self.low))
         return np.linspace(max(self.best - reach, self.low), min(self.best + reach, self.high), POINTS)
 

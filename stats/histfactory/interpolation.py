@@ -70,6 +70,7 @@ class Factors:
 
     @staticmethod
     def of(code: str, down: np.ndarray, up: np.ndarray) -> Factors:
+        """Factors ``down`` and ``up``, shape (n,), ready to be evaluated with that code."""
         log_down, log_up = np.log(down), np.log(up)
         conditions = np.stack([up - 1, down - 1, log_up * up, -log_down * down, log_up**2 * up, log_down**2 * down])
         rising = np.concatenate([np.ones((1, up.size)), _CODE4 @ conditions])

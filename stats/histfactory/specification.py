@@ -83,6 +83,7 @@ class _Reader:
     pairs: list[np.ndarray] = field(default_factory=list)
 
     def read(self) -> None:
+        """Walk over all channels and samples."""
         config = self.pdf.config
         blocks = {
             (channel["name"], sample["name"]): sample

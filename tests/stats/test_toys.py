@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import poisson
 
 from stats import StatisticsError, ToyLimit, statistic_toys, toy_discovery, toy_limit
-from stats.asymptotics import log_cls
 from stats.modelfits import ModelFits
-from stats.teststatistics import Hypotheses, StatisticToys, draw_toys
+from stats.teststatistics import Hypotheses, draw_toys
 
 
 def counting(
@@ -200,13 +197,6 @@ def test_statistics_follow_the_asymptotic_distributions_at_high_counts() -> None
     for sample, tails in zip((toys.signal, toys.background), toys.asymptotic_tails(points), strict=True):
         found = (sample[:, None] >= points).mean(axis=0)
         assert np.all(np.abs(found - tails) < 4 * np.sqrt(tails * (1 - tails) / 1500) + 0.01)
-
-
-@given(st.floats(1e-3, 30.0), st.floats(1.0, 30.0))
-def test_asymptotic_tails_give_the_asymptotic_cls(statistic: float, asimov: float) -> None:
-    toys = StatisticToys(1.0, statistic, np.zeros(1), np.zeros(1), asimov)
-    signal, background = toys.asymptotic_tails(np.array([statistic]))
-    assert np.log(signal[0] / background[0]) == pytest.approx(log_cls(statistic, asimov)[0], abs=1e-6)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
