@@ -57,8 +57,9 @@ def _even(up: np.ndarray, down: np.ndarray) -> bool:
 def unrest(search: Search, found: Minimum, parameters: np.ndarray, initial: np.ndarray, **settings: Any) -> Minimum:
     """The lowest of the minima reached with scale factors lifted off their bounds, ``found`` included.
 
-    Each that rests on a bound starts again from its suggested value, alone and with one of the others put to nothing
-    in its place; and all of them start again together. A single scale factor has nothing to change places with.
+    Each that rests on a bound starts again from its suggested value, alone and with one of the others held at nothing
+    in its place, since a free one would at once return; and all of them start again together. A single scale factor
+    has nothing to change places with.
 
     Args:
         parameters: the scale factors.
@@ -72,17 +73,19 @@ def unrest(search: Search, found: Minimum, parameters: np.ndarray, initial: np.n
     if not resting:
         return found
     others = [int(k) for k in chosen if k not in resting]
-    changes = [{int(k): initial[k] for k in chosen}, *({k: initial[k]} for k in resting)]
-    changes += [{k: initial[k], other: low[other]} for k in resting for other in others]
+    changes: list[tuple[list[int], int | None]] = [(chosen.tolist(), None), *(([k], None) for k in resting)]
+    changes += [([k], other) for k in resting for other in others]
     best, iterations = found, found.iterations
-    for change in changes[:MAX_PROBES]:
-        start = found.point.copy()
-        for k, value in change.items():
-            start[k] = np.clip(value, low[k], high[k])
-        again = search.run(start, **settings)
+    for lifted, held in changes[:MAX_PROBES]:
+        start, bounds = found.point.copy(), search.bounds.copy()
+        start[lifted] = np.clip(initial[lifted], low[lifted], high[lifted])
+        if held is not None:
+            start[held] = bounds[held, 1] = low[held]
+        again = Search(search.likelihood, search.free, bounds).run(start, **settings)
         iterations += again.iterations
         if again.converged and again.value < best.value - BETTER:
-            best = again
+            best = again if held is None else search.run(again.point, **settings)
+            iterations += 0 if held is None else best.iterations
     return replace(best, iterations=iterations)
 
 
