@@ -102,7 +102,14 @@ def abcd_likelihood_table(results: Entry) -> Table | None:
             ("No limit because", lambda _, e: scalar_text(e.get("reason"))),
         ],
         known=("method", "predicted", "fitted_background", "limit", "shares_known", "closure", "reason"),
-        notes=(LIKELIHOOD_NOTE,),
+        notes=(
+            LIKELIHOOD_NOTE,
+            *dict.fromkeys(
+                f"{name}: {part(entry, 'limit')['local_p0_reason']}"
+                for name, entry in rows
+                if part(entry, "limit").get("local_p0_reason")
+            ),
+        ),
     )
 
 

@@ -43,6 +43,11 @@ def toy_limits_table(results: Entry) -> Table | None:
         for name, entry in rows
         if part(entry, "toys").get("reason")
     ]
+    reasons += [
+        f"{name} at {format_mass(number(entry.get('mass')))}: {note}"
+        for name, entry in rows
+        for note in part(entry, "toys").get("notes") or ()
+    ]
     return build(
         "Upper limits from toys",
         rows,
@@ -54,6 +59,8 @@ def toy_limits_table(results: Entry) -> Table | None:
             ("Observed, asymptotic", lambda _, e: format_number(number(e.get("observed")))),
             ("Median expected", lambda _, e: format_number(_expected(part(e, "toys"), 2))),
             ("Median, asymptotic", lambda _, e: format_number(_expected(e, 2))),
+            ("Local p₀", lambda _, e: format_p_value(number(part(e, "toys", "discovery").get("p0")))),
+            ("Local p₀, asymptotic", lambda _, e: format_p_value(number(e.get("local_p0")))),
             ("Toys", lambda _, e: format_count(number(part(e, "toys").get("n_toys")))),
             ("Failed", lambda _, e: format_count(number(part(e, "toys").get("failed")))),
         ],

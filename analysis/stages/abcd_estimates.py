@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,8 @@ from stats import StatisticsError, upper_limit
 from stats.abcd import (
     Plane,
     Regions,
+    SignalShares,
+    abcd_discovery,
     abcd_workspace,
     closure_checks,
     counting_estimate,
@@ -25,6 +27,7 @@ from stats.abcd import (
     fitted_background,
     plain_regions,
     plane_of,
+    shares_of,
     strips,
     with_region_a,
 )
@@ -192,16 +195,24 @@ def _likelihood(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return prediction without region A, limits with and without it, and the workspace with all regions."""
     try:
-        regions, shares = make(events.plane), _signal_shares(events, make)
-        workspace = abcd_workspace(regions, signal=shares, closure=closure)
-        predicted = fitted_background(abcd_workspace(regions, signal=shares, closure=closure, blinded=True))["A"]
+        regions, found = make(events.plane), _signal_shares(events, make)
+        known: dict[str, Any] = (
+            {} if found is None else {"signal": found.shares, "signal_systematics": found.systematics}
+        )
+        workspace = abcd_workspace(regions, closure=closure, **known)
+        predicted = fitted_background(abcd_workspace(regions, closure=closure, blinded=True, **known))["A"]
+        limit = upper_limit(workspace)
         content: dict[str, Any] = {
             "predicted": predicted,
-            "signal_shares": {"A": 1.0} if shares is None else dict(shares),
-            "shares_known": shares is not None,
+            "signal_shares": {"A": 1.0} if found is None else dict(found.shares),
+            "shares_known": found is not None,
             "closure": closure,
             "fitted_background": fitted_background(workspace)["A"],
-            "limit": {**upper_limit(workspace).to_dict(), "unit": "selected events"},
+            "limit": {
+                **limit.to_dict(),
+                **abcd_discovery(workspace, limit=limit).to_dict(),
+                "unit": "selected events",
+            },
         }
         blinded = upper_limit(with_region_a(workspace, predicted)).to_dict()
         return content | {"blinded_expected": blinded["expected"]}, workspace
@@ -210,16 +221,18 @@ def _likelihood(
         return {"reason": str(error)}, None
 
 
-def _signal_shares(events: ScoredEvents, make: MakeRegions) -> Mapping[str, float] | None:
-    """Return signal events by region: simulated ones, else true ones; None where there are none in the selection."""
+def _signal_shares(events: ScoredEvents, make: MakeRegions) -> SignalShares | None:
+    """Return signal by region: simulated, else true events; None where there are none in the selection.
+
+    Only the simulated ones carry an error: the true ones are the very signal in the data.
+    """
     if events.simulated is not None:
-        counts = make(events.simulated_plane).counts
-        return counts if counts["A"] > 0 else None
+        return shares_of(make(events.simulated_plane))
     if events.is_signal is None:
         return None
     mask = events.is_signal
     counts = make(lambda first, second: events.plane(first, second, only=mask)).counts
-    return counts if counts["A"] > 0 else None
+    return SignalShares(dict(counts), dict.fromkeys(counts, 0.0)) if counts["A"] > 0 else None
 
 
 def _true_background(events: ScoredEvents, tail: float, predicted: float | None) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _in_fb(run: SearchRun, hunted: Hunted, mass: float, folder: Path) -> dict[st
         logger.warning("%s at %g GeV: no limit in fb: %s", hunted.identifier, mass, error)
         return {**facts, **NO_LIMIT, "reason": str(error)}
     write_json(folder / "workspaces" / f"{name}.json", dict(made))
-    toys = {"toys": toys_of(run, made, name)} if settings.toys and not trained_on_data else {}
+    toys = {"toys": toys_of(run, made, name, unit="fb")} if settings.toys and not trained_on_data else {}
     return {**facts, **found, "mass": mass, **toys}
 
 

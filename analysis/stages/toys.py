@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.context import SearchRun
-from analysis.stages.channels import settings_of
+from analysis.stages.channels import SELECTED, settings_of
 from stats import StatisticsError, toy_discovery, toy_limit
 
 logger = logging.getLogger(__name__)
 
 
-def toys_of(run: SearchRun, workspace: Mapping[str, Any], purpose: str) -> dict[str, Any]:
+def toys_of(run: SearchRun, workspace: Mapping[str, Any], purpose: str, *, unit: str = SELECTED) -> dict[str, Any]:
     """Return limits and p0 from toys as they stand under `toys` of a limit; `reason` where there is no limit."""
     settings, workers = settings_of(run), run.options.executor.workers
     logger.info("toys for the limit of %s", purpose)
     try:
         limit = toy_limit(
-            workspace, level=settings.level, toys=settings.toys, rng=run.rng(f"limit {purpose}"), workers=workers
+            workspace,
+            level=settings.level,
+            toys=settings.toys,
+            rng=run.rng(f"limit {purpose}"),
+            workers=workers,
+            unit=unit,
         )
         p0 = toy_discovery(workspace, toys=settings.toys, rng=run.rng(f"discovery {purpose}"), workers=workers)
     except StatisticsError as error:
