@@ -186,3 +186,12 @@ def _group(text: str) -> str:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def plain_z(z: float | None, *, bound: bool = False) -> str:
+    """A significance for a line on the terminal; below all toys where it is None.
+
+    >>> plain_z(1.734), plain_z(3.719, bound=True), plain_z(None)
+    ('1.73σ', '>3.72σ', 'below every toy')
+    """
+    return "below every toy" if z is None else f"{'>' if bound else ''}{z:.2f}σ"

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
+from analysis.numbers import plain_z
 from analysis.stages.hunt import Hunted, hunt, hunt_of
 from analysis.stages.searched import searched
 from analysis.stages.selections import selected_rows
@@ -79,8 +80,6 @@ def describe_combination(entry: dict[str, Any]) -> str:
     """Return the significance of the best selection among all of a sample, in one line."""
     if "reason" in entry:
         return f"its selections cannot be combined ({entry['reason']})"
-    p, sign = entry["global_p"], ">" if entry["global_p"]["is_bound"] else ""
-    return (
-        f"best of {len(entry['hunts'])} selections {entry['best']}, global {sign}{entry['global_z']:.2f}σ for all of "
-        f"them ({p['toys']:,} toys)"
-    )
+    p = entry["global_p"]
+    z = plain_z(entry["global_z"], bound=p["is_bound"])
+    return f"best of {len(entry['hunts'])} selections {entry['best']}, global {z} for all of them ({p['toys']:,} toys)"

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
+from analysis.numbers import plain_z
 from analysis.stages.background import candidates_of, other_family, sqrt_s_of
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
@@ -71,8 +72,8 @@ class Hunted:
         global_p = found["global_p"]
         if global_p is None:
             return line
-        sign = ">" if global_p["is_bound"] else ""
-        return f"{line}, global {sign}{found['global_z']:.2f}σ ({global_p['toys']:,} toys)"
+        z = plain_z(found["global_z"], bound=global_p["is_bound"])
+        return f"{line}, global {z} ({global_p['toys']:,} toys)"
 
 
 def hunt(run: SearchRun) -> dict[str, Hunted]:
