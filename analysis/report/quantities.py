@@ -15,6 +15,7 @@ from analysis.numbers import (
     format_count,
     format_number,
     format_p_interval,
+    format_p_value,
     format_uncertain,
     format_z,
     is_bound,
@@ -95,11 +96,14 @@ def uses_labels(results: Mapping[str, Any], selection: Mapping[str, Any]) -> boo
 
 
 def global_p_text(hunt: Mapping[str, Any], key: str = "global_p") -> str:
-    """The global p-value with its interval, as a bound where no toy was beyond the data."""
+    """The global p-value with its interval; a bound alone where no toy reached the data.
+
+    The bound is (S + 1)/(N + 1) with S = 0, which lies inside the interval of S/N: both together would contradict.
+    """
     p = part(hunt, key)
     value, low, high = (number(p.get(key)) for key in ("value", "low", "high"))
     if is_bound(p):
-        return f"< {format_p_interval(value, low, high)}"
+        return f"< {format_p_value(value)}"
     return format_p_interval(value, low, high)
 
 

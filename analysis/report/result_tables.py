@@ -37,6 +37,10 @@ JSD_NOTE = (
     "JSD: Jensen–Shannon divergence between the shapes of the selected and the inclusive mass spectrum; 0 where they "
     "agree. A signal in the selection and a sculpted background both raise it."
 )
+P_NOTE = (
+    "Intervals of p-values from toys are central 68% (Clopper–Pearson). Where no toy reached the data, "
+    "(S + 1)/(N + 1) is given as a bound."
+)
 
 
 def selections_table(results: Entry) -> Table | None:
@@ -95,6 +99,7 @@ def hunt_table(results: Entry) -> Table | None:
         notes=(
             "The global p-value covers the scan over mass and width within a selection; the table below covers the "
             "choice among selections, too.",
+            P_NOTE,
             *_bumphunter_notes(rows),
             *_extrapolation_notes(rows),
             *_label_notes(results),

@@ -210,7 +210,9 @@ def test_a_global_bound_is_written_as_one(tmp_path: Path) -> None:
     hunted["global_p"].update(value=1 / 2001, low=0.0, high=0.0015, exceeding=0, is_bound=True)
     hunted["gross_vitells"].update(value=1.354e-6)
     text = Page(render_report(bound, [], directory=tmp_path)).text
-    assert "global p < 5.0 × 10⁻⁴ [0, 0.0015] (> 2.05σ, 2 000 toys)" in text
+    assert "global p < 5.0 × 10⁻⁴ (> 2.05σ, 2 000 toys)" in text
+    assert "[0, 0.0015]" not in text
+    assert "(S + 1)/(N + 1) is given as a bound" in text
     assert "Gross–Vitells extrapolation from them gives a global p of about 1.4 × 10⁻⁶ (4.69σ)" in text
     assert "extrapolation" not in " ".join(summary(results()))
 
