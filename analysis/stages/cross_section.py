@@ -112,8 +112,8 @@ def injected_limit(run: SearchRun, nested: list[Hunted], mass: float) -> tuple[d
 
     Every cross section is tested with the signal that the detector selects, and shares among the selections, when it is
     trained with that much signal: measured at the injected fractions, linear between them. Several selections are cut
-    into bands that share no event. In the workspace, that of the observed limit or of the largest cross section
-    tested, mu = 1 is that cross section.
+    into bands that share no event. In the workspace mu is the cross section in fb; it holds the signal as it is at the
+    observed limit, or at the largest cross section tested, where its CLs is that of the limit.
     """
     points = [efficiency_points(run, one.selection, mass) for one in nested]
     efficiencies = [
@@ -127,15 +127,26 @@ def injected_limit(run: SearchRun, nested: list[Hunted], mass: float) -> tuple[d
     seen = [cross_section for cross_section, _, _ in found.scan if efficiencies[-1].at(cross_section)[0] > 0]
     if not seen:
         raise StatisticsError(f"No simulated signal event is selected up to {largest:g} fb: nothing can be limited.")
-    made = make(found.observed if np.isfinite(found.observed) else seen[-1])
+    at = found.observed if np.isfinite(found.observed) else seen[-1]
+    made = make(at, events_of=1.0)
     assert made is not None
-    return {**found.to_dict(), "efficiency_points": points[-1], "channels": len(made["channels"])}, made
+    facts = {"efficiency_points": points[-1], "channels": len(made["channels"]), "workspace_at": at}
+    return {**found.to_dict(), **facts}, made
 
 
 def _workspace_at(
-    run: SearchRun, nested: list[Hunted], efficiencies: list[InjectedEfficiency], mass: float, cross_section: float
+    run: SearchRun,
+    nested: list[Hunted],
+    efficiencies: list[InjectedEfficiency],
+    mass: float,
+    cross_section: float,
+    *,
+    events_of: float | None = None,
 ) -> Workspace | None:
-    """Return the workspace in which mu = 1 is a cross section in fb; None where no signal would be selected."""
+    """Return the workspace with the signal as it is at a cross section (fb); None where none would be selected.
+
+    mu = 1 is `events_of` (fb), by default the cross section itself.
+    """
     shape, systematics = signal_shape(run, mass), _systematics(run, mass)
     kept = [efficiency.at(cross_section) for efficiency in efficiencies]
     spectra = disjoint_spectra([one.spectrum for one in nested])
@@ -154,7 +165,7 @@ def _workspace_at(
                 mass,
                 shape=shape,
                 spectrum=spectrum,
-                events=asked_of(run).luminosity * cross_section * share,
+                events=asked_of(run).luminosity * (cross_section if events_of is None else events_of) * share,
                 systematics=[*systematics, *_uncertain(name, share, error)],
             )
         )

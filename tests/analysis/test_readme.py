@@ -39,7 +39,7 @@ def test_the_notebook(
 
 def test_the_guide_to_the_statistics(program: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     cells = blocks("python", "docs/statistics.md")
-    assert len(cells) == 2
+    assert len(cells) == 3
     shown = "print(hunt.to_dict()['mass'], limit.observed, pyhf.get_backend()[1].fits)"
     said = program("\n".join([*cells, shown]))
     assert said.returncode == 0, said.stderr
