@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from analysis.settings import Interval, Model, Name
-from analysis.statistics_settings import Positive, TailSettings
+from analysis.statistics_settings import Positive, TailSettings, check_width
 
 LOWER_TAIL = 0.022750131948179195  # of a normal distribution, beyond two standard deviations
 
@@ -79,6 +79,11 @@ class LimitSettings(Model):
             if not low < high:
                 raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
         return value
+
+    @model_validator(mode="after")
+    def _plausible_width(self) -> LimitSettings:
+        check_width(self.width, self.width_unit)
+        return self
 
     @model_validator(mode="after")
     def _enough_toys(self) -> LimitSettings:

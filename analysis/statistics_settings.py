@@ -13,6 +13,21 @@ Efficiency = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 LARGEST_ORDER = 5  # that an F-test considers unless the search file says which
+LEAST_GEV = 1.0  # narrower than any bin; peaks of dijets are tens of GeV wide at least
+
+
+def check_width(width: float, unit: str) -> None:
+    """Raise ValueError where a width of a peak looks as if it was meant in the other unit."""
+    if unit == "relative" and width >= 1:
+        raise ValueError(
+            f"a width of {width:g} is relative to the mass, and no peak is as wide as that; did you mean "
+            "`width_unit: GeV`?"
+        )
+    if unit == "GeV" and width < LEAST_GEV:
+        raise ValueError(
+            f"a width of {width:g} GeV is below {LEAST_GEV:g} GeV, narrower than any detector resolves; did you mean "
+            "`width_unit: relative`?"
+        )
 
 
 def _known_family(name: str) -> str:
@@ -107,6 +122,15 @@ class Masses(Model):
     stop: float = Field(gt=0)
     step: float = Field(gt=0)
 
+    @model_validator(mode="after")
+    def _rise(self) -> Masses:
+        if self.start > self.stop:
+            raise ValueError(
+                f"`start` ({self.start:g} GeV) lies above `stop` ({self.stop:g} GeV), which leaves no mass to search: "
+                "exchange them"
+            )
+        return self
+
     def values(self) -> list[float]:
         """Return the masses in GeV."""
         count = int((self.stop - self.start) / self.step + 1e-9) + 1
@@ -151,6 +175,12 @@ class BumpHuntSettings(Model):
     windows: WindowsSettings = WindowsSettings()
     toys: int = Field(1000, ge=0)
     combine: bool = True
+
+    @model_validator(mode="after")
+    def _plausible_widths(self) -> BumpHuntSettings:
+        for width in self.widths:
+            check_width(width, self.width_unit)
+        return self
 
 
 class BiasSettings(Model):
