@@ -41,6 +41,16 @@ class CrossSectionSettings(Model):
     shape: Literal["simulation", "limits"] = "simulation"
     combine: bool = False
 
+    @field_validator("injected")
+    @classmethod
+    def _none_or_several(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) == 1:
+            raise ValueError(
+                f"[{value[0]:g}] is one signal fraction, from which nobody can tell how the efficiency depends on the "
+                "signal: list two or more that differ, 0 among them, or none"
+            )
+        return value
+
 
 class LimitSettings(Model):
     """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
@@ -70,6 +80,15 @@ class LimitSettings(Model):
     def _differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if len(set(value)) < len(value):
             raise ValueError("the same mass is listed twice: every mass has one limit")
+        return value
+
+    @field_validator("level")
+    @classmethod
+    def _is_cls(cls, value: float) -> float:
+        if value >= 0.5:
+            raise ValueError(
+                f"{value:g} is the CLs at the limit, which is small, not the confidence level: 0.05 gives 95% CLs limits"
+            )
         return value
 
     @field_validator("exclude")

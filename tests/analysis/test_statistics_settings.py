@@ -66,6 +66,11 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         (SIGNALS, r"limits: `cross_section\.signals` has a signal of 3600 GeV, .* add the mass to `masses`"),
         ({"limits": {"cross_section": {"signals": {3500: "hidden"}}}}, r"signals\.3500: hidden` names a mixture"),
         ({"limits": {"cross_section": {"injected": [1.0]}}}, r"limits\.cross_section\.injected\.0"),
+        (
+            {"limits": {"cross_section": {"injected": [0.01]}}},
+            r"limits\.cross_section\.injected: \[0\.01\] .* two or more",
+        ),
+        ({"limits": {"level": 0.95}}, r"limits\.level: 0\.95 .*: 0\.05 gives 95% CLs limits"),
         ({"limits": {"cross_section": {"luminosity": 0}}}, r"limits\.cross_section\.luminosity"),
         ({"efficiencies": [0.2, 0.05, 0.2]}, r"efficiencies: the same efficiency is listed twice"),
         ({"abcd": [{**ABCD, "name": "cwola"}]}, r"every entry of `abcd` needs a `name` of its own, .* rename one"),
