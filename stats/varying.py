@@ -129,10 +129,11 @@ def _crossing(tested: _Tested, curve: int, level: float) -> float:
 
 
 def _notes(limits: list[float], given: np.ndarray, unit: str) -> tuple[str, ...]:
-    names = ("observed", *(f"expected at {sigma:+d} sigma" for sigma in range(-2, 3)))
+    names = ("observed", *(f"expected at {sigma:+d}σ" for sigma in range(-2, 3)))
     lost = [name for name, limit in zip(names, limits, strict=True) if not np.isfinite(limit)]
     if not lost:
         return ()
     return (
-        f"The limits {', '.join(lost)} lie outside {given[0]:g} to {given[-1]:g} {unit}, where the signal is known.",
+        f"The limits {', '.join(lost)} lie outside {given[0]:.3g} to {given[-1]:.3g} {unit}, "
+        "where the signal is known.",
     )

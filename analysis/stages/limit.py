@@ -118,9 +118,13 @@ def _in_fb(run: SearchRun, hunted: Hunted, mass: float, folder: Path) -> dict[st
 
 
 def describe_limit(entry: dict[str, Any]) -> str:
-    """Return a limit in one line; a part that is unknown is a question mark."""
+    """Return a limit in one line; one that is missing is said to be, with the notes that tell why."""
     observed, expected = (
-        "?" if value is None else f"{value:.{1 if value >= 1 else 3}f}"
+        None if value is None else f"{value:.{1 if value >= 1 else 3}f}"
         for value in (entry["observed"], entry["expected"][2])
     )
-    return f"below {observed} {entry['unit']} (expected {expected})"
+    expectation = f"(expected {expected})" if expected is not None else "(no expected limit)"
+    if observed is not None:
+        return f"below {observed} {entry['unit']} {expectation}"
+    notes = f" [{' '.join(entry['notes'])}]" if entry.get("notes") else ""
+    return f"no observed limit in {entry['unit']} {expectation}{notes}"

@@ -64,6 +64,14 @@ def test_one_entry_per_selection_mass_and_unit(everything: SearchRun) -> None:
         assert describe_limit(entry).startswith("below ")
 
 
+def test_a_limit_that_was_not_found_says_why() -> None:
+    known = {"unit": "fb", "observed": 0.25, "expected": [1.0, 2.0, 7.52, 9.0, None], "notes": ["Beyond 3 fb."]}
+    assert describe_limit(known) == "below 0.250 fb (expected 7.5)"
+    assert describe_limit(known | {"observed": None}) == "no observed limit in fb (expected 7.5) [Beyond 3 fb.]"
+    nothing = known | {"observed": None, "expected": [None] * 5, "notes": []}
+    assert describe_limit(nothing) == "no observed limit in fb (no expected limit)"
+
+
 def test_cls_is_the_level_at_the_limit(everything: SearchRun) -> None:
     """Between the tested strengths that lie around the limit, which are so near that a line joins them."""
     for entry in (entry_of(everything, INCLUSIVE, MASS), entry_of(everything, TIGHT, FAR)):
