@@ -34,7 +34,7 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
         yield (
             "selections",
             f"p0-{name}",
-            f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; relative width as in "
+            f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; signal width as in "
             f"the table). Global p-values come from toys that repeat fit and scan.{content}",
             p0_figure([_scan(hunted) for hunted in found], window=window, label=label),
         )
