@@ -75,11 +75,11 @@ def _bias(entry: Mapping[str, Any], label: Label) -> tuple[str, object]:
 
 
 def _spurious(entry: Mapping[str, Any], label: Label) -> tuple[str, object]:
-    template = "the simulation, selected like the data,"
+    template = "the simulation, selected like the data and"
     if entry["truth"] is not None:
-        template = f"a smooth {entry['truth']} fitted to the spectrum outside the window"
+        template = f"a smooth {entry['truth']} fitted to the spectrum outside the window,"
     caption = (
-        f"spurious signal: what a fit with signal finds in {template}, scaled to the events of the data, where there "
+        f"spurious signal: what a fit with signal finds in {template} scaled to the events of the data, where there "
         "is none; bands are the statistical error of the data."
     )
     return caption, spurious_figure(SpuriousScan.from_result(entry), label=label)
