@@ -145,11 +145,32 @@ def test_the_most_significant_selection_is_no_reference() -> None:
 
 def test_summary_in_plain_words() -> None:
     text = " ".join(summary(results())).replace("\u202f", " ")
-    assert "“demo” looked for a resonance in the dijet mass in 1 data set (51 234 events after cuts)" in text
+    assert (
+        "“demo” looked for a resonance in the dijet mass of pseudo (51 484 events after cuts): in the inclusive "
+        "spectrum and 2 selections by cwola and supervised (truth labels, reference only)."
+    ) in text
     assert "most significant selection is cwola_1% (efficiency 1%, 515 events): best mass 3.50 TeV" in text
     assert "global p = 0.020 [0.012, 0.031] (2.05σ, 2 000 toys)" in text
     assert "at 3.50 TeV is 98.2 selected events, where 21.3 (±1σ: 15 to 30) was expected" in text
     assert "250 injected signal events: 0.486% of all, in the window S/B = 0.032 and S/√B = 2.41" in text
+
+
+def test_the_summary_counts_what_was_searched() -> None:
+    several = results()
+    del several["mixtures"]
+    several["datasets"] |= {"pseudo": {"selected": 4321}, "simulation": {"selected": 10000}}
+    several["selections"]["tau21"] = {"mixture": "pseudo", "detector": None, "abcd": {"predicted": 420.0}}
+    several["selections"]["other"] = {"mixture": "unknown", "detector": None}
+    text = summary(several)[0].replace("\u202f", " ")
+    assert "in the dijet mass of pseudo (4 321 events after cuts) and unknown: in the inclusive spectrum, 2 " in text
+    assert text.endswith(" and 1 count with the ABCD method.")
+
+
+def test_a_title_heads_the_page_with_the_name_beside(tmp_path: Path) -> None:
+    titled = Page(render_report(results(), [], directory=tmp_path, settings={"title": "My own search"})).text
+    assert "My own search search demo · Darkhorse 0.1.0" in " ".join(titled.split())
+    for settings in (None, {"title": ""}):
+        assert "search demo ·" not in Page(render_report(results(), [], directory=tmp_path, settings=settings)).text
 
 
 def test_the_summary_names_the_price_of_several_selections() -> None:

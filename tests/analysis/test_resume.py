@@ -95,9 +95,9 @@ def stage_of(marker: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "redone"),
     [
-        ("bump_hunt.toys=40", {"hunt", "limit"}),
+        ("bump_hunt.toys=40", {"hunt", "combined", "limit"}),
         ("limits.masses=[3600]", {"limit"}),
-        ("detectors.cwola.settings.bdt.iterations=11", {"train", "hunt", "limit"}),
+        ("detectors.cwola.settings.bdt.iterations=11", {"train", "hunt", "combined", "limit"}),
         ("title=Another", set()),
     ],
 )

@@ -9,7 +9,9 @@ import pytest
 
 from analysis.config import Search
 from analysis.errors import ConfigurationError
+from analysis.pipeline import check_detectors
 from analysis.search_file import merged
+from analysis.stages.selections import edges_of
 from analysis.statistics_settings import SpectrumSettings
 from analysis.validation import validated
 from stats.families import FAMILIES, orders
@@ -41,6 +43,15 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         ({"spectrum": {"parameters": 9}}, r"spectrum: the family dijet has 2, 3, 4, 5, 6 parameters, not 9"),
         ({"spectrum": {"family": "atlas", "order": {"candidates": [2, 3]}}}, r"atlas has 3, 4, 5 parameters, not 2"),
         ({"spectrum": {"order": {"candidates": [4, 3]}}}, r"spectrum\.order\.candidates: .* two rising"),
+        (
+            {"spectrum": {"parameters": "ftest"}},
+            r"spectrum\.parameters: 'ftest' is neither .*; did you mean 'f-test'\?",
+        ),
+        ({"spectrum": {"width": 9000}}, r"spectrum: no bin of 9000 GeV fits between `start` and `stop`"),
+        (
+            {"spectrum": {"order": {"control": "sideband"}}},
+            r"control: sideband` is none of .*; did you mean 'sidebands'",
+        ),
         ({"spectrum": {"order": {"control": "hidden"}}}, r"`spectrum\.order\.control: hidden` names a mixture; name"),
         ({"bump_hunt": {"masses": {"stop": 9000}}}, r"`bump_hunt\.masses`: the mass 5600 GeV lies outside .* widen"),
         ({"bump_hunt": {"widths": [105, 150]}}, r"bump_hunt: a width of 105 .*did you mean `width_unit: GeV`\?"),
@@ -52,6 +63,8 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         ({"limits": {"width": 105}}, r"limits: a width of 105 .*did you mean `width_unit: GeV`\?"),
         ({"limits": {"width_unit": "GeV"}}, r"limits: a width of 0\.03 GeV .*did you mean `width_unit: relative`"),
         ({"bump_hunt": {"tails": {"alpha_low": 1}}}, r"bump_hunt\.tails\.n_low"),
+        ({"bump_hunt": {"windows": {"widths": [2, 40]}}}, r"`bump_hunt\.windows\.widths`: a window of 40 bins .*half"),
+        ({"bump_hunt": {"windows": {"widths": [3, 2]}}}, r"bump_hunt\.windows\.widths: \[3, 2\] do not rise"),
         ({"bump_hunt": {"statistic": "chi2"}}, r"bump_hunt\.statistic.*likelihood.*bumphunter"),
         ({"validation": {"bias": {"masses": [7000]}}}, r"`validation\.bias\.masses`: the mass 7000 GeV lies outside"),
         ({"validation": {"injection": {"mass": 100}}}, r"`validation\.injection\.mass`: the mass 100 GeV"),
@@ -107,6 +120,37 @@ def test_refused(changes: dict[str, Any], message: str) -> None:
 def test_refused_for_what_is_missing(changes: dict[str, Any], without: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         search(changes, without=without)
+
+
+def test_a_data_set_may_be_called_nearly_as_a_control() -> None:
+    found = search({"datasets": {"sideband": {"files": ["x.root"]}}, "spectrum": {"order": {"control": "sideband"}}})
+    assert found.spectrum is not None
+    assert found.spectrum.order.control == "sideband"
+
+
+@pytest.mark.parametrize(
+    ("key", "score", "message"),
+    [
+        ("first", "-j1_tau12", r"`abcd\.taus\.first: -j1_tau12` is neither .*; did you mean 'j1_tau\d\d?'\?"),
+        ("second", "leading_tau", r"`abcd\.taus\.second: leading_tau` is neither .*; did you mean 'leading_tau\d'\?"),
+        ("second", "cwolla", r"`abcd\.taus\.second: cwolla` is neither .*; did you mean 'cwola'\?"),
+        ("first", "truth", r"`abcd\.taus\.first: truth` is neither a detector of the search nor a column"),
+    ],
+)
+def test_scores_that_do_not_exist_are_refused_before_anything_runs(key: str, score: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        check_detectors(search({"abcd": [{**ABCD, key: score}]}))
+
+
+@pytest.mark.parametrize("score", ["cwola", "-cwola", "j1_nconst", "-subleading_tau21", "deta"])
+def test_detectors_and_columns_are_scores(score: str) -> None:
+    check_detectors(search({"abcd": [{**ABCD, "first": score}]}))
+
+
+@pytest.mark.parametrize(("stop", "width"), [(5600, 100), (5650, 100), (5600, 0.1), (3500, 300)])
+def test_the_settings_count_the_bins_of_the_spectrum(stop: float, width: float) -> None:
+    settings = SpectrumSettings(start=2600, stop=stop, width=width)
+    assert settings.n_bins == len(edges_of(settings)) - 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
