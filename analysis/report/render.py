@@ -102,8 +102,10 @@ def render_report(
     shown = [(figure, uri) for figure in figures if (uri := figure.data_uri()) is not None]
     missing = [figure.name for figure in figures if figure.data_uri() is None]
     lines = log.splitlines() if isinstance(log, str) else [str(line).rstrip("\n") for line in log]
+    name = str(results.get("search", "search"))
     page = _template().render(
-        title=str(results.get("search", "search")),
+        title=str((settings or {}).get("title") or name),
+        name=name,
         version=results.get("version"),
         config_key=results.get("config_key"),
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),

@@ -60,23 +60,49 @@ def summary(results: Entry) -> list[str]:
 
 
 def _searched(results: Entry) -> str:
-    datasets = list(entries(results, "datasets"))
-    selections = list(entries(results, "selections"))
-    events = [number(entry.get("selected")) for _, entry in datasets]
     name = f" “{results['search']}”" if results.get("search") else ""
     text = f"The search{name} looked for a resonance in the dijet mass"
-    if datasets:
-        count = format_count(sum(value for value in events if value is not None))
-        text += f" in {len(datasets)} data set{'s' * (len(datasets) != 1)} ({count} events after cuts)"
-    if selections:
-        names = dict.fromkeys(
-            f"{entry['detector']}{' (truth labels, reference only)' if uses_labels(results, entry) else ''}"
-            for _, entry in selections
-            if entry.get("detector")
-        )
-        with_what = f" by {' and '.join(names)}" if names else ""
-        text += f", with {len(selections)} selection{'s' * (len(selections) != 1)}{with_what}"
-    return text + "."
+    samples = dict.fromkeys(str(e["mixture"]) for _, e in entries(results, "selections") if e.get("mixture"))
+    if samples:
+        text += f" of {_listed([_sample(results, sample) for sample in samples])}"
+    where = _where(results)
+    return f"{text}: in {_listed(where)}." if where else f"{text}."
+
+
+def _sample(results: Entry, name: str) -> str:
+    """A searched sample with its events; simulation and pure signal are no sample that is searched."""
+    mixture = part(results, "mixtures", name)
+    events = [number(mixture.get(key)) for key in ("n_signal", "n_background")]
+    if not mixture:
+        events = [number(part(results, "datasets", name).get("selected"))]
+    known = [value for value in events if value is not None]
+    return f"{name} ({format_count(sum(known))} events after cuts)" if len(known) == len(events) else name
+
+
+def _where(results: Entry) -> list[str]:
+    """The spectra and counts that were searched; inclusive spectra and ABCD are no selection by a detector."""
+    selections = [entry for _, entry in entries(results, "selections")]
+    hunted = [entry for entry in selections if part(entry, "bump_hunt")]
+    selected = [entry for entry in hunted if entry.get("detector")]
+    inclusive = len(hunted) - len(selected)
+    counted = sum(1 for entry in selections if part(entry, "abcd") and not part(entry, "bump_hunt"))
+    names = dict.fromkeys(
+        f"{entry['detector']}{' (truth labels, reference only)' if uses_labels(results, entry) else ''}"
+        for entry in selected
+    )
+    return [
+        *([f"the inclusive spectr{'um' if inclusive == 1 else 'a'}"] if inclusive else []),
+        *([f"{_several(len(selected), 'selection')} by {_listed(list(names))}"] if selected else []),
+        *([f"{_several(counted, 'count')} with the ABCD method"] if counted else []),
+    ]
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _listed(texts: list[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def _significance(results: Entry, name: str, entry: Entry) -> Iterator[str]:
