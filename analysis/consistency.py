@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.config import Search
 
+CONTROLS = ("sidebands", "simulation", "searched")  # of an F-test, that are no data sets
+SAME_WORD = 0.85  # similarity from which a word is a misspelling
+
 
 def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
-    for one in (_needs, _selections, _controls, _masses, _templates, _no_mixtures, _windows):
+    for one in (_needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures, _windows):
         one(search)
 
 
@@ -54,6 +58,31 @@ def _controls(search: Search) -> None:
     ]
     if needed and search.simulation is None:
         raise ValueError(f"`{needed[0]}: simulation` needs a `simulation`")
+
+
+def _misspelt(search: Search) -> None:
+    """Check that the control spectrum is no misspelling of a word; whether a data set exists, the catalogue knows."""
+    name = search.spectrum.order.control if search.spectrum else CONTROLS[0]
+    if name in (*CONTROLS, *search.datasets, *search.data, search.simulation) or not name.isalpha():
+        return
+    close = difflib.get_close_matches(name, CONTROLS, n=1, cutoff=SAME_WORD)
+    if close:
+        raise ValueError(
+            f"`spectrum.order.control: {name}` is none of {', '.join(CONTROLS)}, nor a data set of the search; did "
+            f"you mean {close[0]!r}? A data set of that name has to be listed under `datasets`"
+        )
+
+
+def _hunt_windows(search: Search) -> None:
+    """Check that every window of the BumpHunter leaves half of the spectrum beside it."""
+    if search.spectrum is None or search.bump_hunt is None:
+        return
+    widest, bins = max(search.bump_hunt.windows.widths, default=0), search.spectrum.n_bins
+    if widest > bins // 2:
+        raise ValueError(
+            f"`bump_hunt.windows.widths`: a window of {widest} bins covers more than half of the spectrum, which has "
+            f"{bins}: take {bins // 2} at most, or narrower bins"
+        )
 
 
 def _masses(search: Search) -> None:

@@ -87,7 +87,7 @@ class LimitSettings(Model):
     def _is_cls(cls, value: float) -> float:
         if value >= 0.5:
             raise ValueError(
-                f"{value:g} is the CLs at the limit, which is small, not the confidence level: 0.05 gives 95% CLs limits"
+                f"{value:g} is no CLs at the limit, which is one minus the confidence level: 0.05 gives 95% CLs limits"
             )
         return value
 

@@ -9,6 +9,7 @@ from analysis.config import Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
 from analysis.stages.abcd import abcd
+from analysis.stages.abcd_estimates import score_columns
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.figures import draw_figures
@@ -25,6 +26,8 @@ from ml import detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
+
+_OF_JETS = [name for name in HISTOGRAM_COLUMNS if name.startswith("j1_")]
 
 
 def provide_samples(run: SearchRun) -> Iterator[str]:
@@ -74,6 +77,22 @@ def check_detectors(search: Search) -> None:
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
+    _check_scores(search)
+
+
+def _check_scores(search: Search) -> None:
+    """Raise ConfigurationError where an ABCD estimate asks for a score that is neither a detector nor a column."""
+    ordered = [f"{which}_{name[3:]}" for which in ("leading", "subleading") for name in _OF_JETS]
+    known = [*search.detectors, *HISTOGRAM_COLUMNS, *ordered]
+    for settings in search.abcd:
+        for key, written in (("first", settings.first), ("second", settings.second)):
+            name = written.removeprefix("-")
+            needed = [column for column in score_columns(name) if column not in HISTOGRAM_COLUMNS]
+            if needed and name not in search.detectors:
+                raise ConfigurationError(
+                    f"`abcd.{settings.name}.{key}: {written}` is neither a detector of the search nor a column of the "
+                    f"processed events{nearest(name, known)}"
+                )
 
 
 def _process(run: SearchRun) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -94,16 +95,35 @@ class SpectrumSettings(Model):
 
     _known = field_validator("family")(_known_family)
 
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _number_or_test(cls, value: object) -> object:
+        from analysis.validation import nearest
+
+        if isinstance(value, str) and value != "f-test" and not value.isdecimal():
+            raise ValueError(f"{value!r} is neither a number of parameters nor `f-test`{nearest(value, ['f-test'])}")
+        return value
+
     @model_validator(mode="after")
     def _one_binning(self) -> SpectrumSettings:
         if (self.width is None) == (self.bins is None):
             raise ValueError("give `width` or `bins`, one of the two")
         if self.start >= self.stop:
             raise ValueError("`start` must lie below `stop`")
+        if self.n_bins < 1:
+            raise ValueError(f"no bin of {self.width:g} GeV fits between `start` and `stop`: take a smaller `width`")
         fixed = () if self.parameters == "f-test" else (self.parameters,)
         for order in (*fixed, *self.candidates):
             _check_order(self.family, order)
         return self
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins of the spectrum; those that `width` does not fill are left out at the upper end."""
+        if self.bins is not None:
+            return self.bins
+        assert self.width is not None  # the model demands one of the two
+        return math.floor((self.stop - self.start) / self.width * (1 + 1e-12))
 
     @property
     def candidates(self) -> tuple[int, ...]:
@@ -156,6 +176,13 @@ class WindowsSettings(Model):
     step: int = Field(1, gt=0)
     exclude: bool = False
     sidebands: bool = False
+
+    @field_validator("widths")
+    @classmethod
+    def _rise(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError(f"{list(value)} do not rise: list each number of bins once, the narrowest first")
+        return value
 
 
 class BumpHuntSettings(Model):
