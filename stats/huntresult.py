@@ -18,7 +18,7 @@ from stats.signals import SignalShape
 from stats.spectrum import Spectrum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BumpHunt:
     """Result of a bump hunt.
 
@@ -64,6 +64,24 @@ class BumpHunt:
     global_p: GlobalP | None = None
     gross_vitells: GlobalP | None = None
     toys: ToyScans | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """Where the largest excess is and what it is worth, in two lines."""
+        width, mass = self.best if np.isfinite(self.significance).any() else (0, 0)
+        unit = "GeV" if self.width_unit == "GeV" else "of the mass"
+        found = f"{self.yields[width, mass]:.4g} ± {self.yield_errors[width, mass]:.2g} events"
+        lines = [
+            f"BumpHunt over {self.family.name}: largest excess at {self.masses[mass]:g} GeV, "
+            f"width {self.widths[width]:.3g} {unit}, {found}",
+            f"local {self.significance[width, mass]:.2f}σ",
+        ]
+        if self.bump is not None:
+            lines[1] += f", BumpHunter {self.bump.z:.2f}σ in {self.bump.low:g} to {self.bump.high:g} GeV"
+        if self.global_p is not None:
+            bound = "≤" if self.global_p.is_bound else "="
+            lines[1] += f", global p {bound} {self.global_p.value:.2g} ({self.global_p.toys} toys)"
+        lines[1] += f"; χ²/ndof {self.goodness.chi2:.1f}/{self.goodness.ndof}"
+        return "\n".join(lines)
 
     @property
     def local_p0(self) -> np.ndarray:

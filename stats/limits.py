@@ -27,7 +27,7 @@ FEW = 5.0  # events: with fewer expected asymptotic limits cover less than 93%, 
 DOUBTFUL = 0.01  # χ² probability of a sideband fit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UpperLimit:
     """An upper limit on the signal strength.
 
@@ -72,10 +72,25 @@ class UpperLimit:
     efficiency_interval: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """The limit with what was expected, in one line."""
+        mass = "" if self.mass is None else f" at {self.mass:g} GeV"
+        low, middle, high = self.expected[1:4]
+        told = {
+            "few events": self.low_counts,
+            "sidebands badly fitted": self.doubtful,
+            "extrapolated": self.extrapolated,
+        }
+        doubts = "".join(f"; {doubt}" for doubt, holds in told.items() if holds)
+        return (
+            f"UpperLimit{mass}: {self.observed:.4g} {self.unit} observed, {middle:.4g} expected ({low:.4g} to "
+            f"{high:.4g} at ±1σ), {100 * (1 - self.level):.3g}% CLs; local {self.local_z:.2f}σ{doubts}"
+        )
+
     @property
     def local_z(self) -> float:
         """Discovery significance √q₀, 0 for every deficit."""
-        return float(max(-ndtri(max(self.local_p0, 1e-300)), 0.0))
+        return float(max(-ndtri(max(self.local_p0, 1e-300)), 0.0)) + 0.0  # no −0
 
     @property
     def low_counts(self) -> bool:

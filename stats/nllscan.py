@@ -25,7 +25,7 @@ MAX_STEPS = 40
 Interval = tuple[float | None, float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NllScan:
     """Profiled likelihood of one parameter.
 
@@ -45,6 +45,17 @@ class NllScan:
     error: float | None
     intervals: tuple[Interval, Interval]
     failed_fits: int
+
+    def __repr__(self) -> str:
+        """Best value and its intervals, in one line."""
+        ends = [
+            " to ".join("beyond bounds" if end is None else f"{end:.4g}" for end in interval)
+            for interval in self.intervals
+        ]
+        return (
+            f"NllScan of {self.parameter}: best {self.best:.4g}, 1σ {ends[0]}, 2σ {ends[1]} "
+            f"({len(self.values)} points, {self.failed_fits} failed fits)"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

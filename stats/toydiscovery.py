@@ -14,7 +14,7 @@ from stats.modelfits import ModelFits, process_pool
 from stats.teststatistics import FittedToys, Hypotheses, check_toys, draw_toys, known, tied, warn_of_failures
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ToyDiscovery:
     """The p-value of a workspace's data without a signal, from toys.
 
@@ -39,6 +39,14 @@ class ToyDiscovery:
     toys: int
     failed: int
     asymptotic_p0: float
+
+    def __repr__(self) -> str:
+        """The p-value and what it rests on, in one line."""
+        sign, least = ("≤", "≥") if self.is_bound else ("=", "=")
+        return (
+            f"ToyDiscovery: p0 {sign} {self.p0:.3g}, z {least} {self.z:.2f} ({self.exceeding} of {self.toys} toys "
+            f"reach q0 = {self.q0:.4g}, {self.failed} without a fit; asymptotic p0 = {self.asymptotic_p0:.3g})"
+        )
 
     @property
     def is_bound(self) -> bool:

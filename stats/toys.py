@@ -24,7 +24,7 @@ REPLICAS = 100
 NAMES = ("observed", "expected −2σ", "expected −1σ", "median expected", "expected +1σ", "expected +2σ")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ToyLimit:
     """A CLs upper limit from toys.
 
@@ -60,6 +60,16 @@ class ToyLimit:
     asymptotic: UpperLimit | None = None
     unit: str = SELECTED
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """The limit with its error and what was expected, in one line."""
+        expected = (
+            "" if self.expected is None else ", {1:.4g} expected ({0:.4g} to {2:.4g})".format(*self.expected[1:4])
+        )
+        return (
+            f"ToyLimit: {self.observed:.4g} ± {self.observed_error:.2g} {self.unit} observed{expected}, "
+            f"{100 * (1 - self.level):.3g}% CLs from {self.n_toys} toys, {self.failed} of them failed"
+        )
 
     @property
     def failure_rate(self) -> float:

@@ -55,7 +55,7 @@ class ToyP:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SaturatedTest:
     """How well a family describes a spectrum.
 
@@ -81,6 +81,14 @@ class SaturatedTest:
     toy_deviance: np.ndarray
     toy_chi2: np.ndarray
     failed: int
+
+    def __repr__(self) -> str:
+        """Both statistics with their p-values, in one line."""
+        return (
+            f"SaturatedTest of {self.family}: deviance/ndof {self.deviance:.1f}/{self.ndof}, p = {self.p.value:.3g}; "
+            f"χ²/ndof {self.goodness.chi2:.1f}/{self.goodness.ndof}, p = {self.chi2_p.value:.3g} ({self.p.toys} toys, "
+            f"{self.failed} without a fit)"
+        )
 
     @property
     def failure_rate(self) -> float:
