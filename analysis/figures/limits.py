@@ -74,7 +74,7 @@ def _profile(identifier: str, profile: dict[str, Any], label: Label, *, content:
             f"called background are the eigenvectors of the sideband fit.{content}"
         )
         figure = ranking_figure(
-            [RankedNuisance.from_result(entry) for entry in found["ranking"]],
+            [RankedNuisance.from_result(entry, channel=identifier) for entry in found["ranking"]],
             strength=found["strength"],
             error=found["error"],
             label=label,

@@ -46,10 +46,16 @@ class RankedNuisance:
         return max((abs(change) for change in self.postfit if change is not None), default=0.0)
 
     @classmethod
-    def from_result(cls, entry: Mapping[str, Any]) -> RankedNuisance:
-        """Take one entry of the `ranking` of `Impacts.to_dict()`."""
+    def from_result(cls, entry: Mapping[str, Any], *, channel: str = "") -> RankedNuisance:
+        """Take one entry of the `ranking` of `Impacts.to_dict()`.
+
+        Nuisances of the background of `channel`, the only one of the workspace, are named without it: "background 0".
+        """
+        name, prefix = entry["name"], f"{channel}_background_"
+        if channel and name.startswith(prefix):
+            name = f"background {name.removeprefix(prefix)}"
         return cls(
-            entry["name"], entry["pull"], entry["constraint"], tuple(entry["postfit_impact"]),
+            name, entry["pull"], entry["constraint"], tuple(entry["postfit_impact"]),
             tuple(entry["prefit_impact"]), entry["value"], entry["error"],
         )  # fmt: skip
 
@@ -192,7 +198,8 @@ def nll_figure(scan: LikelihoodScan, *, unit: str = "", label: Label | None = No
     axes.set_ylim(0.0, 1.45 * highest)
     if fine.any() and values[fine].min() < values[fine].max():
         axes.set_xlim(values[fine].min(), values[fine].max())
-    axes.set_xlabel(plain(scan.parameter) + (f" [{plain(unit)}]" if unit else ""))
+    name = r"$\mu$" if scan.parameter == "mu" else plain(scan.parameter)
+    axes.set_xlabel(name + (f" [{plain(unit)}]" if unit else ""))
     axes.set_ylabel(r"$-2\,\Delta\ln L$")
     axes.legend(loc="upper center")
     add_label(axes, label or Label())

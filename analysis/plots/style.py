@@ -51,6 +51,7 @@ _STYLE: Any = {
     # the first comes with mplhep, the second with matplotlib: nothing depends on the fonts of the machine
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
     "font.size": 14,
+    "axes.unicode_minus": True,  # mplhep writes hyphens
     "axes.linewidth": 1.2,
     "axes.titlesize": "medium",
     "lines.linewidth": 1.6,

@@ -52,6 +52,16 @@ def test_a_ranking_of_results_names_pulls_and_free_parameters() -> None:
     assert "free: " in shown
     assert "[selected events]" in shown
     assert "largest of" not in shown
+    assert "−2" in shown  # a minus, not a hyphen
+
+
+def test_a_background_nuisance_is_named_without_its_only_channel() -> None:
+    entry = impacts(SPEC).to_dict()["ranking"][0]
+    named = [
+        profiling.RankedNuisance.from_result(entry | {"name": "a-0.01_background_12"}, channel=channel).name
+        for channel in ("a-0.01", "b", "")
+    ]
+    assert named == ["background 12", "a-0.01_background_12", "a-0.01_background_12"]
 
 
 def test_of_many_nuisances_the_largest_are_shown() -> None:
@@ -79,7 +89,7 @@ def test_a_scan_gives_its_intervals() -> None:
     shown = texts(figure)
     assert "68.3%" in shown
     assert "95.5%" in shown
-    assert "mu [selected events]" in shown
+    assert r"$\mu$ [selected events]" in shown
     low, high = scan.intervals[0]
     assert f"{format_number(low)} to {format_number(high)}" in shown
 
