@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.plots.style import DATA, ONE_SIGMA, TWO_SIGMA, Label, add_label, new_figure, plain, styled
+from analysis.plots.style import DATA, FIT, ONE_SIGMA, TWO_SIGMA, Label, add_label, new_figure, plain, styled
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,21 @@ class LimitPoint:
         mass: GeV.
         observed: limit on the data, None or NaN where it failed or is blinded.
         expected: expected limits at −2σ, −1σ, median, +1σ, +2σ; None or NaN where they failed.
+        toys: observed limit from toys, its error, and the median expected one; None or NaN where there is none.
     """
 
     mass: float
     observed: float | None = None
     expected: Sequence[float] | None = None
+    toys: tuple[float | None, float | None, float | None] = (None, None, None)
 
     @classmethod
     def from_result(cls, entry: Mapping[str, Any]) -> LimitPoint:
         """Take one entry of `limits` in results.json."""
-        return cls(float(entry["mass"]), entry.get("observed"), entry.get("expected"))
+        toys = entry.get("toys") or {}
+        median = (toys.get("expected") or [None] * 5)[2]
+        drawn = (toys.get("observed"), toys.get("observed_error"), median)
+        return cls(float(entry["mass"]), entry.get("observed"), entry.get("expected"), drawn)
 
     @property
     def values(self) -> np.ndarray:
@@ -56,7 +61,7 @@ def brazil_figure(
     """Draw observed and expected limits with ±1σ and ±2σ bands against mass.
 
     Markers show where limits were computed; between them the lines only guide the eye. Points with a missing limit
-    are left out of the line they lack. One mass alone is drawn as boxes.
+    are left out of the line they lack. One mass alone is drawn as boxes. Limits from toys are open squares.
 
     Args:
         unit: "fb" (limit on σ·B) or "selected events" (limit on the signal yield after selection).
@@ -77,20 +82,24 @@ def brazil_figure(
         fine = np.isfinite(table[:, column])
         if fine.any():
             axes.plot(masses[fine], table[fine, column], color=DATA, ls=line, marker="o", ms=5, mfc=face)
-    _limit_scale(axes, table)
-    margin = _half_width(masses) * 1.6
+    toys = np.array([[np.nan if value is None else value for value in point.toys] for point in points], dtype=float)
+    from_toys = _draw_toys(axes, masses, toys)
+    _limit_scale(axes, np.column_stack([table, toys[:, [0, 2]]]))
+    margin = 0.05 * float(masses[0]) if len(masses) < 2 else _half_width(masses) * 1.6
     axes.set_xlim(masses[0] - margin, masses[-1] + margin)
     axes.set_xlabel(x_label)
     quantity = r"$\sigma\times\mathcal{B}$ [fb]" if unit == "fb" else f"signal yield [{plain(unit)}]"
     axes.set_ylabel(f"{100 * confidence:g}% CL upper limit on {quantity}")
-    axes.legend(handles=_legend(table), loc="upper right", title=plain(signal) or None, title_fontsize=12)
+    axes.legend(
+        handles=[*_legend(table), *from_toys], loc="upper right", title=plain(signal) or None, title_fontsize=12
+    )
     add_label(axes, label or Label())
     return figure
 
 
 def _half_width(masses: np.ndarray) -> float:
     """Half the width of the box of one mass point, GeV."""
-    return 0.03 * float(masses[0]) if len(masses) < 2 else 0.04 * float(masses[-1] - masses[0])
+    return 0.01 * float(masses[0]) if len(masses) < 2 else 0.04 * float(masses[-1] - masses[0])
 
 
 def _draw_bands(axes: Axes, masses: np.ndarray, table: np.ndarray) -> None:
@@ -102,6 +111,19 @@ def _draw_bands(axes: Axes, masses: np.ndarray, table: np.ndarray) -> None:
             x, bottom, top = np.array([x[0] - width, x[0] + width]), np.repeat(bottom, 2), np.repeat(top, 2)
         if len(x):
             axes.fill_between(x, bottom, top, color=shade, lw=0)
+
+
+def _draw_toys(axes: Axes, masses: np.ndarray, toys: np.ndarray) -> list[Any]:
+    """Draw limits from toys, (n, 3) as in `LimitPoint.toys`; return their entries of the legend."""
+    errors = np.where(np.isfinite(toys[:, 1]), toys[:, 1], 0.0)
+    handles: list[Any] = []
+    for column, error, shade, name in ((0, errors, DATA, "Observed"), (2, 0 * errors, FIT, "Median expected")):
+        fine = np.isfinite(toys[:, column])
+        if fine.any():
+            look: dict[str, Any] = {"color": shade, "marker": "s", "ms": 9, "mfc": "none", "mew": 1.4, "ls": "none"}
+            axes.errorbar(masses[fine], toys[fine, column], yerr=error[fine], zorder=4, **look)
+            handles.append(Line2D([], [], label=f"{name}, toys", **look))
+    return handles
 
 
 def _limit_scale(axes: Axes, table: np.ndarray) -> None:

@@ -20,6 +20,12 @@ from analysis.report.table import CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, b
 
 Entry = Mapping[str, Any]
 
+BACKGROUND_NOTE = (
+    "Expected background and observed events are counted in the bins that tell most about a signal at that mass; how "
+    "many bins these are changes with the mass, so the numbers need not fall smoothly."
+)
+EFFICIENCY_NOTE = "Signal efficiencies are of all produced events, cuts of the generator included."
+
 
 def limits_table(results: Entry) -> Table | None:
     """Upper limits in selected events, one mass in each row."""
@@ -152,7 +158,9 @@ def _limits(results: Entry, wanted: Callable[[str], bool], what: str, notes: Seq
         known=None,
         notes=(
             *((f"{common}.",) if common else ()),
+            *((BACKGROUND_NOTE,) if any(_background(e) is not None for _, e in rows) else ()),
             *(notes if rows else ()),
+            *((EFFICIENCY_NOTE,) if any(_efficiency(e) != NONE for _, e in rows) else ()),
             *_best_fit_note(rows),
             *((CONTENT_NOTE,) if has_content(rows) else ()),
         ),

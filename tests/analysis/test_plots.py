@@ -123,6 +123,31 @@ def test_brazil_band_with_gaps_and_single_point() -> None:
     draw(plots.brazil_figure([full, dataclasses.replace(full, mass=4000.0, observed=4000.0)]))
 
 
+def test_limits_from_toys_are_open_squares() -> None:
+    entry = {"mass": 3500, "observed": 30.0, "expected": [10, 14, 20, 29, 41]}
+    found = {"observed": 33.0, "observed_error": 2.0, "expected": [11, 15, 21.5, 30, 42]}
+    given = [entry | {"toys": found}, entry | {"mass": 4000, "toys": {"reason": "too few"}}, entry | {"mass": 4500}]
+    points = [plots.LimitPoint.from_result(one) for one in given]
+    assert points[0].toys == (33.0, 2.0, 21.5)
+    for shown in (points, points[:1]):
+        figure = plots.brazil_figure(shown)
+        draw(figure)
+        squares = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
+        assert [(list(line.get_xdata()), list(line.get_ydata())) for line in squares] == [
+            ([3500], [33]),
+            ([3500], [21.5]),
+        ]
+        assert {line.get_markerfacecolor() for line in squares} == {"none"}
+        assert "Median expected, toys" in texts(figure)
+    assert "toys" not in texts(plots.brazil_figure(points[1:]))
+
+
+def test_one_mass_is_a_narrow_box() -> None:
+    axes = plots.brazil_figure([plots.LimitPoint(4000.0, 30.0, [10, 14, 20, 29, 41])]).axes[0]
+    assert axes.collections[0].get_datalim(axes.transData).width == pytest.approx(80.0)
+    assert axes.get_xlim() == pytest.approx((3800.0, 4200.0))
+
+
 def test_limit_point_reads_results() -> None:
     entry = {"mass": 3500, "observed": None, "expected": [1, 2, 3, 4, 5], "unit": "fb"}
     np.testing.assert_array_equal(plots.LimitPoint.from_result(entry).values, [1, 2, 3, 4, 5, np.nan])

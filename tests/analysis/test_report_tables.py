@@ -6,7 +6,7 @@ import pytest
 
 from analysis.report.data_tables import MEASURED_NOTE, detectors_table, measured_text
 from analysis.report.doubts import warnings
-from analysis.report.limit_tables import limits_table
+from analysis.report.limit_tables import BACKGROUND_NOTE, EFFICIENCY_NOTE, cross_section_table, limits_table
 from analysis.report.quantities import Quantity, scalar_text, z_of
 from analysis.report.render import unbroken
 from analysis.report.result_tables import hunt_table, merit_table, selections_table
@@ -67,6 +67,14 @@ def test_limits_say_their_level_and_background() -> None:
     assert table.caption == "95% CL upper limits on the number of selected signal events (CLs)"
     assert table.notes[0] == "Signal: wprime; Signal width: 3%."
     assert column(table, "Expected background under the peak") == ["118"]
+    assert BACKGROUND_NOTE in table.notes
+    assert EFFICIENCY_NOTE not in table.notes
+    in_fb = results()
+    in_fb["limits"][0].update(unit="fb", efficiency={"value": 0.2, "uncertainty": 0.01}, expected_background=None)
+    table = cross_section_table(in_fb)
+    assert table is not None
+    assert EFFICIENCY_NOTE in table.notes
+    assert BACKGROUND_NOTE not in table.notes
     loose = results()
     loose["limits"][0]["level"] = 0.1
     table = limits_table(loose)
