@@ -97,11 +97,11 @@ def _masses(search: Search) -> None:
         "validation.injection.mass": [checks.injection.mass] if checks and checks.injection else [],
     }
     for key, masses in asked.items():
-        outside = [mass for mass in masses if not spectrum.start < mass < spectrum.stop]
+        outside = [mass for mass in masses if not spectrum.start < mass < spectrum.end]
         if outside:
             raise ValueError(
                 f"`{key}`: the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to "
-                f"{spectrum.stop:g} GeV); leave it out or widen the spectrum"
+                f"{spectrum.end:g} GeV, where its last whole bin ends); leave it out or widen the spectrum"
             )
 
 

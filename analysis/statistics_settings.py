@@ -126,6 +126,11 @@ class SpectrumSettings(Model):
         return math.floor((self.stop - self.start) / self.width * (1 + 1e-12))
 
     @property
+    def end(self) -> float:
+        """Upper edge of the last bin in GeV."""
+        return self.stop if self.width is None else self.start + self.n_bins * self.width
+
+    @property
     def candidates(self) -> tuple[int, ...]:
         """Numbers of parameters that an F-test chooses from."""
         from stats.families import orders

@@ -31,7 +31,8 @@ def describe(error: ValidationError, model: type[BaseModel], *, source: str | Pa
             message = item["msg"].removeprefix("Value error, ")
             got = "" if item["type"] in {"missing", "value_error"} else f", got {item['input']!r}"
             problems.append(f"{path}: {message}{got}")
-    return f"{source} is not valid. " + "; ".join(problems) + ". Correct the file or the --set option."
+    said = "; ".join(problems)
+    return f"{source} is not valid. {said}{'' if said.endswith('?') else '.'} Correct the file or the --set option."
 
 
 def known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

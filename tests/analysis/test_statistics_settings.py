@@ -47,6 +47,7 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
             {"spectrum": {"parameters": "ftest"}},
             r"spectrum\.parameters: 'ftest' is neither .*; did you mean 'f-test'\?",
         ),
+        ({"spectrum": {"width": 1600}}, r"`bump_hunt\.masses`: the mass 4200 GeV lies outside .*2600 to 4200 GeV"),
         ({"spectrum": {"width": 9000}}, r"spectrum: no bin of 9000 GeV fits between `start` and `stop`"),
         (
             {"spectrum": {"order": {"control": "sideband"}}},
@@ -151,6 +152,7 @@ def test_detectors_and_columns_are_scores(score: str) -> None:
 def test_the_settings_count_the_bins_of_the_spectrum(stop: float, width: float) -> None:
     settings = SpectrumSettings(start=2600, stop=stop, width=width)
     assert settings.n_bins == len(edges_of(settings)) - 1
+    assert settings.end == edges_of(settings)[-1]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
