@@ -51,7 +51,7 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         ({"spectrum": {"width": 9000}}, r"spectrum: no bin of 9000 GeV fits between `start` and `stop`"),
         (
             {"spectrum": {"order": {"control": "sideband"}}},
-            r"control: sideband` is none of .*; did you mean 'sidebands'",
+            r"control: sideband`: There is no data set .*; did you mean 'sidebands'",
         ),
         ({"spectrum": {"order": {"control": "hidden"}}}, r"`spectrum\.order\.control: hidden` names a mixture; name"),
         ({"bump_hunt": {"masses": {"stop": 9000}}}, r"`bump_hunt\.masses`: the mass 5600 GeV lies outside .* widen"),
