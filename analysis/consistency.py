@@ -68,8 +68,8 @@ def _misspelt(search: Search) -> None:
     close = difflib.get_close_matches(name, CONTROLS, n=1, cutoff=SAME_WORD)
     if close:
         raise ValueError(
-            f"`spectrum.order.control: {name}`: There is no data set {name!r} in the search; did you mean {close[0]!r}? "
-            "A data set of the catalogue that is called so has to be listed under `datasets`"
+            f"`spectrum.order.control: {name}`: There is no data set {name!r} in the search; did you mean "
+            f"{close[0]!r}? A data set of the catalogue that is called so has to be listed under `datasets`"
         )
 
 
