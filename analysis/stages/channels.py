@@ -14,7 +14,7 @@ from analysis.stages.shapes import limited_shape, systematics_of
 from stats import Channel, Spectrum, Systematic, resonance_channel
 from stats.signals import SignalShape
 
-NEAR = 4.0  # standard deviations: an excluded interval within them belongs to the peak
+NEAR = 4.0  # standard deviations about a mass that belong to its peak, where the search does not set a reach
 NO_LIMIT: dict[str, Any] = {"observed": None, "expected": [None] * 5, "scan": [], "failed_fits": 0}
 SELECTED = "selected events"
 
@@ -55,17 +55,18 @@ def channel_of(
         window=None if reach is None else (mass - reach, mass + reach),
         name=hunted.identifier,
         events=events,
-        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * width),
+        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * width if reach is None else reach),
         systematics=systematics_of(settings) if systematics is None else systematics,
     )
 
 
 def _sidebands(edges: np.ndarray, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
-    """Return the bins that may serve as sidebands; an excluded interval near the peak itself stays."""
+    """Return the bins that may serve as sidebands: those outside `exclude`; the peak's own are never left out."""
+    own = (edges[1:] > mass - reach) & (edges[:-1] < mass + reach)
     mask = np.ones(edges.size - 1, dtype=bool)
     for low, high in settings.exclude:
-        if high <= mass - reach or low >= mass + reach:
-            mask &= (edges[1:] <= low) | (edges[:-1] >= high)
+        mask &= (edges[1:] <= low) | (edges[:-1] >= high)
+    mask |= own
     return None if mask.all() else mask
 
 
