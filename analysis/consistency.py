@@ -99,9 +99,10 @@ def _masses(search: Search) -> None:
     for key, masses in asked.items():
         outside = [mass for mass in masses if not spectrum.start < mass < spectrum.end]
         if outside:
+            last = "" if spectrum.end == spectrum.stop else ", where its last whole bin ends"
             raise ValueError(
                 f"`{key}`: the mass {outside[0]:g} GeV lies outside the spectrum ({spectrum.start:g} to "
-                f"{spectrum.end:g} GeV, where its last whole bin ends); leave it out or widen the spectrum"
+                f"{spectrum.end:g} GeV{last}); leave it out or widen the spectrum"
             )
 
 
