@@ -11,8 +11,8 @@ from analysis.events import Events
 from analysis.figures.captions import signal_content
 from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
 from analysis.plots.comparison import Role
-from analysis.stages.process import processed
 from analysis.stages.searched import Searched, columns_needed, searched
+from analysis.stages.signals import simulated_events
 from ml import detector_from_settings
 
 # columns of the dijet record that tell the kinematics of an event rather than the inside of its jets
@@ -25,9 +25,7 @@ def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role
         ("Data" if not sample.truth_known else "Pseudo-data", sample.events, "data")
     ]
     if run.search.simulation is not None:
-        source = processed(run, run.search.simulation)
-        simulation = run.once("simulation events", lambda: source.events(columns_needed(run.search)))  # not per panel
-        shown.append(("Simulation", simulation, "simulation"))
+        shown.append(("Simulation", simulated_events(run, run.search.simulation), "simulation"))
     if sample.truth_known:
         truth = sample.events["truth"] == 1
         signal = sample.spare if sample.spare is not None and len(sample.spare) else sample.events.take(truth)

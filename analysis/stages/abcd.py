@@ -21,7 +21,7 @@ from analysis.stages.abcd_estimates import ScoredEvents, estimates, score_column
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import signal_content
-from analysis.stages.signals import scores_of, signal_events
+from analysis.stages.signals import scores_of, simulated_events
 from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
@@ -120,7 +120,7 @@ def _simulated(run: SearchRun, sample: Searched, settings: AbcdSettings) -> Scor
     """Return the simulated signal that the estimate names, scored as the sample is."""
     if settings.signal is None:
         return None
-    events = signal_events(run, settings.signal)
+    events = simulated_events(run, settings.signal)
     if settings.window and run.search.window is not None:
         events = events.take(events.inside(run.search.window.signal))
     values: list[np.ndarray] = []

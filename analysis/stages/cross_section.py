@@ -18,7 +18,7 @@ from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.selections import Selection
 from analysis.stages.shapes import simulated_shape, systematics_of
-from analysis.stages.signals import kept_signal, produced_events, signal_events, with_injected
+from analysis.stages.signals import kept_signal, produced_events, simulated_events, with_injected
 from analysis.stages.train import trained
 from analysis.store import code_key
 from stats import (
@@ -76,7 +76,7 @@ def signal_shape(run: SearchRun, mass: float) -> TemplateShape | None:
 def _systematics(run: SearchRun, mass: float) -> list[Systematic]:
     found = systematics_of(settings_of(run), luminosity=True)
     if signal_shape(run, mass) is not None:
-        weights = signal_events(run, asked_of(run).signals[mass])["weight"]
+        weights = simulated_events(run, asked_of(run).signals[mass])["weight"]
         found.append(TemplateStatistics(events=float(weights.sum() ** 2 / np.square(weights).sum())))
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.limit_settings import LimitSettings
-from analysis.stages.signals import signal_events
+from analysis.stages.signals import simulated_events
 from analysis.statistics_settings import BumpHuntSettings, TailSettings
 from stats import EnergyScale, Luminosity, Normalisation, Resolution, Systematic
 from stats.signals import CrystalBall, Gaussian, SignalShape, TemplateShape
@@ -41,7 +41,7 @@ def simulated_shape(run: SearchRun, signals: Mapping[float, str]) -> TemplateSha
 
 
 def _simulated_shape(run: SearchRun, signals: Mapping[float, str]) -> TemplateShape:
-    events = {mass: signal_events(run, name) for mass, name in signals.items()}
+    events = {mass: simulated_events(run, name) for mass, name in signals.items()}
     return TemplateShape.from_samples(
         {mass: one["mjj"] for mass, one in events.items()},
         edges=np.linspace(0.0, 2.0 * max(events), BINS + 1),

@@ -40,7 +40,7 @@ def kept_signal(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
 
 
 def _kept(run: SearchRun, selection: Selection, name: str) -> KeptSignal:
-    events = signal_events(run, name)
+    events = simulated_events(run, name)
     weight = events["weight"][passing_rows(run, selection, events)]
     produced = produced_weight(run, name)
     efficiency = float(weight.sum()) / produced
@@ -74,16 +74,22 @@ def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.nda
 
 def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
-    settings, folder = run.search.detectors[detector], trained(run, sample, detector).folder
-    assert folder is not None
-    crossfit = CrossFit.load(folder, lambda: detector_from_settings(settings.type, settings.settings))
+    settings = run.search.detectors[detector]
+    # networks take seconds to load, and several selections, signals and tests ask for the same
+    crossfit = run.once(f"folds {sample} {detector}", lambda: _load(run, sample, detector))
     features = tuple(detector_from_settings(settings.type, settings.settings).settings.features)
     content = as_sample(events, features)
     return crossfit.score(content).event, crossfit.index(content)
 
 
-def signal_events(run: SearchRun, name: str) -> Events:
-    """Return the processed events of a simulated signal."""
+def _load(run: SearchRun, sample: str, detector: str) -> CrossFit:
+    settings, folder = run.search.detectors[detector], trained(run, sample, detector).folder
+    assert folder is not None
+    return CrossFit.load(folder, lambda: detector_from_settings(settings.type, settings.settings))
+
+
+def simulated_events(run: SearchRun, name: str) -> Events:
+    """Return the processed events of a simulated data set, read once per run."""
     events: Events = run.once(f"events of {name}", lambda: processed(run, name).events(columns_needed(run.search)))
     return events
 
@@ -119,4 +125,4 @@ def with_injected(run: SearchRun, sample: str, signal: str, fraction: float) -> 
 
 def produced_events(run: SearchRun, name: str, selected: int) -> float:
     """Return how many events of a signal were produced where `selected` pass the processor's cuts."""
-    return selected * produced_weight(run, name) / float(signal_events(run, name)["weight"].sum())
+    return selected * produced_weight(run, name) / float(simulated_events(run, name)["weight"].sum())

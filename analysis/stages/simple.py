@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.stages.searched import searched
-from analysis.stages.signals import produced_weight, scores_of, signal_events
+from analysis.stages.signals import produced_weight, scores_of, simulated_events
 from analysis.stages.train import trained
 from stats import StatisticsError, counting_limit, simple_limit
 
@@ -86,7 +86,7 @@ def roc_in_window(run: SearchRun, sample: str, detector: str, signal: str) -> Ro
     assert run.search.window is not None
     data, found = searched(run, sample), trained(run, sample, detector)
     rows = data.events.inside(run.search.window.signal) & (data.events["truth"] != 1)
-    events = signal_events(run, signal)
+    events = simulated_events(run, signal)
     events = events.take(events.inside(run.search.window.signal))
     if not (len(events) and rows.any()):
         raise StatisticsError(

@@ -17,10 +17,9 @@ from analysis.files import read_json, write_json
 from analysis.stages.background import control_of, order_of, other_family
 from analysis.stages.hunt import Hunted, hunt, hunted_family
 from analysis.stages.process import processed
-from analysis.stages.searched import columns_needed
 from analysis.stages.selections import Selection, spectrum_of
 from analysis.stages.shapes import hunted_shapes
-from analysis.stages.signals import passing_rows
+from analysis.stages.signals import passing_rows, simulated_events
 from analysis.statistics_settings import ValidationSettings
 from analysis.store import code_key, content_key, library_versions
 from stats import Family, Spectrum, StatisticsError
@@ -231,7 +230,7 @@ def _simulated(run: SearchRun, selection: Selection) -> Spectrum:
     """Return the simulation's spectrum after the selection: what a detector makes of the shape of its background."""
     assert run.search.simulation is not None
     assert run.search.spectrum is not None
-    events = processed(run, run.search.simulation).events(columns_needed(run.search))
+    events = simulated_events(run, run.search.simulation)
     chosen = events.take(passing_rows(run, selection, events))
     what = f"what {selection.identifier} keeps of {run.search.simulation}"
     return spectrum_of(chosen, run.search.spectrum, what=what)

@@ -22,7 +22,7 @@ from analysis.stages.bands import band_limits
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit
 from analysis.stages.searched import searched
-from analysis.stages.signals import binomial_error, kept_signal, passing_rows, produced_weight, signal_events
+from analysis.stages.signals import binomial_error, kept_signal, passing_rows, produced_weight, simulated_events
 from analysis.stages.simple import describe_simple, roc_in_window, simple_limits
 from tests.analysis.conftest import dijet_events
 from tests.analysis.statistics_search import BANDS, INCLUSIVE, LOOSE, MASS, TIGHT, inclusive_search, run_of
@@ -39,7 +39,7 @@ def test_the_inclusive_limit_is_events_over_efficiency_and_luminosity(everything
     """Without uncertainties that only the cross section has, the two limits are the same number."""
     found = in_fb(everything, INCLUSIVE)
     efficiency = found["efficiency"]["value"]
-    events = signal_events(everything, "resonance")
+    events = simulated_events(everything, "resonance")
     assert efficiency == events.inside((2600, 5600)).sum() / PRODUCED
     assert found["efficiency"]["n"] == events.inside((2600, 5600)).sum()
     settings = {"luminosity": 2.0, "signals": {MASS: "resonance"}, "shape": "limits"}
@@ -132,7 +132,7 @@ def test_more_injected_signal_than_there_is_is_refused(everything: SearchRun, tm
 
 def test_kept_signal_of_nested_selections(everything: SearchRun) -> None:
     found = {name: hunt(everything)[name].selection for name in (INCLUSIVE, LOOSE, TIGHT)}
-    events = signal_events(everything, "resonance")
+    events = simulated_events(everything, "resonance")
     rows = {name: passing_rows(everything, selection, events) for name, selection in found.items()}
     assert (rows[TIGHT] <= rows[LOOSE]).all()
     assert (rows[LOOSE] <= rows[INCLUSIVE]).all()
@@ -174,7 +174,7 @@ def test_roc_curve_ends_where_everything_passes(everything: SearchRun) -> None:
     assert curve.background_events == curve.n_background == background
     assert curve.n_signal == pytest.approx(PRODUCED)
     assert curve.background[-1] == 1
-    assert curve.signal[-1] == signal_events(everything, "resonance").inside((3300, 3700)).sum() / PRODUCED
+    assert curve.signal[-1] == simulated_events(everything, "resonance").inside((3300, 3700)).sum() / PRODUCED
     assert (np.diff(curve.signal) >= 0).all()
     assert (np.diff(curve.background) >= 0).all()
 
@@ -192,7 +192,7 @@ def test_weights_of_the_background_are_its_expected_events(everything: SearchRun
 
 def test_a_window_without_signal_has_no_estimate(everything: SearchRun) -> None:
     memory = {key: value for key, value in everything.memory.items() if not key.startswith("simple")}
-    events = signal_events(everything, "resonance")
+    events = simulated_events(everything, "resonance")
     memory["events of resonance"] = events.take(~events.inside((3300, 3700)))
     [found] = simple_limits(replace(everything, memory=memory))
     assert "The window holds 0 events of 'resonance'" in found["reason"]
