@@ -92,7 +92,7 @@ class Store:
             return None
         return folder if marker.get("key") == key else None
 
-    def make(self, name: str, key: str, fill: Callable[[Path], None], *, resumable: bool = False) -> Path:
+    def make(self, name: str, key: str, fill: Callable[[Path], object], *, resumable: bool = False) -> Path:
         """Return the folder of artefact `name`, filling it first when it is not there or was made from another key.
 
         With `resumable`, an unfinished folder of the same key is handed to `fill` again with what it holds.
@@ -107,7 +107,7 @@ class Store:
                     return folder
         return found
 
-    def _fill(self, folder: Path, partial: Path, key: str, fill: Callable[[Path], None], *, resumable: bool) -> None:
+    def _fill(self, folder: Path, partial: Path, key: str, fill: Callable[[Path], object], *, resumable: bool) -> None:
         _clear_unfinished(folder, partial, keep=resumable)
         try:
             fill(partial)

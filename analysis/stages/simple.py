@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from analysis.context import SearchRun
+from analysis.files import read_json, write_json
+from analysis.stages.channels import settings_of
+from analysis.stages.cross_section import asked_of
+from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.signals import produced_weight, scores_of, simulated_events
 from analysis.stages.train import trained
+from analysis.store import code_key, content_key, library_versions
 from stats import StatisticsError, counting_limit, simple_limit
 
 logger = logging.getLogger(__name__)
@@ -28,19 +35,27 @@ def simple_limits(run: SearchRun) -> list[dict[str, Any]]:
     settings = run.search.limits
     if settings is None or settings.cross_section is None or run.search.window is None:
         return []
-    return [
-        run.once(f"simple {sample} {detector} {mass:g}", lambda s=sample, d=detector, m=mass: _simple(run, s, d, m))  # type: ignore[misc]
-        for sample in run.search.data
-        for detector in run.search.detectors
-        for mass in settings.cross_section.signals
-    ]
+    asked = itertools.product(run.search.data, run.search.detectors, settings.cross_section.signals)
+    return [run.once(f"simple {one}", partial(_estimated, run, *one)) for one in asked]
+
+
+def _estimated(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str, Any]:
+    """Return the estimate, made again only where something that it rests on has changed: networks load slowly."""
+    key = content_key(
+        trained(run, sample, detector).key, processed(run, asked_of(run).signals[mass]).key, settings_of(run),
+        run.search.window, code_key("stats", "analysis.stages.signals", __name__), library_versions(),
+    )  # fmt: skip
+    folder = run.results_store.make(
+        f"stages/simple/{sample}-{detector}-{mass:g}",
+        key,
+        lambda target: write_json(target / "simple.json", _simple(run, sample, detector, mass)),
+    )
+    return dict(read_json(folder / "simple.json"))
 
 
 def _simple(run: SearchRun, sample: str, detector: str, mass: float) -> dict[str, Any]:
-    limits = run.search.limits
-    assert limits is not None
-    assert limits.cross_section is not None
-    luminosity, signal = limits.cross_section.luminosity, limits.cross_section.signals[mass]
+    limits = settings_of(run)
+    luminosity, signal = asked_of(run).luminosity, asked_of(run).signals[mass]
     facts = {"sample": sample, "detector": detector, "mass": mass, "signal": signal}
     try:
         curve = roc_in_window(run, sample, detector, signal)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,13 +130,9 @@ def _validated(run: SearchRun, hunted: Hunted, settings: ValidationSettings) -> 
     folder = run.results_store.make(
         f"stages/validation/{hunted.identifier}",
         key,
-        lambda target: _write(target, _tests(_doubted(run, hunted), settings)),
+        lambda target: write_json(target / "validation.json", _tests(_doubted(run, hunted), settings)),
     )
     return dict(read_json(folder / "validation.json"))
-
-
-def _write(folder: Path, content: dict[str, Any]) -> None:
-    write_json(folder / "validation.json", content)
 
 
 def _doubted(run: SearchRun, hunted: Hunted) -> Doubted:
