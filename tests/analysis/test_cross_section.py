@@ -179,22 +179,26 @@ def test_roc_curve_ends_where_everything_passes(everything: SearchRun) -> None:
     assert (np.diff(curve.background) >= 0).all()
 
 
-def test_weights_of_the_background_are_its_expected_events(everything: SearchRun) -> None:
+def elsewhere(run: SearchRun, folder: Path, **remembered: Any) -> SearchRun:
+    """Return the search with other things remembered, its estimates not made yet."""
+    memory = {key: value for key, value in run.memory.items() if not key.startswith("simple")}
+    return replace(run, memory=memory | remembered, options=replace(run.options, out=folder))
+
+
+def test_weights_of_the_background_are_its_expected_events(everything: SearchRun, tmp_path: Path) -> None:
     sample = searched(everything, "hidden")
     weighted = replace(sample, events=Events({**sample.events.columns, "weight": 0.5 * sample.events["weight"]}))
-    memory = {key: value for key, value in everything.memory.items() if not key.startswith("simple")}
-    [found] = simple_limits(replace(everything, memory={**memory, "searched hidden": weighted}))
+    [found] = simple_limits(elsewhere(everything, tmp_path, **{"searched hidden": weighted}))
     [before] = simple_limits(everything)
     assert found["background_events"] == pytest.approx(0.5 * before["background_events"])
     assert found["cross_section"] == pytest.approx(np.sqrt(0.5) * before["cross_section"])
     assert found["error"] / found["cross_section"] == pytest.approx(before["error"] / before["cross_section"])
 
 
-def test_a_window_without_signal_has_no_estimate(everything: SearchRun) -> None:
-    memory = {key: value for key, value in everything.memory.items() if not key.startswith("simple")}
+def test_a_window_without_signal_has_no_estimate(everything: SearchRun, tmp_path: Path) -> None:
     events = simulated_events(everything, "resonance")
-    memory["events of resonance"] = events.take(~events.inside((3300, 3700)))
-    [found] = simple_limits(replace(everything, memory=memory))
+    outside = events.take(~events.inside((3300, 3700)))
+    [found] = simple_limits(elsewhere(everything, tmp_path, **{"events of resonance": outside}))
     assert "The window holds 0 events of 'resonance'" in found["reason"]
     assert describe_simple(found).startswith("no estimate from S/√B (")
 
