@@ -107,13 +107,15 @@ class _Score:
     uses_labels: bool = False
 
 
-def _score(run: SearchRun, sample: Searched, name: str) -> _Score:
+def _score(run: SearchRun, sample: Searched, name: str, events: Events | None = None) -> _Score:
+    """Return a score of the sample's events, or of simulated `events`, which the sample's detectors score."""
     sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
-    if plain_name in run.search.detectors:
-        found = trained(run, sample.name, plain_name)
-        labels = bool(found.summary.get("uses_labels"))
-        return _Score(sign * found.score.astype(float), found.fold_index, found.key, labels)
-    return _Score(sign * _column(run, sample.events, plain_name).astype(float), None, None)
+    if plain_name not in run.search.detectors:
+        column = _column(run, sample.events if events is None else events, plain_name)
+        return _Score(sign * column.astype(float), None, None)
+    found = trained(run, sample.name, plain_name)
+    score, fold = (found.score, found.fold_index) if events is None else scores_of(run, sample.name, plain_name, events)
+    return _Score(sign * score.astype(float), fold, found.key, bool(found.summary.get("uses_labels")))
 
 
 def _simulated(run: SearchRun, sample: Searched, settings: AbcdSettings) -> ScoredEvents | None:
@@ -123,18 +125,8 @@ def _simulated(run: SearchRun, sample: Searched, settings: AbcdSettings) -> Scor
     events = simulated_events(run, settings.signal)
     if settings.window and run.search.window is not None:
         events = events.take(events.inside(run.search.window.signal))
-    values: list[np.ndarray] = []
-    folds: list[np.ndarray | None] = []
-    for name in (settings.first, settings.second):
-        sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
-        if plain_name in run.search.detectors:
-            score, fold = scores_of(run, sample.name, plain_name, events)
-            values.append(sign * score.astype(float))
-            folds.append(fold)
-        else:
-            values.append(sign * _column(run, events, plain_name).astype(float))
-            folds.append(None)
-    return ScoredEvents(values[0], values[1], (folds[0], folds[1]), events["weight"], None)
+    first, second = (_score(run, sample, name, events) for name in (settings.first, settings.second))
+    return ScoredEvents(first.values, second.values, (first.fold, second.fold), events["weight"], None)
 
 
 def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
@@ -154,12 +146,6 @@ def _column(run: SearchRun, events: Events, name: str) -> np.ndarray:
 
 
 def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficiency: float) -> AbcdEstimate:
-    if tail_of(efficiency) >= 1 - settings.background_like:
-        raise ConfigurationError(
-            f"The `abcd` estimate {settings.name!r} selects the {tail_of(efficiency):.0%} highest of each score (its "
-            f"efficiency of {efficiency:g} is that of both), which overlaps the {settings.background_like:.0%} lowest "
-            "that are background-like: take a lower efficiency or a smaller `background_like`."
-        )
     sample = searched(run, sample_name)
     scores = [_score(run, sample, name) for name in (settings.first, settings.second)]
     window = run.search.window.signal if run.search.window else None
