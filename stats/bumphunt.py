@@ -118,7 +118,7 @@ def goodness_outside(
     """
     check_spectrum(spectrum)
     away = reach * width * (mass if relative else 1.0)
-    mask = (spectrum.edges[1:] <= mass - away) | (spectrum.edges[:-1] >= mass + away)
+    mask = spectrum.outside(mass - away, mass + away)
     counts, exposure = effective(spectrum, mask)
     background = fit_background(BinnedFamily(family, spectrum.edges), counts, exposure=exposure)
     return chi2_test(counts[0][mask], background.seen[0][mask], n_parameters=family.n_parameters)

@@ -138,6 +138,10 @@ class Spectrum:
         first, last = int(inside[0]), int(inside[-1]) + 1
         return Spectrum(self.edges[first : last + 1], self.counts[first:last], self.variances[first:last])
 
+    def outside(self, low: float, high: float) -> np.ndarray:
+        """Mask of the bins lying wholly outside ]low, high[ GeV, shape (n_bins,)."""
+        return np.asarray((self.edges[1:] <= low) | (self.edges[:-1] >= high))
+
     def rebin(self, edges: Any) -> Spectrum:
         """Merge neighbouring bins so that only ``edges`` (GeV, each one of the present edges) remain."""
         edges = as_floats(edges, "Bin edges")

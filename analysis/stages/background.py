@@ -67,15 +67,14 @@ def _order_of(run: SearchRun, sample: str) -> OrderChoice:
 def control_of(run: SearchRun, sample: str) -> Control:
     """Return the control spectrum that the search names; raises StageError where it is empty."""
     settings, name = _settings(run), _settings(run).order.control
-    edges = edges_of(settings)
     if name == "sidebands":
         window = run.search.window
         spectrum = spectrum_of(searched(run, sample).events, settings, what=f"the spectrum of {sample}")
         if window is None:
             return Control(f"the inclusive spectrum of {sample}", spectrum, None)
         low, high = window.signal
-        mask = (edges[1:] <= low) | (edges[:-1] >= high)
-        return Control(f"the inclusive spectrum of {sample} outside {low:g} to {high:g} GeV", spectrum, mask)
+        what = f"the inclusive spectrum of {sample} outside {low:g} to {high:g} GeV"
+        return Control(what, spectrum, spectrum.outside(low, high))
     if name == "simulation":
         assert run.search.simulation is not None  # the search model demands it
         name = run.search.simulation

@@ -55,18 +55,17 @@ def channel_of(
         window=None if reach is None else (mass - reach, mass + reach),
         name=hunted.identifier,
         events=events,
-        mask=_sidebands(counts.edges, settings, mass, reach=NEAR * width if reach is None else reach),
+        mask=_sidebands(counts, settings, mass, reach=NEAR * width if reach is None else reach),
         systematics=systematics_of(settings) if systematics is None else systematics,
     )
 
 
-def _sidebands(edges: np.ndarray, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
+def _sidebands(spectrum: Spectrum, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
     """Return the bins that may serve as sidebands: those outside `exclude`; the peak's own are never left out."""
-    own = (edges[1:] > mass - reach) & (edges[:-1] < mass + reach)
-    mask = np.ones(edges.size - 1, dtype=bool)
+    mask = np.ones(spectrum.n_bins, dtype=bool)
     for low, high in settings.exclude:
-        mask &= (edges[1:] <= low) | (edges[:-1] >= high)
-    mask |= own
+        mask &= spectrum.outside(low, high)
+    mask |= ~spectrum.outside(mass - reach, mass + reach)
     return None if mask.all() else mask
 
 

@@ -136,8 +136,8 @@ def _validated(run: SearchRun, hunted: Hunted, settings: ValidationSettings) -> 
 
 
 def _doubted(run: SearchRun, hunted: Hunted) -> Doubted:
-    edges, window = hunted.spectrum.edges, run.search.window
-    mask = None if window is None else (edges[1:] <= window.signal[0]) | (edges[:-1] >= window.signal[1])
+    window = run.search.window
+    mask = None if window is None else hunted.spectrum.outside(*window.signal)
     shape = hunted_shapes(run)[0]
     return Doubted(run, hunted, hunted_family(run, hunted), shape, mask)
 

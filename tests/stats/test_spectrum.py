@@ -119,3 +119,10 @@ def test_edges() -> None:
         uniform_edges(3000, 2000, 100)
     with pytest.raises(StatisticsError, match="narrower than one bin"):
         resolution_edges(2000, 2010, resolution=0.1)
+
+
+def test_outside_leaves_out_every_bin_that_an_interval_touches() -> None:
+    spectrum = Spectrum.from_counts([0.0, 10.0, 20.0, 30.0, 50.0], [1, 2, 3, 4])
+    assert spectrum.outside(10.0, 20.0).tolist() == [True, False, True, True]
+    assert spectrum.outside(19.0, 31.0).tolist() == [True, False, False, False]
+    assert spectrum.outside(60.0, 70.0).all()
