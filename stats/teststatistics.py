@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from stats.errors import StatisticsError
+from stats.inputs import check_generator, check_number
 from stats.modelfits import ModelFits, process_pool
 
 logger = logging.getLogger(__name__)
@@ -229,10 +230,8 @@ def statistic_toys(
 
 def check_toys(toys: int, rng: np.random.Generator) -> None:
     """Refuse numbers of toys and random numbers that are none."""
-    if not isinstance(toys, (int, np.integer)) or toys < 1:
-        raise StatisticsError(f"The number of toys must be a positive whole number, got {toys!r}.")
-    if not isinstance(rng, np.random.Generator):
-        raise StatisticsError("Toys need random numbers: pass rng=numpy.random.default_rng(seed).")
+    check_number(toys, "toys", least=1)
+    check_generator(rng)
 
 
 def warn_of_failures(failed: int, toys: int) -> None:
