@@ -9,14 +9,9 @@ from analysis.numbers import NONE, format_count, format_mass, format_number, for
 from analysis.report.data_tables import skipped_files
 from analysis.report.quantities import Quantity, entries, limits, number, part, uses_labels
 from analysis.report.summary import most_significant
-from analysis.report.validation_tables import validation_warnings
-
-# below this a background fit does not describe the spectrum
-POOR_FIT = 0.01
-# below this many expected background events the asymptotic formulae of a limit are not reliable
-FEW_EVENTS = 5.0
-# standard deviations of the worst of a few ten validation regions from which an ABCD estimate is doubted
-NO_CLOSURE = 4.0
+from analysis.report.validation_tables import POOR_FIT, validation_warnings
+from stats.abcd.closure import NO_CLOSURE
+from stats.limits import FEW
 
 Entry = Mapping[str, Any]
 
@@ -55,13 +50,13 @@ def _few_events(results: Entry) -> Iterator[str]:
     few: dict[str, list[str]] = {}
     for entry in _in_events(results):
         background, seen = (Quantity.read(entry.get(key)).value for key in ("expected_background", "observed_events"))
-        if any(events is not None and events < FEW_EVENTS for events in (background, seen)):
+        if any(events is not None and events < FEW for events in (background, seen)):
             counts = "" if seen is None else f", {format_number(seen, digits=2)} observed"
             where = f"{format_mass(number(entry.get('mass')))} ({format_number(background, digits=2)} expected{counts})"
             few.setdefault(str(entry.get("selection", NONE)), []).append(where)
     for name, masses in few.items():
         yield (
-            f"Limits of {name}: fewer than {FEW_EVENTS:g} events under a resonance at {', '.join(masses)}; the "
+            f"Limits of {name}: fewer than {FEW:g} events under a resonance at {', '.join(masses)}; the "
             "asymptotic formulae are not reliable there, toys are needed (`limits.toys`)."
         )
 

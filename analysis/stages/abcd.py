@@ -26,11 +26,11 @@ from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
 from analysis.validation import nearest
+from stats.abcd.closure import NO_CLOSURE
 
 logger = logging.getLogger(__name__)
 
 VIEW_BINS = 60
-NO_CLOSURE = 4.0  # standard deviations of the largest pull, of a few ten, from which a headline doubts the estimate
 SHOWN_SIGNAL = 300  # events of it in the figure
 
 

@@ -17,6 +17,8 @@ from stats.abcd.plane import Plane
 from stats.abcd.regions import estimate, plain_regions
 from stats.errors import StatisticsError
 
+NO_CLOSURE = 4.0  # standard deviations of the worst of a few ten checks from which an estimate is doubted
+
 
 @dataclass(frozen=True)
 class ClosureCheck:
