@@ -137,11 +137,20 @@ class WindowSettings(Model):
 
 
 class DetectorSettings(Model):
-    """One detector of a search: `settings` go to the detector, which checks them itself."""
+    """One detector of a search: `settings` go to the detector, which checks them itself.
+
+    `simulation` is another data set than the search's for this detector; `repeats` trainings with seeds of their own
+    measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
+    in its selections; `window` takes the place of the search's.
+    """
 
     type: str
     folds: int = Field(5, ge=2)
     settings: Mapping[str, Any] = {}
+    simulation: Name | None = None
+    repeats: int = Field(1, ge=1)
+    search: bool = True
+    window: WindowSettings | None = None
 
 
 class Search(Model):
