@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.config import Search
+from analysis.config import DetectorSettings, Search, WindowSettings
 from analysis.context import SearchRun
 from analysis.events import Events, MixtureCounts, count_mixture, mix
 from analysis.stages.abcd_estimates import score_columns
@@ -75,14 +75,27 @@ def _source() -> str:
     return code_key("analysis.events", __name__)
 
 
+def window_of(run: SearchRun | Search, detector: str | None) -> WindowSettings | None:
+    """Return a detector's own window, else the search's; also the search's for no detector."""
+    search = run.search if isinstance(run, SearchRun) else run
+    own = search.detectors[detector].window if detector is not None else None
+    return own or search.window
+
+
 def columns_needed(search: Search) -> list[str]:
     """Return the columns that the detectors and figures of a search read."""
     names = list(FIGURE_COLUMNS)
     for settings in search.detectors.values():
-        names += detector_from_settings(settings.type, settings.settings).settings.features
+        names += columns_of(settings)
     scores = [score.removeprefix("-") for one in search.abcd for score in (one.first, one.second)]
     names += [column for score in scores if score not in search.detectors for column in score_columns(score)]
     return list(dict.fromkeys(names))
+
+
+def columns_of(settings: DetectorSettings) -> tuple[str, ...]:
+    """Return the columns that a detector reads, with those that only a part of it reads."""
+    own = detector_from_settings(settings.type, settings.settings).settings
+    return tuple(getattr(own, "columns", own.features))
 
 
 def as_sample(events: Events, features: tuple[str, ...], *, category: np.ndarray | None = None) -> Sample:

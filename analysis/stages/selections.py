@@ -54,10 +54,12 @@ def selections_of(run: SearchRun) -> list[Selection]:
 
 
 def searching_detectors(run: SearchRun) -> list[str]:
-    """Return the detectors whose selections are searched: references trained on truth are not."""
+    """Return the detectors whose selections are searched: not references trained on truth, nor `search: false`."""
     from ml import detector_class
 
-    return [name for name, one in run.search.detectors.items() if not detector_class(one.type)[0].uses_labels]
+    return [
+        name for name, one in run.search.detectors.items() if one.search and not detector_class(one.type)[0].uses_labels
+    ]
 
 
 def selected_rows(
