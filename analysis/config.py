@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Interval, Model, Name
@@ -169,6 +170,8 @@ class Search(Model):
     window: WindowSettings | None = None
     detectors: Mapping[Name, DetectorSettings] = {}
     efficiencies: tuple[float, ...] = (0.01,)
+    closure: ClosureSettings = ClosureSettings()
+    direct: DirectSettings = DirectSettings()
     spectrum: SpectrumSettings | None = None
     bump_hunt: BumpHuntSettings | None = None
     validation: ValidationSettings | None = None
