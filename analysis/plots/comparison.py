@@ -18,6 +18,7 @@ from analysis.plots.intervals import garwood_errors
 from analysis.plots.style import (
     DATA,
     FIT,
+    REWEIGHTED,
     SIGNAL,
     Label,
     add_label,
@@ -29,7 +30,7 @@ from analysis.plots.style import (
     touching,
 )
 
-Role = Literal["data", "simulation", "background", "signal", "inclusive", "selection"]
+Role = Literal["data", "simulation", "reweighted", "background", "signal", "inclusive", "selection"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Histogram:
         label: name in the legend.
         values: (n,) events or sums of weights per bin.
         variances: (n,) sums of squared weights; None for plain counts, which get Garwood errors.
-        role: "data" (points), "simulation" (filled), "background" and "signal" (known from the truth, and marked so
-            in the legend), "inclusive" (outline) and "selection" (a subset of the reference, coloured points).
+        role: "data" (points), "simulation" (filled), "reweighted" (simulation after its correction), "background" and
+            "signal" (known from the truth, and marked so in the legend), "inclusive" (outline) and "selection" (a
+            subset of the reference, coloured points).
     """
 
     label: str
@@ -177,7 +179,8 @@ def _draw_histogram(axes: Axes, comparison: Comparison, index: int, *, scale: fl
 
 
 def _shade(histogram: Histogram, index: int) -> str:
-    roles = {"data": DATA, "simulation": FIT, "background": FIT, "signal": SIGNAL, "inclusive": DATA}
+    roles = {"data": DATA, "inclusive": DATA, "simulation": FIT, "background": FIT, "signal": SIGNAL}
+    roles["reweighted"] = REWEIGHTED
     return roles.get(histogram.role, colour(index - 1 if index else 0))
 
 

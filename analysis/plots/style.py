@@ -32,6 +32,7 @@ PALETTE = (
     "#92dadd",
 )
 DATA, FIT, SIGNAL, WINDOW = "#000000", "#3f90da", "#bd1f01", "#e4e4e4"
+REWEIGHTED = "#e76300"
 # the pair the CMS publication committee recommends in place of green and yellow
 ONE_SIGMA, TWO_SIGMA = "#607641", "#f5bb54"
 
