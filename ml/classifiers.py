@@ -1,168 +1,20 @@
-"""Ensembles of binary classifiers behind one interface: what CWoLa, the supervised reference and SALAD train."""
+"""The kinds of classifiers by name: what CWoLa, the supervised reference, SALAD and closure tests train."""
 
 from __future__ import annotations
 
-import abc
-import functools
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from scipy.special import expit
+from ml.classifier import Classifier
+from ml.mlp import MLPClassifier, MLPSettings
+from ml.optimizers import make_optimizer
+from ml.trees import BDTClassifier, BDTSettings
 
-from ml.detector import History, Progress, child_seed
-from ml.errors import TrainingError, nearest_names
-from ml.losses import binary_crossentropy
-from ml.networks import DenseNetwork
-from ml.settings import settings_from_mapping
-from ml.training import Schedule, Trainer
-
-
-class Classifier(abc.ABC):
-    """Members of an ensemble that tell label 1 from label 0; inputs are standardised."""
-
-    @abc.abstractmethod
-    def fit(
-        self,
-        x: np.ndarray,
-        labels: np.ndarray,
-        weights: np.ndarray,
-        *,
-        seeds: Sequence[np.random.SeedSequence],
-        progress: Progress | None = None,
-    ) -> History:
-        """Train one member per seed on x (n, features), labels (n,) of 0 and 1, weights (n,) of mean near 1."""
-
-    @abc.abstractmethod
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Probability of label 1 by each member, (members, n) float64."""
-
-    @abc.abstractmethod
-    def save(self, directory: Path) -> None:
-        """Write the members into `directory`."""
-
-    @abc.abstractmethod
-    def load(self, directory: Path) -> None:
-        """Read what `save` wrote, in place of a fit."""
-
-
-@dataclass(frozen=True)
-class MLPSettings:
-    """Dense networks: architecture, optimiser and schedule.
-
-    Attributes:
-        hidden: widths of the hidden layers.
-        activation: Keras name.
-        dropout: share of hidden units left out in training.
-        optimizer: adam, adamw, sgd, rmsprop or another elementwise Keras optimiser, by its lower-case name.
-        learning_rate: its learning rate.
-        weight_decay: decoupled weight decay; None leaves the optimiser's own default.
-        clip_norm: largest gradient norm of a member; None does not clip.
-        epochs, batch_size, patience, validation_fraction: see `ml.training.Schedule`.
-    """
-
-    hidden: tuple[int, ...] = (64, 64, 64)
-    activation: str = "relu"
-    dropout: float = 0.0
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float | None = None
-    clip_norm: float | None = None
-    epochs: int = 50
-    batch_size: int = 500
-    patience: int | None = 5
-    validation_fraction: float = 0.25
-
-    @property
-    def schedule(self) -> Schedule:
-        """The part of these settings that the engine takes."""
-        return Schedule(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            patience=self.patience,
-            validation_fraction=self.validation_fraction,
-        )
-
-
-class MLPClassifier(Classifier):
-    """Dense networks on the compiled engine."""
-
-    def __init__(self, settings: MLPSettings) -> None:
-        self.settings = settings
-        self._network: DenseNetwork | None = None
-        self._parameters: list[np.ndarray] = []
-
-    def fit(
-        self,
-        x: np.ndarray,
-        labels: np.ndarray,
-        weights: np.ndarray,
-        *,
-        seeds: Sequence[np.random.SeedSequence],
-        progress: Progress | None = None,
-    ) -> History:
-        """See `Classifier.fit`; initial weights and training draw from separate children of each seed."""
-        self._network = self._build(x.shape[1])
-        parameters, history = _trainer(self._network, _optimizer_key(self.settings), self.settings.clip_norm).fit(
-            {"classifier": self._network.initial([child_seed(s, 0) for s in seeds])},
-            {"x": x, "label": labels.astype(np.float32), "weight": weights},
-            schedule=self.settings.schedule,
-            seeds=[child_seed(s, 1) for s in seeds],
-            progress=progress,
-        )
-        self._parameters = parameters["classifier"]
-        return history
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """See `Classifier.predict`."""
-        if self._network is None:
-            raise TrainingError("this classifier is not trained: call fit or load first")
-        return expit(self._network.predict(self._parameters, x)[..., 0].astype(np.float64))
-
-    def save(self, directory: Path) -> None:
-        """`member-NNN.keras`, each an ordinary Keras model with sigmoid output, and `network.json`."""
-        if self._network is None:
-            raise TrainingError("this classifier is not trained: there is nothing to save")
-        self._network.save(self._parameters, directory, output_activation="sigmoid")
-        (directory / "network.json").write_text(json.dumps(asdict(self._network), indent=1))
-
-    def load(self, directory: Path) -> None:
-        """See `Classifier.load`."""
-        content = json.loads((directory / "network.json").read_text())
-        self._network = settings_from_mapping(DenseNetwork, content, where=str(directory / "network.json"))
-        self._parameters = self._network.load(directory)
-
-    def _build(self, inputs: int) -> DenseNetwork:
-        s = self.settings
-        return DenseNetwork(inputs=inputs, hidden=s.hidden, activation=s.activation, dropout=s.dropout)
-
-
-def _optimizer_key(settings: MLPSettings) -> tuple[str, float, float | None]:
-    return settings.optimizer, settings.learning_rate, settings.weight_decay
-
-
-def make_optimizer(name: str, learning_rate: float, weight_decay: float | None) -> Any:
-    """A Keras optimiser by its lower-case name; TrainingError for an unknown one."""
-    import keras
-
-    known = {
-        n.lower(): c
-        for n, c in vars(keras.optimizers).items()
-        if isinstance(c, type) and issubclass(c, keras.optimizers.Optimizer) and c is not keras.optimizers.Optimizer
-    }
-    if name not in known:
-        raise TrainingError(f"no optimiser {name!r}: {nearest_names(name, known)}")
-    decay = {} if weight_decay is None else {"weight_decay": weight_decay}
-    return known[name](learning_rate=learning_rate, **decay)
-
-
-@functools.lru_cache(maxsize=16)
-def _trainer(network: DenseNetwork, optimizer: tuple[str, float, float | None], clip_norm: float | None) -> Trainer:
-    """One trainer per architecture and optimiser: folds and windows share what it compiled."""
-    return Trainer(binary_crossentropy(network), lambda: make_optimizer(*optimizer), clip_norm=clip_norm)
-
+__all__ = ["BDTSettings", "Classifier", "ClassifierName", "MLPSettings", "classifier_of", "make_optimizer"]
 
 ClassifierName = Literal["mlp", "bdt"]
+"""mlp: dense networks; bdt: gradient-boosted trees."""
+
+
+def classifier_of(settings: MLPSettings | BDTSettings) -> Classifier:
+    """An untrained classifier of the kind that the settings belong to."""
+    return MLPClassifier(settings) if isinstance(settings, MLPSettings) else BDTClassifier(settings)

@@ -6,19 +6,18 @@ fractions is, in the limit of enough events, the classifier between signal and b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from ml.detector import Detector, History, Progress, Scores
+from ml.detector import History, Progress
 from ml.errors import TrainingError
+from ml.feature_detector import FeatureDetector
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
-from ml.tagger import Tagger, TaggerSettings
+from ml.tagger import TaggerSettings
 from ml.window import Window
 
 
@@ -27,18 +26,14 @@ class CWoLaSettings(TaggerSettings):
     """Settings of CWoLa hunting: those of its classifier."""
 
 
-class CWoLa(Detector):
+class CWoLa(FeatureDetector):
     """Signal window against sidebands; the resonance mass is not an input.
 
     The window counts as much as all sidebands together, and each sideband as much as any other. Only events in window
     and sidebands train; events of any mass are scored.
     """
 
-    settings: CWoLaSettings
-
-    def __init__(self, settings: CWoLaSettings | None = None) -> None:
-        self.settings = settings or CWoLaSettings()
-        self._tagger = Tagger(self.settings)
+    settings_class: ClassVar[type[TaggerSettings]] = CWoLaSettings
 
     def fit(
         self,
@@ -68,22 +63,6 @@ class CWoLa(Detector):
             reference=groups - 1,
             progress=progress,
         )
-
-    def score(self, sample: Sample) -> Scores:
-        """Mean over members of the probability to come from the window."""
-        return self._tagger.score(sample)
-
-    def save(self, directory: Path) -> None:
-        """See `Detector.save`."""
-        self._tagger.save(directory)
-
-    @classmethod
-    def load(cls, directory: Path) -> CWoLa:
-        """See `Detector.load`."""
-        file = Path(directory) / "settings.json"
-        detector = cls(settings_from_mapping(CWoLaSettings, json.loads(file.read_text()), where=str(file)))
-        detector._tagger.load(directory)
-        return detector
 
 
 def training_groups(mass: np.ndarray, window: Window) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from ml.ensembles import truncated_mean
 from ml.errors import TrainingError
 from ml.sample import Sample
 from ml.window import Window
@@ -42,11 +43,15 @@ class Scores:
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def from_members(cls, members: np.ndarray) -> Scores:
-        """Mean and spread of member scores (n_members, n_events); the mean of outputs, not of ranks or logits."""
+    def from_members(cls, members: np.ndarray, *, truncation: float = 0.0) -> Scores:
+        """Mean and spread of member scores (n_members, n_events); the mean of outputs, not of ranks or logits.
+
+        `truncation` is the share of members left out at either end, see `ml.ensembles.truncated_mean`; the spread is
+        that of all members.
+        """
         exact = np.asarray(members, dtype=np.float64)
         return cls(
-            event=exact.mean(axis=0).astype(np.float32),
+            event=truncated_mean(exact, truncation).astype(np.float32),
             spread=exact.std(axis=0, ddof=1 if len(exact) > 1 else 0).astype(np.float32),
             members=np.ascontiguousarray(exact.T, dtype=np.float32),
         )

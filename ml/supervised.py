@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ml.detector import Detector, History, Progress, Scores
+from ml.detector import History, Progress
 from ml.errors import TrainingError
+from ml.feature_detector import FeatureDetector
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
-from ml.tagger import Tagger, TaggerSettings
+from ml.tagger import TaggerSettings
 from ml.window import Window
 
 
@@ -24,15 +22,11 @@ class SupervisedSettings(TaggerSettings):
     """Settings of the labelled reference: those of its classifier."""
 
 
-class Supervised(Detector):
+class Supervised(FeatureDetector):
     """Signal against background by `Sample.category` (1 and 0; others do not train), the classes weighted equal."""
 
     uses_labels: ClassVar[bool] = True
-    settings: SupervisedSettings
-
-    def __init__(self, settings: SupervisedSettings | None = None) -> None:
-        self.settings = settings or SupervisedSettings()
-        self._tagger = Tagger(self.settings)
+    settings_class: ClassVar[type[TaggerSettings]] = SupervisedSettings
 
     def fit(
         self,
@@ -64,19 +58,3 @@ class Supervised(Detector):
             reference=None if window is None else window.sideband_index(training.mass),
             progress=progress,
         )
-
-    def score(self, sample: Sample) -> Scores:
-        """Mean over members of the probability of signal."""
-        return self._tagger.score(sample)
-
-    def save(self, directory: Path) -> None:
-        """See `Detector.save`."""
-        self._tagger.save(directory)
-
-    @classmethod
-    def load(cls, directory: Path) -> Supervised:
-        """See `Detector.load`."""
-        file = Path(directory) / "settings.json"
-        detector = cls(settings_from_mapping(SupervisedSettings, json.loads(file.read_text()), where=str(file)))
-        detector._tagger.load(directory)
-        return detector

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from ml.classifiers import Classifier, ClassifierName, MLPClassifier, MLPSettings
+from ml.classifiers import BDTSettings, ClassifierName, MLPSettings, classifier_of
 from ml.detector import History, Progress, Scores, child_seed
+from ml.ensembles import require_truncation
 from ml.errors import TrainingError
 from ml.preprocessing import SliceQuantiles, Standardiser
 from ml.sample import Sample
-from ml.trees import BDTClassifier, BDTSettings
 
 DEFAULT_FEATURES = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32")
 
@@ -27,7 +27,9 @@ class TaggerSettings:
     Attributes:
         features: columns of the sample; the resonance mass is refused.
         classifier: mlp (dense networks) or bdt (gradient-boosted trees).
-        members: size of the ensemble; the score is the mean of the members' outputs.
+        members: size of the ensemble.
+        truncation: share of the members left out at either end, event by event, before the score is the mean of the
+            others' outputs; 0 is the plain mean.
         decorrelation: none; ratio (the columns in `ratio_features` are divided by the resonance mass); slices
             (normal scores within mass slices of the sidebands, see `ml.preprocessing.SliceQuantiles`).
         ratio_features: columns that `ratio` divides; by default those ending in _m or _pt.
@@ -38,6 +40,7 @@ class TaggerSettings:
     features: tuple[str, ...] = DEFAULT_FEATURES
     classifier: ClassifierName = "mlp"
     members: int = 8
+    truncation: float = 0.0
     decorrelation: Literal["none", "ratio", "slices"] = "none"
     ratio_features: tuple[str, ...] | None = None
     slices: int = 5
@@ -47,6 +50,7 @@ class TaggerSettings:
     def __post_init__(self) -> None:
         if self.members < 1 or self.slices < 1:
             raise TrainingError(f"members and slices must be at least 1: got {self.members} and {self.slices}")
+        require_truncation(self.truncation)
         if len(set(self.features)) != len(self.features) or not self.features:
             raise TrainingError(f"features must be distinct, and at least one: got {list(self.features)}")
         if "mjj" in self.features:
@@ -54,6 +58,11 @@ class TaggerSettings:
         unknown = set(self.ratio_features or ()) - set(self.features)
         if unknown:
             raise TrainingError(f"ratio_features {sorted(unknown)} are not among the features {list(self.features)}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that a sample must have; detectors with several classifiers need more than `features`."""
+        return self.features
 
     @property
     def divided(self) -> np.ndarray:
@@ -68,9 +77,7 @@ class Tagger:
 
     def __init__(self, settings: TaggerSettings) -> None:
         self.settings = settings
-        self._classifier: Classifier = (
-            MLPClassifier(settings.mlp) if settings.classifier == "mlp" else BDTClassifier(settings.bdt)
-        )
+        self._classifier = classifier_of(settings.mlp if settings.classifier == "mlp" else settings.bdt)
         self._slices: SliceQuantiles | None = None
         self._scaler: Standardiser | None = None
 
@@ -105,11 +112,12 @@ class Tagger:
         return self._classifier.fit(self._scaler.apply(x), labels, weights, seeds=members, progress=progress)
 
     def score(self, sample: Sample) -> Scores:
-        """Mean, spread and member outputs for every event; nothing is refitted."""
+        """(Truncated) mean, spread and member outputs for every event; nothing is refitted."""
         if self._scaler is None:
             raise TrainingError("this detector is not trained: call fit or load first")
         x = self._decorrelate(sample.features(self.settings.features), sample.mass)
-        return Scores.from_members(self._classifier.predict(self._scaler.apply(x)))
+        outputs = self._classifier.predict(self._scaler.apply(x))
+        return Scores.from_members(outputs, truncation=self.settings.truncation)
 
     def save(self, directory: Path) -> None:
         """Members, `preprocessing.json` and `settings.json`."""

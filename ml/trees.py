@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from ml.classifiers import Classifier
+from ml.classifier import Classifier
 from ml.detector import History, Progress
 from ml.errors import TrainingError
 

@@ -1,0 +1,41 @@
+"""What detectors that end in one feature classifier share: scoring, saving, loading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from ml.detector import Detector, Scores
+from ml.sample import Sample
+from ml.settings import settings_from_mapping
+from ml.tagger import Tagger, TaggerSettings
+
+D = TypeVar("D", bound="FeatureDetector")
+
+
+class FeatureDetector(Detector):
+    """A detector whose score is that of a `Tagger`; subclasses decide what it is trained on."""
+
+    settings_class: ClassVar[type[TaggerSettings]] = TaggerSettings
+    settings: TaggerSettings
+
+    def __init__(self, settings: TaggerSettings | None = None) -> None:
+        self.settings = settings or self.settings_class()
+        self._tagger = Tagger(self.settings)
+
+    def score(self, sample: Sample) -> Scores:
+        """(Truncated) mean over members of the probability of the class that stands for signal."""
+        return self._tagger.score(sample)
+
+    def save(self, directory: Path) -> None:
+        """See `Detector.save`."""
+        self._tagger.save(directory)
+
+    @classmethod
+    def load(cls: type[D], directory: Path) -> D:
+        """See `Detector.load`."""
+        file = Path(directory) / "settings.json"
+        detector = cls(settings_from_mapping(cls.settings_class, json.loads(file.read_text()), where=str(file)))
+        detector._tagger.load(directory)
+        return detector
