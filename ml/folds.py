@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
+from ml.plan import Executor, Job, run_jobs
 from ml.sample import Sample
 from ml.window import Window
 
-logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class CrossFit:
@@ -44,6 +40,28 @@ class CrossFit:
         self._directory = None if directory is None else Path(directory)
         self.detectors: list[Detector] = []
 
+    def jobs(
+        self,
+        samples: Mapping[str, Sample],
+        *,
+        window: Window | None,
+        seeds: np.random.SeedSequence,
+        name: str = "",
+    ) -> list[Job]:
+        """The trainings of all folds, for `ml.plan.run_jobs`; fold i draws from the child of `seeds` with key i."""
+        return [
+            Job(
+                name=f"{name}, fold {fold}" if name else f"fold {fold}",
+                detector=self._factory(),
+                samples=samples,
+                window=window,
+                seeds=child_seed(seeds, fold),
+                fold=(self.folds, fold),
+                directory=None if self._directory is None else _fold_directory(self._directory, fold),
+            )
+            for fold in range(self.folds)
+        ]
+
     def fit(
         self,
         samples: Mapping[str, Sample],
@@ -51,36 +69,58 @@ class CrossFit:
         window: Window | None,
         seeds: np.random.SeedSequence,
         progress: Progress | None = None,
+        executor: Executor | None = None,
     ) -> History:
         """Train all folds, or take finished ones from `directory`; fold i draws from the child of `seeds` with key i.
+
+        Args:
+            samples: by role; of each, the events of the other folds train.
+            window: see `Detector.fit`.
+            seeds: of all folds.
+            progress: called with the finished fraction of all folds.
+            executor: workers for the folds, see `ml.plan.run_jobs`; needs a directory. None trains in this process.
 
         Returns:
             A history with one part per fold, named by its number.
 
         Raises:
-            TrainingError: as the detector's `fit`, with the fold named.
+            TrainingError: as the detector's `fit`, with the fold named; other folds are finished and kept.
         """
-        started, parts, detectors = time.perf_counter(), {}, []
-        for fold in range(self.folds):
-            report = None if progress is None else _share(progress, fold, self.folds)
-            detector, parts[str(fold)] = self._one(fold, samples, window, child_seed(seeds, fold), report)
-            detectors.append(detector)
-            if progress is not None:
-                progress((fold + 1) / self.folds, f"fold {fold + 1} of {self.folds} done")
-        self.detectors = detectors
+        started = time.perf_counter()
+        report = None if progress is None else _of_folds(progress)
+        outcomes = run_jobs(self.jobs(samples, window=window, seeds=seeds), executor=executor, progress=report)
+        self.detectors = [outcome.load() for outcome in outcomes]
+        parts = {str(fold): outcome.history for fold, outcome in enumerate(outcomes)}
         return History(parts=parts, seconds=time.perf_counter() - started)
 
     def score(self, sample: Sample) -> Scores:
         """Scores in the order of `sample`, each event by detector number `fold % k`."""
-        if not self.detectors:
-            raise TrainingError("these folds are not trained: call fit or load first")
-        index = self.index(sample)
-        rows = [np.flatnonzero(index == fold) for fold in range(self.folds)]
-        parts = [
-            detector.score(sample.select(own)) if len(own) else None
-            for detector, own in zip(self.detectors, rows, strict=True)
-        ]
+        parts, rows = self._by_fold(sample, lambda detector, part: detector.score(part))
         return _interleave(parts, rows, len(sample))
+
+    def map(
+        self, sample: Sample, function: Callable[[Detector, Sample], Mapping[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """Anything that the detectors can say of events, each asked of the one that never saw the event.
+
+        Args:
+            sample: (n_events,).
+            function: (detector, its part of the sample) → named arrays (n_part, …), the same names for every fold.
+
+        Returns:
+            The arrays (n_events, …) in the order of `sample`.
+
+        Raises:
+            TrainingError: no events, or arrays of another length than their part or of other names than another fold's.
+        """
+        parts, rows = self._by_fold(sample, function)
+        for part, own in zip(parts, rows, strict=True):
+            if set(part) != set(parts[0]):
+                raise TrainingError(f"the folds gave different arrays: {sorted(parts[0])} and {sorted(part)}")
+            for name, values in part.items():
+                if len(values) != len(own):
+                    raise TrainingError(f"{name!r} has {len(values)} entries for the {len(own)} events of a fold")
+        return {name: _place([np.asarray(part[name]) for part in parts], rows, len(sample)) for name in parts[0]}
 
     def index(self, sample: Sample) -> np.ndarray:
         """(n_events,) the fold of each event: `fold % k`."""
@@ -104,103 +144,41 @@ class CrossFit:
         loaded.detectors = [kind.load(path) for path in found]
         return loaded
 
-    def _one(
-        self,
-        fold: int,
-        samples: Mapping[str, Sample],
-        window: Window | None,
-        seeds: np.random.SeedSequence,
-        progress: Progress | None,
-    ) -> tuple[Detector, History]:
-        detector = self._factory()
-        training = {role: sample.select(self.index(sample) != fold) for role, sample in samples.items()}
-        if self._directory is None:
-            return detector, _fit_fold(detector, fold, training, window, seeds, progress)
-        key = _key(detector, training, window, seeds)
-        kept = _fold_directory(self._directory, fold)
-        if _finished(kept, key):
-            logger.info("fold %d is finished in %s", fold, kept)
-            history = History.from_dict(json.loads((kept / "fold.json").read_text())["history"])
-            return type(detector).load(kept), history
-        history = _fit_fold(detector, fold, training, window, seeds, progress)
-        _keep(detector, history, kept, key)
-        return detector, history
-
-
-def _fit_fold(
-    detector: Detector,
-    fold: int,
-    training: Mapping[str, Sample],
-    window: Window | None,
-    seeds: np.random.SeedSequence,
-    progress: Progress | None,
-) -> History:
-    try:
-        return detector.fit(training, window=window, seeds=seeds, progress=progress)
-    except TrainingError as error:
-        raise TrainingError(f"training fold {fold}: {error}") from error
-
-
-def _key(
-    detector: Detector, training: Mapping[str, Sample], window: Window | None, seeds: np.random.SeedSequence
-) -> str:
-    """What decides the result of a training, hashed."""
-    content = {
-        "detector": detector.describe(),
-        "window": None if window is None else asdict(window),
-        "seeds": [str(seeds.entropy), [int(k) for k in seeds.spawn_key]],
-        "samples": {role: s.digest(labels=detector.uses_labels) for role, s in sorted(training.items())},
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    def _by_fold(self, sample: Sample, function: Callable[[Detector, Sample], T]) -> tuple[list[T], list[np.ndarray]]:
+        """What `function` says for each fold that has events, and the rows of those events."""
+        if not self.detectors:
+            raise TrainingError("these folds are not trained: call fit or load first")
+        if not len(sample):
+            raise TrainingError("no events to score")
+        index = self.index(sample)
+        rows = [np.flatnonzero(index == fold) for fold in range(self.folds)]
+        asked = [(detector, own) for detector, own in zip(self.detectors, rows, strict=True) if len(own)]
+        return [function(detector, sample.select(own)) for detector, own in asked], [own for _, own in asked]
 
 
 def _fold_directory(directory: Path, fold: int) -> Path:
     return directory / f"fold-{fold}"
 
 
-def _finished(kept: Path, key: str) -> bool:
-    file = kept / "fold.json"
-    return file.is_file() and json.loads(file.read_text())["key"] == key
+def _of_folds(progress: Progress) -> Progress:
+    return lambda fraction, text: progress(fraction, f"fold {text}")
 
 
-def _keep(detector: Detector, history: History, kept: Path, key: str) -> None:
-    """Write a fold beside its place, then rename: a folder with the final name is whole."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in kept.parent.glob(f".{kept.name}-*"):
-        shutil.rmtree(left_over)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{kept.name}-", dir=kept.parent))
-    temporary.chmod(0o755)
-    detector.save(temporary)
-    (temporary / "fold.json").write_text(json.dumps({"key": key, "history": history.to_dict()}))
-    if kept.exists():
-        (kept / "fold.json").unlink(missing_ok=True)  # first: a removal that is cut short must not look whole
-        shutil.rmtree(kept)
-    temporary.rename(kept)
+def _place(values: Sequence[np.ndarray], rows: Sequence[np.ndarray], events: int) -> np.ndarray:
+    """Put the values of the folds back into the order of the events."""
+    whole = np.empty((events, *values[0].shape[1:]), values[0].dtype)
+    for value, own in zip(values, rows, strict=True):
+        whole[own] = value
+    return whole
 
 
-def _share(progress: Progress, fold: int, folds: int) -> Progress:
-    return lambda fraction, text: progress((fold + fraction) / folds, f"fold {fold + 1} of {folds}: {text}")
-
-
-def _interleave(parts: list[Scores | None], rows: list[np.ndarray], events: int) -> Scores:
+def _interleave(parts: Sequence[Scores], rows: Sequence[np.ndarray], events: int) -> Scores:
     """Put the scores of the folds back into the order of the events."""
-    given = [(p, r) for p, r in zip(parts, rows, strict=True) if p is not None]
-
-    def place(values: list[np.ndarray]) -> np.ndarray:
-        whole = np.empty((events, *values[0].shape[1:]), values[0].dtype)
-        for value, (_, own) in zip(values, given, strict=True):
-            whole[own] = value
-        return whole
 
     def optional(name: str) -> np.ndarray | None:
-        values = [getattr(p, name) for p, _ in given]
-        return None if any(v is None for v in values) else place(values)
+        values = [getattr(part, name) for part in parts]
+        return None if any(v is None for v in values) else _place(values, rows, events)
 
-    if not given:
-        raise TrainingError("no events to score")
-    first = given[0][0]
-    extras = {name: place([p.extras[name] for p, _ in given]) for name in first.extras}
-    event, spread = place([p.event for p, _ in given]), place([p.spread for p, _ in given])
-    return replace(
-        first, event=event, spread=spread, objects=optional("objects"), members=optional("members"), extras=extras
-    )
+    extras = {name: _place([p.extras[name] for p in parts], rows, events) for name in parts[0].extras}
+    event, spread = (_place([getattr(p, name) for p in parts], rows, events) for name in ("event", "spread"))
+    return Scores(event=event, spread=spread, objects=optional("objects"), members=optional("members"), extras=extras)

@@ -23,7 +23,8 @@ class Sample:
         event_id: identifies an event, e.g. a hash of file and entry.
         category: nuisance or class label; never the truth of the data being searched, except for references
             with `uses_labels`.
-        batch: row indices → images or constituents, for detectors that need them.
+        batch: row indices → images or constituents, for detectors that need them. A sample travels to other processes
+            if this is picklable.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -56,7 +57,7 @@ class Sample:
             fold=self.fold[rows],
             event_id=self.event_id[rows],
             category=None if self.category is None else self.category[rows],
-            batch=None if batch is None else lambda indices: batch(rows[indices]),
+            batch=None if batch is None else _rows_of(batch, rows),
         )
 
     def features(self, names: Sequence[str]) -> np.ndarray:
@@ -88,6 +89,21 @@ class Sample:
             total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
             total.update(array.tobytes())
         return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """`batch` of some rows of a sample: row i of these is row `rows[i]` of that."""
+
+    batch: Callable[[np.ndarray], np.ndarray]
+    rows: np.ndarray
+
+    def __call__(self, indices: np.ndarray) -> np.ndarray:
+        return self.batch(self.rows[indices])
+
+
+def _rows_of(batch: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> _Rows:
+    return _Rows(batch.batch, batch.rows[rows]) if isinstance(batch, _Rows) else _Rows(batch, rows)
 
 
 def _check_lengths(sample: Sample) -> None:

@@ -48,7 +48,7 @@ for module, name, count in json.loads(sys.argv[1]):
 # what dies at which call
 MOMENTS = [
     ("os", "fsync", 3),  # a part of the columns is on disk under its temporary name
-    ("ml.folds", "_fit_fold", 2),
+    ("ml.jobs", "_fit", 2),
     ("analysis.stages.hunt", "bump_hunt", 2),
     ("analysis.stages.limit", "upper_limit", 1),
     ("analysis.plots.saving", "_write", 3),
