@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
-from analysis.settings import Interval, Model, Name
+from analysis.settings import Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
+from analysis.window_settings import SlidingWindows, WindowSettings, slid
 
 
 class Dataset(Model):
@@ -114,35 +115,13 @@ class Mixture(Model):
         return self
 
 
-class WindowSettings(Model):
-    """The signal window and the bands beside it, in GeV of m_jj."""
-
-    signal: Interval
-    sidebands: tuple[Interval, ...] = ()
-    validation: tuple[Interval, ...] = ()
-
-    @field_validator("signal", "sidebands", "validation")
-    @classmethod
-    def _ordered(cls, value: Any) -> Any:
-        for low, high in [value] if value and isinstance(value[0], float) else value:
-            if not low < high:
-                raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
-        return value
-
-    @model_validator(mode="after")
-    def _apart(self) -> WindowSettings:
-        for low, high in (*self.sidebands, *self.validation):
-            if low < self.signal[1] and high > self.signal[0]:
-                raise ValueError(f"the band [{low:g}, {high:g}] overlaps the signal window")
-        return self
-
-
 class DetectorSettings(Model):
     """One detector of a search: `settings` go to the detector, which checks them itself.
 
     `simulation` is another data set than the search's for this detector; `repeats` trainings with seeds of their own
     measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
-    in its selections; `window` takes the place of the search's.
+    in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
+    where `windows` made it.
     """
 
     type: str
@@ -152,6 +131,7 @@ class DetectorSettings(Model):
     repeats: int = Field(1, ge=1)
     search: bool = True
     window: WindowSettings | None = None
+    family: Name | None = None
 
 
 class Search(Model):
@@ -168,6 +148,7 @@ class Search(Model):
     data: tuple[Name, ...] = Field(min_length=1)
     simulation: Name | None = None
     window: WindowSettings | None = None
+    windows: SlidingWindows | None = None
     detectors: Mapping[Name, DetectorSettings] = {}
     efficiencies: tuple[float, ...] = (0.01,)
     closure: ClosureSettings = ClosureSettings()
@@ -192,6 +173,23 @@ class Search(Model):
         if len(set(value)) < len(value):
             raise ValueError("the same efficiency is listed twice: every selection has one")
         return value
+
+    @field_validator("detectors")
+    @classmethod
+    def _slide(cls, value: Mapping[str, DetectorSettings], info: ValidationInfo) -> Mapping[str, DetectorSettings]:
+        """Put one detector for each of the `windows` in the place of everyone that slides, once."""
+        sliding = info.data.get("windows")
+        done = any(settings.family for settings in value.values())
+        return value if sliding is None or done else slid(value, sliding)
+
+    @property
+    def families(self) -> dict[str, list[str]]:
+        """Return the detectors that slide, each with the names that it has in the windows."""
+        found: dict[str, list[str]] = {}
+        for name, settings in self.detectors.items():
+            if settings.family is not None:
+                found.setdefault(settings.family, []).append(name)
+        return found
 
     @model_validator(mode="after")
     def _consistent(self) -> Search:

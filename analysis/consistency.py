@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.window_checks import check_windows
+
 if TYPE_CHECKING:
     from analysis.config import Search
 
@@ -17,11 +19,10 @@ def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
     for one in (_needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures, _windows):
         one(search)
+    check_windows(search)
 
 
 def _needs(search: Search) -> None:
-    if search.detectors and search.window is None:
-        raise ValueError("`detectors` need a `window` with its sidebands")
     if (search.bump_hunt or search.limits) and search.spectrum is None:
         raise ValueError("`bump_hunt` and `limits` need a `spectrum`")
     if search.limits and not search.bump_hunt:
@@ -142,15 +143,7 @@ def _named(key: str, signals: Mapping[float, str]) -> dict[str, str]:
 
 
 def _windows(search: Search) -> None:
-    spectrum, window = search.spectrum, search.window
-    if spectrum is not None and window is not None:
-        low, high = window.signal
-        if low < spectrum.start or high > spectrum.stop:
-            raise ValueError(
-                f"`window.signal` ({low:g} to {high:g} GeV) lies outside the spectrum ({spectrum.start:g} to "
-                f"{spectrum.stop:g} GeV)"
-            )
-    if window is None and any(mixture.of == "window" for mixture in search.mixtures.values()):
+    if search.window is None and any(mixture.of == "window" for mixture in search.mixtures.values()):
         raise ValueError("a mixture with `of: window` needs a `window`")
-    if window is None and any(settings.window for settings in search.abcd):
+    if search.window is None and any(settings.window for settings in search.abcd):
         raise ValueError("an `abcd` estimate with `window: true` needs a `window`")

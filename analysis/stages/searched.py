@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.config import DetectorSettings, Search, WindowSettings
+from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
 from analysis.events import Events, MixtureCounts, count_mixture, mix
 from analysis.stages.abcd_estimates import score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
+from analysis.window_settings import WindowSettings
 from ml import detector_from_settings
 from ml.sample import Sample
 
