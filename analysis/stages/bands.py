@@ -13,7 +13,7 @@ from analysis.limit_settings import LimitSettings
 from analysis.stages.channels import NO_LIMIT, limit_facts
 from analysis.stages.cross_section import injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
-from analysis.stages.selections import searching_detectors
+from analysis.stages.selections import masses_of, searching_detectors
 from analysis.store import code_key, content_key, library_versions
 from stats import StatisticsError
 
@@ -44,7 +44,7 @@ def band_workspaces(run: SearchRun) -> list[Path]:
 def band_members(run: SearchRun) -> dict[str, list[Hunted]]:
     """Return by the name of each combined fit the selections in it, the tightest first; empty where none is asked for.
 
-    A detector with one selection has nothing to combine.
+    A detector with one selection has nothing to combine, and one window of many no signal of another mass.
     """
     settings = run.search.limits
     if settings is None or settings.cross_section is None or not settings.cross_section.combine:
@@ -53,14 +53,22 @@ def band_members(run: SearchRun) -> dict[str, list[Hunted]]:
     for sample in run.search.data:
         for detector in searching_detectors(run):
             own = [one for one in hunt(run).values() if (one.sample, one.selection.detector) == (sample, detector)]
-            if len(own) > 1:
+            if len(own) > 1 and _masses(run, own[0], settings):
                 found[f"{sample}-{detector}-bands"] = sorted(own, key=lambda one: one.selection.efficiency)
     return found
 
 
+def _masses(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> list[float]:
+    signals = settings.cross_section.signals if settings.cross_section else ()
+    return masses_of(run, hunted.selection.detector, signals)
+
+
 def _bands(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings) -> list[dict[str, Any]]:
     code = code_key("stats", "analysis.stages.channels", "analysis.stages.shapes", __name__)
-    key = content_key([one.key for one in nested], settings, signals_key(run, nested[-1]), code, library_versions())
+    masses = _masses(run, nested[-1], settings)
+    key = content_key(
+        [one.key for one in nested], settings, masses, signals_key(run, nested[-1]), code, library_versions()
+    )
     folder = run.results_store.make(
         f"stages/bands/{name}", key, lambda target: _set_limits(run, name, nested, settings, target)
     )
@@ -70,7 +78,7 @@ def _bands(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSetti
 def _set_limits(run: SearchRun, name: str, nested: list[Hunted], settings: LimitSettings, folder: Path) -> None:
     assert settings.cross_section is not None
     entries = []
-    for mass in settings.cross_section.signals:
+    for mass in _masses(run, nested[-1], settings):
         facts = limit_facts(run, nested[-1], mass, shape=signal_shape(run, mass), unit="fb") | {"selection": name}
         try:
             found, made = injected_limit(run, nested, mass)

@@ -16,7 +16,7 @@ from analysis.stages.channels import channel_of, settings_of
 from analysis.stages.hunt import Hunted
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
-from analysis.stages.selections import Selection
+from analysis.stages.selections import Selection, masses_of
 from analysis.stages.shapes import simulated_shape, systematics_of
 from analysis.stages.signals import kept_signal, produced_events, simulated_events, with_injected
 from analysis.stages.train import trained
@@ -56,7 +56,8 @@ def signals_key(run: SearchRun, hunted: Hunted) -> list[str]:
     code = code_key("analysis.stages.signals", "analysis.stages.channels", __name__)
     keys = [code, *(processed(run, name).key for name in settings.signals.values())]
     detector = hunted.selection.detector
-    for signal in dict.fromkeys(settings.signals.values()) if detector is not None else ():
+    masses = masses_of(run, detector, settings.signals)
+    for signal in dict.fromkeys(settings.signals[mass] for mass in masses) if detector is not None else ():
         for fraction in settings.injected:
             other, name = with_injected(run, hunted.sample, signal, fraction)
             try:

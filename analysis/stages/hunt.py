@@ -14,8 +14,15 @@ from analysis.context import SearchRun
 from analysis.files import read_json, write_json
 from analysis.numbers import plain_z
 from analysis.stages.background import candidates_of, other_family, sqrt_s_of
-from analysis.stages.searched import Searched, searched
-from analysis.stages.selections import Selection, selected_rows, selections_of, signal_content, spectrum_of
+from analysis.stages.searched import Searched, searched, window_of
+from analysis.stages.selections import (
+    Selection,
+    masses_of,
+    selected_rows,
+    selections_of,
+    signal_content,
+    spectrum_of,
+)
 from analysis.stages.shapes import hunted_shapes, is_gaussian
 from analysis.stages.train import Trained, trained
 from analysis.statistics_settings import BumpHuntSettings, FamilySettings
@@ -97,11 +104,12 @@ def hunted(run: SearchRun, selection: Selection) -> Hunted:
 def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     search, sample = run.search, searched(run, selection.sample)
     scores = trained(run, selection.sample, selection.detector) if selection.detector else None
-    window = search.window.signal if search.window else None
+    window = window_of(run, selection.detector)
     stages = ("analysis.stages.selections", "analysis.stages.background", "analysis.stages.shapes")
     code = code_key("stats", "ml.selection", *stages, __name__)
     key = content_key(
-        sample.key, scores.key if scores else None, selection, window, search.spectrum, search.bump_hunt, search.seed,
+        sample.key, scores.key if scores else None, selection, window.signal if window else None,
+        search.spectrum, search.bump_hunt, _masses(run, selection), search.seed,
         [family.name for family in candidates_of(run, selection.sample)], sqrt_s_of(run, selection.sample), code,
         library_versions(),
     )  # fmt: skip
@@ -131,15 +139,16 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
     spectrum = spectrum_of(sample.events.take(rows), search.spectrum, what=f"the selection {selection.identifier}")
     settings = search.bump_hunt
     logger.info("hunting in %s: %d events, %d toys", selection.identifier, rows.sum(), settings.toys)
-    found = _bump_hunt(run, selection.sample, spectrum, toys=settings.toys, rng=run.rng(selection.identifier))
+    found = _bump_hunt(run, selection, spectrum, toys=settings.toys, rng=run.rng(selection.identifier))
+    window = window_of(run, selection.detector)
     summary: dict[str, Any] = {
         "detector": selection.detector,
         "mixture": selection.sample,
-        "window": list(search.window.signal) if search.window and selection.detector else None,
+        "window": list(window.signal) if window and selection.detector else None,
         "efficiency": selection.efficiency,
         "seed": search.seed,
         "n_selected": int(rows.sum()),
-        **signal_content(sample, rows, search.window.signal if search.window else None),
+        **signal_content(sample, rows, window.signal if window else None),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
     summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)
@@ -155,19 +164,19 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
 
 def hunt_of(run: SearchRun, found: Hunted) -> BumpHunt:
     """Return the bump hunt of a selection itself, without toys: quick, and not kept."""
-    return _bump_hunt(run, found.sample, found.spectrum, toys=0, rng=None)
+    return _bump_hunt(run, found.selection, found.spectrum, toys=0, rng=None)
 
 
 def _bump_hunt(
-    run: SearchRun, sample: str, spectrum: Spectrum, *, toys: int, rng: np.random.Generator | None
+    run: SearchRun, selection: Selection, spectrum: Spectrum, *, toys: int, rng: np.random.Generator | None
 ) -> BumpHunt:
     settings = run.search.bump_hunt
     assert settings is not None
-    families = candidates_of(run, sample)
+    families = candidates_of(run, selection.sample)
     return bump_hunt(
         spectrum,
         families if len(families) > 1 else families[0],
-        masses=settings.masses.values(),
+        masses=_masses(run, selection),
         widths=settings.widths,
         relative=settings.width_unit == "relative",
         shapes=None if is_gaussian(settings) else hunted_shapes(run),
@@ -178,6 +187,11 @@ def _bump_hunt(
         rng=rng,
         workers=run.options.executor.workers,
     )
+
+
+def _masses(run: SearchRun, selection: Selection) -> list[float]:
+    assert run.search.bump_hunt is not None
+    return masses_of(run, selection.detector, run.search.bump_hunt.masses.values())
 
 
 def _windows(settings: BumpHuntSettings) -> BumpHunter:

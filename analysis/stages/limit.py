@@ -16,6 +16,7 @@ from analysis.stages.cross_section import constant_limit, injected_limit, signal
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.process import processed
 from analysis.stages.profile import profile_of
+from analysis.stages.selections import masses_of
 from analysis.stages.toys import toys_of
 from analysis.store import code_key, content_key, library_versions
 from stats import Channel, StatisticsError, upper_limit, workspace
@@ -44,14 +45,14 @@ def limit(run: SearchRun) -> list[dict[str, Any]]:
 
 
 def limited(run: SearchRun) -> dict[str, Limited]:
-    """Return the limits of every selection that the search asks for, by identifier."""
+    """Return the limits of every selection that the search asks for and that looks at a mass of them, by identifier."""
     settings = run.search.limits
     if settings is None:
         return {}
     return {
         hunted.identifier: run.once(f"limits {hunted.identifier}", partial(_limited, run, hunted, settings))
         for hunted in hunt(run).values()
-        if not settings.selections or hunted.selection.efficiency in settings.selections
+        if (not settings.selections or hunted.selection.efficiency in settings.selections) and _masses(run, hunted)
     }
 
 
@@ -59,7 +60,7 @@ def _limited(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> Limited
     modules = ("channels", "cross_section", "profile", "shapes", "toys")
     code = code_key("stats", *(f"analysis.stages.{name}" for name in modules), __name__)
     signals = [signals_key(run, hunted), [processed(run, name).key for name in settings.templates.values()]]
-    key = content_key(hunted.key, settings, signals, run.search.seed, code, library_versions())
+    key = content_key(hunted.key, settings, _masses(run, hunted), signals, run.search.seed, code, library_versions())
     folder = run.results_store.make(
         f"stages/limit/{hunted.identifier}", key, lambda target: _set_limits(run, hunted, settings, target)
     )
@@ -74,9 +75,10 @@ def _limited(run: SearchRun, hunted: Hunted, settings: LimitSettings) -> Limited
 def _set_limits(run: SearchRun, hunted: Hunted, settings: LimitSettings, folder: Path) -> None:
     entries = []
     found = hunted.summary["bump_hunt"]["mass"]
-    nearest = min(settings.masses, key=lambda mass: abs(mass - found))
+    masses = _masses(run, hunted)
+    nearest = min(masses, key=lambda mass: abs(mass - found))
     with run.bar(f"limits {hunted.identifier}") as progress:
-        for index, mass in enumerate(settings.masses):
+        for index, mass in enumerate(masses):
             try:
                 channel = channel_of(run, hunted, mass)
                 entries.append(_in_events(run, hunted, mass, channel, folder))
@@ -88,8 +90,12 @@ def _set_limits(run: SearchRun, hunted: Hunted, settings: LimitSettings, folder:
             if settings.cross_section is not None and mass in settings.cross_section.signals:
                 entries.append(_in_fb(run, hunted, mass, folder))
             if progress is not None:
-                progress(index + 1, len(settings.masses))
+                progress(index + 1, len(masses))
     write_json(folder / "limits.json", entries)
+
+
+def _masses(run: SearchRun, hunted: Hunted) -> list[float]:
+    return masses_of(run, hunted.selection.detector, settings_of(run).masses)
 
 
 def _in_events(run: SearchRun, hunted: Hunted, mass: float, channel: Channel, folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,12 +62,26 @@ def searching_detectors(run: SearchRun) -> list[str]:
     ]
 
 
+def masses_of(run: SearchRun, detector: str | None, masses: Iterable[float]) -> list[float]:
+    """Return those masses (GeV) that are looked for, and limited, in the selections of a detector.
+
+    All of them, but for one window of a detector that slides: it was trained to see what lies in that window, and the
+    other windows look elsewhere.
+    """
+    settings = run.search.detectors[detector] if detector is not None else None
+    if settings is None or settings.family is None or settings.window is None:
+        return list(masses)
+    low, high = settings.window.signal
+    return [mass for mass in masses if low <= mass < high]
+
+
 def selected_rows(
     sample: Searched, scores: Trained | None, selection: Selection, spectrum: SpectrumSettings
 ) -> np.ndarray:
     """Return the mask (n_events,) of the events a selection keeps in the spectrum.
 
-    The efficiency is the fraction of the events inside the spectrum that are kept, in every fold.
+    The efficiency is the fraction of the events inside the spectrum that are kept, in every fold, whatever the
+    detector's window: counted in the window, it would be reached however much signal there is.
     """
     rows = sample.events.inside((spectrum.start, spectrum.stop))
     if scores is None or not rows.any():

@@ -15,7 +15,8 @@ from analysis.files import read_json, write_json
 from analysis.stages.channels import settings_of
 from analysis.stages.cross_section import asked_of
 from analysis.stages.process import processed
-from analysis.stages.searched import searched
+from analysis.stages.searched import searched, window_of
+from analysis.stages.selections import masses_of
 from analysis.stages.signals import produced_weight, scores_of, simulated_events
 from analysis.stages.train import trained
 from analysis.store import code_key, content_key, library_versions
@@ -33,9 +34,14 @@ def simple_limits(run: SearchRun) -> list[dict[str, Any]]:
     the signal in them: the estimate is one of what the detector could do, no limit.
     """
     settings = run.search.limits
-    if settings is None or settings.cross_section is None or run.search.window is None:
+    if settings is None or settings.cross_section is None:
         return []
-    asked = itertools.product(run.search.data, run.search.detectors, settings.cross_section.signals)
+    signals = settings.cross_section.signals
+    asked = [
+        (*pair, mass)
+        for pair in itertools.product(run.search.data, run.search.detectors)
+        for mass in masses_of(run, pair[1], signals)
+    ]
     return [run.once(f"simple {one}", partial(_estimated, run, *one)) for one in asked]
 
 
@@ -43,7 +49,7 @@ def _estimated(run: SearchRun, sample: str, detector: str, mass: float) -> dict[
     """Return the estimate, made again only where something that it rests on has changed: networks load slowly."""
     key = content_key(
         trained(run, sample, detector).key, processed(run, asked_of(run).signals[mass]).key, settings_of(run),
-        run.search.window, code_key("stats", "analysis.stages.signals", __name__), library_versions(),
+        window_of(run, detector), code_key("stats", "analysis.stages.signals", __name__), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/simple/{sample}-{detector}-{mass:g}",
@@ -98,11 +104,12 @@ def roc_in_window(run: SearchRun, sample: str, detector: str, signal: str) -> Ro
     Where truth is unknown all events of the window count as background. Scores of different folds are not comparable:
     each is turned into the fraction of its fold's background above it. Raises StatisticsError for an empty window.
     """
-    assert run.search.window is not None
+    window = window_of(run, detector)
+    assert window is not None  # every detector has one
     data, found = searched(run, sample), trained(run, sample, detector)
-    rows = data.events.inside(run.search.window.signal) & (data.events["truth"] != 1)
+    rows = data.events.inside(window.signal) & (data.events["truth"] != 1)
     events = simulated_events(run, signal)
-    events = events.take(events.inside(run.search.window.signal))
+    events = events.take(events.inside(window.signal))
     if not (len(events) and rows.any()):
         raise StatisticsError(
             f"The window holds {len(events)} events of {signal!r} and {int(rows.sum())} of {sample}'s background: a "

@@ -16,6 +16,7 @@ from analysis.files import read_json, write_json
 from analysis.stages.background import control_of, order_of, other_family
 from analysis.stages.hunt import Hunted, hunt, hunted_family
 from analysis.stages.process import processed
+from analysis.stages.searched import window_of
 from analysis.stages.selections import Selection, spectrum_of
 from analysis.stages.shapes import hunted_shapes
 from analysis.stages.signals import passing_rows, simulated_events
@@ -136,7 +137,7 @@ def _validated(run: SearchRun, hunted: Hunted, settings: ValidationSettings) -> 
 
 
 def _doubted(run: SearchRun, hunted: Hunted) -> Doubted:
-    window = run.search.window
+    window = window_of(run, hunted.selection.detector)
     mask = None if window is None else hunted.spectrum.outside(*window.signal)
     shape = hunted_shapes(run)[0]
     return Doubted(run, hunted, hunted_family(run, hunted), shape, mask)
