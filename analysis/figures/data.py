@@ -9,6 +9,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.figures.captions import signal_content
+from analysis.figures.samples import ends, left_out
 from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
 from analysis.plots.comparison import Role
 from analysis.stages.searched import Searched, columns_needed, searched
@@ -51,10 +52,11 @@ def compared(run: SearchRun, sample: Searched, column: str, *, edges: np.ndarray
 
 
 def data_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
-    """Yield (section, name, caption, figure) for every searched sample."""
-    for name in run.search.data:
+    """Yield (section, name, caption, figure) for the searched samples; of many mixtures of the same for two."""
+    shown = ends(run)
+    for name in shown:
         sample = searched(run, name)
-        content = signal_content(sample)
+        content = signal_content(sample) + left_out(run, shown)
         title = "Inputs of the detectors" if run.search.detectors else "Jet observables"
         what = "data against simulation" if run.search.simulation else "data"
         grid = [compared(run, sample, column) for column in feature_names(run)]

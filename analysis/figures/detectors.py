@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from analysis.context import SearchRun
 from analysis.figures.captions import signal_content
+from analysis.figures.samples import ends, left_out
+from analysis.numbers import format_count
 from analysis.plots import (
     Label,
     RocCurve,
@@ -19,102 +22,157 @@ from analysis.plots import (
     roc_figure,
     sic_figure,
 )
-from analysis.stages.searched import Searched, searched
+from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, Trained, trained
 from ml.metrics import roc
 
+Described = tuple[str, str, str, object]
 
-def detector_figures(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
-    """Yield (section, name, caption, figure) for every searched sample."""
+
+def detector_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure) for the searched samples.
+
+    Every sample where the truth is known has its comparison of detectors; scores, and scores against mass, are drawn
+    for the samples with the least and the most signal. Detectors with a window of their own have figures of their own.
+    """
+    shown = ends(run)
     for name in run.search.data:
         sample = searched(run, name)
-        detectors = [trained(run, name, detector) for detector in run.search.detectors]
-        curves = [curve for found in detectors if (curve := _curve(run, sample, found)) is not None]
-        if curves:
-            yield from _efficiency_figures(run, sample, curves, label)
-        for found in detectors:
-            yield from _score_figures(run, sample, found, label)
+        for suffix, detectors in _groups(run):
+            found = [trained(run, name, detector) for detector in detectors]
+            yield from _efficiency_figures(run, sample, found, suffix, label)
+            if name in shown:
+                yield from _score_figures(run, sample, found, suffix, label, more=left_out(run, shown))
+
+
+def detector_label(name: str, summary: Mapping[str, Any]) -> str:
+    """Return a detector's name in a legend, with what it is made of unless the name says so.
+
+    >>> detector_label("cwola", {"settings": {"classifier": "bdt"}}), detector_label("cwola_networks", {})
+    ('cwola, trees', 'cwola_networks')
+    """
+    made_of = {"bdt": "trees", "mlp": "networks"}.get((summary.get("settings") or {}).get("classifier", ""))
+    return name if made_of is None or made_of in name else f"{name}, {made_of}"
+
+
+def _groups(run: SearchRun) -> Iterator[tuple[str, list[str]]]:
+    """Yield detectors that share the search's window, and those with one of their own, with a suffix for names."""
+    own = [name for name, one in run.search.detectors.items() if one.window is not None]
+    common = [name for name in run.search.detectors if name not in own]
+    yield from ((suffix, names) for suffix, names in (("", common), ("-windows", own)) if names)
 
 
 def _efficiency_figures(
-    run: SearchRun, sample: Searched, curves: list[RocCurve], label: Label
-) -> Iterator[tuple[str, str, str, object]]:
-    name, content = sample.name, signal_content(sample)
-    where = f" in the window {_window_text(run)}" if run.search.window else ""
+    run: SearchRun, sample: Searched, found: list[Trained], suffix: str, label: Label
+) -> Iterator[Described]:
+    curves = [curve for one in found if (curve := _curve(run, sample, one)) is not None]
+    if not curves:
+        return
+    windows = {_window_text(run, one.name) for one in found}
+    where = f" in the window {windows.pop()}" if len(windows) == 1 else ", each in its own window"
+    content = (
+        f"{where}, from the truth, out of fold, on {_range([c.n_signal for c in curves])} signal and "
+        f"{_range([c.n_background for c in curves])} background events.{signal_content(sample)}"
+    )
     yield (
         "detectors",
-        f"sic-{name}",
-        f"Significance improvement against signal efficiency{where}, from the truth, out of fold.{content}",
+        f"sic-{sample.name}{suffix}",
+        f"Significance improvement against signal efficiency{content}",
         sic_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
     )
     yield (
         "detectors",
-        f"roc-{name}",
-        f"Background rejection against signal efficiency{where}, from the truth, out of fold.{content}",
+        f"roc-{sample.name}{suffix}",
+        f"Background rejection against signal efficiency{content}",
         roc_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
     )
 
 
 def _score_figures(
-    run: SearchRun, sample: Searched, found: Trained, label: Label
-) -> Iterator[tuple[str, str, str, object]]:
+    run: SearchRun, sample: Searched, found: list[Trained], suffix: str, label: Label, *, more: str
+) -> Iterator[Described]:
+    content = f"{signal_content(sample)}{more}"
+    yield (
+        "detectors",
+        f"scores-{sample.name}{suffix}",
+        f"Scores of the detectors on {sample.name}, every event scored by models that did not see it.{content}",
+        comparison_figure([_scores(sample, one) for one in found], log=True, label=label),
+    )
+    rows = sample.events["truth"] != 1
+    mass = sample.events["mjj"]
+    edges = np.quantile(mass, np.linspace(0, 0.999, 16))
+    profiles = [
+        mean_profile(detector_label(one.name, one.summary), mass[rows], _standardised(one.score[rows]), edges=edges)
+        for one in found
+    ]
+    window = None if suffix or run.search.window is None else run.search.window.signal
+    yield (
+        "detectors",
+        f"decorrelation-{sample.name}{suffix}",
+        f"Mean score against dijet mass in {sample.name}"
+        + (", background known from the truth" if sample.truth_known else "")
+        + ": a detector that learnt the mass would rise in the window. Scores have mean 0 and standard deviation 1."
+        + content,
+        profile_figure(profiles, window=window, y_label="Mean standardised score", label=label),
+    )
+
+
+def _scores(sample: Searched, found: Trained) -> Any:
     shown = [Values("Pseudo-data" if sample.truth_known else "Data", found.score, role="data")]
     if sample.truth_known and found.spare_score is not None and len(found.spare_score):
         shown.append(Values("Signal", found.spare_score, role="signal"))
-    content = signal_content(sample)
-    yield (
-        "detectors",
-        f"score-{sample.name}-{found.name}",
-        f"Score of {found.name} on {sample.name}, every event scored by models that did not see it.{content}",
-        comparison_figure(histogram_values("Anomaly score", shown, coverage=1.0), log=True, label=label),
-    )
-    rows = sample.events["truth"] != 1
-    edges = np.quantile(sample.events["mjj"], np.linspace(0, 0.999, 16))
-    profile = mean_profile(found.name, sample.events["mjj"][rows], found.score[rows], edges=edges)
-    window = run.search.window.signal if run.search.window else None
-    yield (
-        "detectors",
-        f"decorrelation-{sample.name}-{found.name}",
-        f"Mean score of {found.name} against dijet mass"
-        + (" for background known from the truth" if sample.truth_known else "")
-        + f": a detector that learnt the mass would rise in the window.{content}",
-        profile_figure(profile, window=window, label=label),
-    )
+    return histogram_values(f"Score of {detector_label(found.name, found.summary)}", shown, coverage=1.0)
+
+
+def _standardised(score: np.ndarray) -> np.ndarray:
+    exact = np.asarray(score, dtype=np.float64)
+    return (exact - exact.mean()) / (exact.std() or 1.0) if len(exact) else exact
 
 
 def _curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
-    """Return the ROC in the signal window, or None where truth or one of the classes is missing."""
+    """Return the ROC in the detector's window, or None where truth or one of the classes is missing."""
     if not sample.truth_known:
         return None
     truth, mass = sample.events["truth"], sample.events["mjj"]
-    score, members = found.score, found.members
+    score, repeats, members = found.score, getattr(found, "repeat_scores", None), found.members
     if sample.spare is not None and found.spare_score is not None:
         truth, mass = np.append(truth, sample.spare["truth"]), np.append(mass, sample.spare["mjj"])
         score = np.append(score, found.spare_score)
-        if members is not None and found.spare_members is not None:
-            members = np.concatenate([members, found.spare_members])
+        members = _stacked(members, found.spare_members)
+        repeats = _stacked(repeats, getattr(found, "spare_repeat_scores", None))
     rows = np.ones(len(mass), dtype=bool)
-    if run.search.window is not None:
-        low, high = run.search.window.signal
-        rows = (mass >= low) & (mass < high)
+    window = window_of(run, found.name)
+    if window is not None:
+        rows = (mass >= window.signal[0]) & (mass < window.signal[1])
     truth, score = truth[rows], score[rows]
     n_signal, n_background = int((truth == 1).sum()), int((truth == 0).sum())
     if n_signal == 0 or n_background < MIN_BACKGROUND:
         return None
     curve = roc(score, truth)
-    each = [] if members is None else [roc(column, truth) for column in members[rows].T]
+    several = members if repeats is None else repeats
+    each = [] if several is None else [roc(column, truth) for column in several[rows].T]
     return RocCurve(
-        found.name,
+        detector_label(found.name, found.summary),
         curve.signal,
         curve.background,
         n_signal,
         n_background,
         members=[(one.signal, one.background) for one in each],
         uses_labels=bool(found.summary["uses_labels"]),
+        repeated=repeats is not None,
     )
 
 
-def _window_text(run: SearchRun) -> str:
-    assert run.search.window is not None
-    low, high = run.search.window.signal
-    return f"{low:g} to {high:g} GeV"
+def _stacked(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Return rows of both, the first alone where there is no second."""
+    return first if first is None or second is None else np.concatenate([first, second])
+
+
+def _range(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return format_count(low) if low == high else f"{format_count(low)} to {format_count(high)}"
+
+
+def _window_text(run: SearchRun, detector: str) -> str:
+    window = window_of(run, detector)
+    return "all masses" if window is None else f"{window.signal[0]:g} to {window.signal[1]:g} GeV"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, styled
 
+_INSIDE = 4  # more curves have their legend below the axes
 _GRID = np.linspace(0.005, 1.0, 200)
 _LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), ":")
 
@@ -23,7 +24,8 @@ class RocCurve:
         label: name in the legend.
         signal_efficiency, background_efficiency: (m,) at falling thresholds.
         n_signal, n_background: events of each kind that were scored.
-        members: the same curves (ε_S, ε_B) for each seed or ensemble member; they make the band.
+        members: the same curves (ε_S, ε_B) for each member of the ensemble or each repeated training: the band.
+        repeated: `members` are repeated trainings, whose mean is drawn in place of the curve itself.
         uses_labels: trained with truth labels, hence a reference only.
     """
 
@@ -34,6 +36,12 @@ class RocCurve:
     n_background: int
     members: Sequence[tuple[np.ndarray, np.ndarray]] = ()
     uses_labels: bool = False
+    repeated: bool = False
+
+    @property
+    def band(self) -> str:
+        """What the band of the curve is."""
+        return "statistical" if not self.members else "spread of repeats" if self.repeated else "spread of members"
 
     @property
     def name(self) -> str:
@@ -71,6 +79,7 @@ def sic_figure(
     figure, axes, highest = _efficiency_figure(curves, minimum_background, power=0.5, label=label)
     axes.plot(_GRID, np.sqrt(_GRID), color=DATA, ls=":", lw=1.2, label="Random")
     n_lines = len(axes.get_legend_handles_labels()[0]) + 1
+    n_lines = n_lines if n_lines <= _INSIDE + 2 else 0
     axes.set_ylim(0, max(highest, 1.0) * (1.22 + 0.07 * n_lines))
     axes.set_ylabel(r"Significance improvement $\varepsilon_S$/√$\varepsilon_B$")
     _add_legend(axes, curves, minimum_background)
@@ -83,7 +92,7 @@ def _efficiency_figure(
     curves = [curves] if isinstance(curves, RocCurve) else list(curves)
     if not curves:
         raise ValueError("this figure needs at least one curve")
-    figure = new_figure(7.2, 5.6)
+    figure = new_figure(7.2, 5.6 if len(curves) <= _INSIDE else 6.6)
     axes = figure.add_subplot()
     highest = 0.0
     for index, curve in enumerate(curves):
@@ -96,9 +105,17 @@ def _efficiency_figure(
 
 def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int) -> None:
     curves = [curves] if isinstance(curves, RocCurve) else curves
-    bands = sorted({"member spread" if curve.members else "statistical" for curve in curves})
+    bands = sorted({curve.band for curve in curves})
     title = rf"At least {minimum} background events" + "\n" + rf"Bands: {', '.join(bands)} $\pm 1\sigma$"
-    axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
+    if len(curves) <= _INSIDE:
+        axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=2, title=title.replace("\n", "; "), title_fontsize=10
+    )
 
 
 def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:
@@ -107,16 +124,16 @@ def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, inde
     shown = background * curve.n_background >= max(minimum, 1)
     signal, background = _GRID[shown], background[shown]
     value = _improvement(signal, background, power)
-    style = _LINES[index % len(_LINES)]
-    axes.plot(signal, value, color=colour(index), ls=style, label=curve.name)
-    if not len(value):
-        return 0.0
     if curve.members:
         floor = 0.5 / curve.n_background  # a member may have no background left where the average has some
         each = [_improvement(signal, np.maximum(_on_grid(*member)[shown], floor), power) for member in curve.members]
         spread = np.std(each, axis=0, ddof=1 if len(each) > 1 else 0)
+        value = np.mean(each, axis=0) if curve.repeated else value
     else:
         spread = value * power * np.sqrt((1 - background) / (background * curve.n_background))
+    axes.plot(signal, value, color=colour(index), ls=_LINES[index % len(_LINES)], label=curve.name)
+    if not len(value):
+        return 0.0
     axes.fill_between(signal, np.maximum(value - spread, 1e-3), value + spread, color=colour(index), alpha=0.22, lw=0)
     return float(np.max(value + spread))
 

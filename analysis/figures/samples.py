@@ -1,0 +1,43 @@
+"""Which of many samples a figure shows: mixtures of the same events with more or less signal look alike."""
+
+from __future__ import annotations
+
+from analysis.context import SearchRun
+from analysis.stages.searched import searched
+
+
+def families(run: SearchRun) -> list[list[str]]:
+    """Return the searched samples in groups of the same background and signal, each by rising signal.
+
+    Samples whose signal is not known stand alone.
+    """
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name in run.search.data:
+        mixture = run.search.mixtures.get(name)
+        same = (mixture.background, mixture.signal, mixture.max_background) if mixture else (name,)
+        groups.setdefault(same, []).append(name)
+    return [sorted(group, key=lambda name: signal_of(run, name)) for group in groups.values()]
+
+
+def signal_of(run: SearchRun, name: str) -> float:
+    """Return S/B in the window, the fraction of signal where there is no window, 0 where it is not known."""
+    counts = searched(run, name).counts
+    if counts is None:
+        return 0.0
+    return counts.fraction if counts.s_over_b_window is None else counts.s_over_b_window
+
+
+def ends(run: SearchRun) -> list[str]:
+    """Return of every family the sample with the least and the one with the most signal."""
+    return [name for group in families(run) for name in dict.fromkeys((group[0], group[-1]))]
+
+
+def calmest(run: SearchRun) -> list[str]:
+    """Return of every family the sample with the least signal: where data should be background."""
+    return [group[0] for group in families(run)]
+
+
+def left_out(run: SearchRun, shown: list[str]) -> str:
+    """Return a sentence on samples of the same families that are not drawn, empty where all are."""
+    others = [name for name in run.search.data if name not in shown]
+    return f" Not drawn, with amounts of signal in between or above: {', '.join(others)}." if others else ""
