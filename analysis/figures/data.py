@@ -9,9 +9,9 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.figures.captions import signal_content
-from analysis.figures.samples import ends, left_out
 from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
 from analysis.plots.comparison import Role
+from analysis.stages.families import ends, left_out
 from analysis.stages.searched import Searched, columns_needed, searched
 from analysis.stages.signals import simulated_events
 from ml import detector_from_settings

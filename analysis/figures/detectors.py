@@ -9,7 +9,6 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.figures.captions import signal_content
-from analysis.figures.samples import ends, left_out
 from analysis.numbers import format_count
 from analysis.plots import (
     Label,
@@ -22,6 +21,7 @@ from analysis.plots import (
     roc_figure,
     sic_figure,
 )
+from analysis.stages.families import ends, left_out
 from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, Trained, trained
 from ml.metrics import roc

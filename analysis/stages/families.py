@@ -1,4 +1,4 @@
-"""Which of many samples a figure shows: mixtures of the same events with more or less signal look alike."""
+"""Samples of the same events with more or less signal: what is drawn of them, and scanned over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from analysis.context import SearchRun
 from analysis.stages.searched import searched
 
 
-def families(run: SearchRun) -> list[list[str]]:
+def families_of(run: SearchRun) -> list[list[str]]:
     """Return the searched samples in groups of the same background and signal, each by rising signal.
 
     Samples whose signal is not known stand alone.
@@ -29,12 +29,12 @@ def signal_of(run: SearchRun, name: str) -> float:
 
 def ends(run: SearchRun) -> list[str]:
     """Return of every family the sample with the least and the one with the most signal."""
-    return [name for group in families(run) for name in dict.fromkeys((group[0], group[-1]))]
+    return [name for group in families_of(run) for name in dict.fromkeys((group[0], group[-1]))]
 
 
 def calmest(run: SearchRun) -> list[str]:
     """Return of every family the sample with the least signal: where data should be background."""
-    return [group[0] for group in families(run)]
+    return [group[0] for group in families_of(run)]
 
 
 def left_out(run: SearchRun, shown: list[str]) -> str:
