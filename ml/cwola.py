@@ -51,7 +51,7 @@ class CWoLa(FeatureDetector):
         sample = self.role(samples, "data")
         if window is None:
             raise TrainingError("CWoLa hunting needs a signal window and its sidebands: give a window")
-        window.require_events(sample.mass)
+        window.require_events(sample.mass, sample.weight)
         groups = training_groups(sample.mass, window)
         rows = groups >= 0
         training, groups = sample.select(rows), groups[rows]

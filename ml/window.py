@@ -51,14 +51,25 @@ class Window:
             index[inside(mass, band)] = i
         return index
 
-    def require_events(self, mass: np.ndarray) -> None:
-        """Raise TrainingError unless the window and every sideband hold events."""
+    def in_validation(self, mass: np.ndarray) -> np.ndarray:
+        """True for events in any validation band; (n,) bool from masses (n,) in GeV."""
+        return np.any([inside(mass, band) for band in self.validation], axis=0) & np.ones(np.shape(mass), dtype=bool)
+
+    def require_events(self, mass: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Raise TrainingError unless the window and every sideband hold events, of a positive sum of weights."""
         span = f"masses run from {np.min(mass):g} to {np.max(mass):g} GeV" if len(mass) else "there are no events"
-        if not self.in_signal(mass).any():
-            raise TrainingError(f"no events in the signal window {_text(self.signal)}: {span}; move the window")
-        for band in self.sidebands:
-            if not inside(mass, band).any():
-                raise TrainingError(f"no events in the sideband {_text(band)}: {span}; move or widen the sideband")
+        bands = [("signal window", self.signal, "move the window")]
+        bands += [("sideband", band, "move or widen the sideband") for band in self.sidebands]
+        for name, band, advice in bands:
+            rows = inside(mass, band)
+            if not rows.any():
+                raise TrainingError(f"no events in the {name} {_text(band)}: {span}; {advice}")
+            total = float(rows.sum() if weight is None else np.sum(np.asarray(weight)[rows]))
+            if not total > 0:
+                raise TrainingError(
+                    f"the event weights in the {name} {_text(band)} sum to {total:g} over {int(rows.sum())} events: "
+                    "training needs a positive sum; check the cross section and the generator weights"
+                )
 
 
 def inside(mass: np.ndarray, band: Band) -> np.ndarray:
