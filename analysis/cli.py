@@ -99,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--files", nargs="+", metavar="FILE", help="process these files instead of a search's")
             command.add_argument("--format", help="format of --files (default: darkhorse)")
             command.add_argument("--tree", help="tree in the ROOT files of --files")
+        else:
+            command.add_argument(
+                "--training", choices=("in-process", "processes", "dask"),
+                help="where detectors train: here, in --workers processes, or on the Dask cluster of --executor dask "
+                "(default: dask with --executor dask, else in-process)",
+            )  # fmt: skip
     _add_export(subparsers)
     _add_catalogue_commands(subparsers)
     check = _command(subparsers, "check", "validate a search and its data sets without running", commands.check)

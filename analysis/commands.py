@@ -22,6 +22,7 @@ from analysis.logs import logged
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
 from analysis.store import exclusive
 from analysis.validation import validated
+from analysis.workers import TrainingChoice
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ def build_run(options: argparse.Namespace) -> SearchRun:
     for name in datasets_of(search):
         catalogue.entry(name)
     interactive = sys.stderr.isatty()
-    choice = ExecutorChoice(_executor(options), options.workers, options.scheduler, progress=interactive)
+    kind = _executor(options)
+    training = _training(options, kind)
+    choice = ExecutorChoice(kind, options.workers, options.scheduler, progress=interactive, training=training)
     out = options.out or Path("out") / search.name
     return SearchRun(
         search,
@@ -83,6 +86,17 @@ def _executor(options: argparse.Namespace) -> str:
             f"--scheduler names a Dask scheduler, which --executor {options.executor} would not use: leave one out."
         )
     return str(options.executor or ("dask" if options.scheduler is not None else "futures"))
+
+
+def _training(options: argparse.Namespace, executor: str) -> TrainingChoice | None:
+    """Return where detectors train, None where that follows the executor."""
+    asked: TrainingChoice | None = getattr(options, "training", None)
+    if asked == "dask" and executor != "dask":
+        raise ConfigurationError(
+            "--training dask uses the client that processes events, and there is none: add --executor dask or "
+            "--scheduler ADDRESS, or leave --training out."
+        )
+    return asked
 
 
 def _refuse_options_without_effect(options: argparse.Namespace) -> None:

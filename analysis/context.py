@@ -15,18 +15,11 @@ import numpy as np
 from analysis.catalogue import Catalogue
 from analysis.config import Search
 from analysis.store import Store, content_key, library_versions
+from analysis.workers import ExecutorChoice, Workers
+
+__all__ = ["ExecutorChoice", "RunOptions", "SearchRun", "datasets_of"]
 
 ProgressFactory = Callable[[str], AbstractContextManager[Callable[..., None]]]
-
-
-@dataclass(frozen=True)
-class ExecutorChoice:
-    """Which of coffea's executors runs the chunks, on how many workers; `scheduler` is the address of a Dask one."""
-
-    kind: str = "futures"
-    workers: int = 2
-    scheduler: str | None = None
-    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +30,11 @@ class RunOptions:
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
     skip_bad_files: bool = False
     progress: ProgressFactory | None = None
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Return the workers that every search with these options shares."""
+        return Workers(self.executor)
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,7 @@ def _beside(search: Search) -> list[str]:
     cross_section = search.limits.cross_section if search.limits else None
     return [
         *([search.simulation] if search.simulation else []),
+        *(one.simulation for one in search.detectors.values() if one.simulation is not None),
         *([control] if control not in ("sidebands", "simulation", "searched") else []),
         *(search.bump_hunt.templates.values() if search.bump_hunt else []),
         *(search.limits.templates.values() if search.limits else []),

@@ -12,13 +12,16 @@ from analysis.stages.abcd import abcd
 from analysis.stages.abcd_estimates import score_columns
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
+from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import report
 from analysis.stages.results import write_results
+from analysis.stages.reweighting import reweighting
 from analysis.stages.simple import describe_simple, simple_limits
+from analysis.stages.simulated import check_simulation
 from analysis.stages.train import as_window, train
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.validation import nearest
@@ -54,10 +57,11 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
     Raises DarkhorseError, or the error of the library that could not go on.
     """
     check_detectors(run.search)
-    for name, stage in STAGES.items():
-        yield from stage(run)
-        if name == last:
-            return
+    with run.options.workers.kept():
+        for name, stage in STAGES.items():
+            yield from stage(run)
+            if name == last:
+                return
 
 
 def check_detectors(search: Search) -> None:
@@ -68,12 +72,13 @@ def check_detectors(search: Search) -> None:
         name for name in HISTOGRAM_COLUMNS if name != "mjj"
     ]  # what identifies an event, or its truth, is no feature
     for name, detector in search.detectors.items():
-        for feature in detector_from_settings(detector.type, detector.settings).settings.features:
+        for feature in detector_from_settings(detector.type, detector.settings).settings.columns:
             if feature not in known:
                 raise ConfigurationError(
                     f"The detector {name!r} asks for the feature {feature!r}, which is not a feature of the processed "
                     f"events{nearest(feature, known)}"
                 )
+        check_simulation(search, name)
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
@@ -117,6 +122,10 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{sample}: {describe_combination(best)}"
     for identifier, estimate in abcd(run).items():
         yield f"{identifier}: {estimate.headline()}"
+    for (sample, detector), correction in reweighting(run).items():
+        yield f"{detector} on {sample}: {correction.headline()}"
+    for (sample, detector), prediction in direct(run).items():
+        yield f"{detector} on {sample}: {prediction.headline()}"
 
 
 def _validate(run: SearchRun) -> Iterator[str]:

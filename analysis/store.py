@@ -97,8 +97,7 @@ class Store:
 
         With `resumable`, an unfinished folder of the same key is handed to `fill` again with what it holds.
         """
-        folder = self.directory / name
-        partial = folder.with_name(f".{folder.name}.{key}.partial")
+        folder, partial = self.directory / name, self._partial(name, key)
         while (found := self.find(name, key)) is None:
             partial.mkdir(parents=True, exist_ok=True)
             with _held(partial) as mine:
@@ -106,6 +105,18 @@ class Store:
                     self._fill(folder, partial, key, fill, resumable=resumable)
                     return folder
         return found
+
+    @contextlib.contextmanager
+    def unfinished(self, name: str, key: str) -> Iterator[Path]:
+        """Hold the folder that `make(…, resumable=True)` will hand to `fill`, so that parts can be made beforehand."""
+        partial = self._partial(name, key)
+        partial.mkdir(parents=True, exist_ok=True)
+        with _held(partial):
+            yield partial
+
+    def _partial(self, name: str, key: str) -> Path:
+        folder = self.directory / name
+        return folder.with_name(f".{folder.name}.{key}.partial")
 
     def _fill(self, folder: Path, partial: Path, key: str, fill: Callable[[Path], object], *, resumable: bool) -> None:
         _clear_unfinished(folder, partial, keep=resumable)

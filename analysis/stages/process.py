@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ import uhi.io.json
 from coffea.processor.executor import ExecutorBase
 
 from analysis.config import Axis, Dataset, Processing
-from analysis.context import ExecutorChoice, SearchRun, datasets_of
+from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.events import Events, load_events
 from analysis.files import read_json, write_json
 from analysis.store import code_key, content_key, library_versions
-from processors import AxisSpec, DijetProcessor, open_executor, run_files
+from processors import AxisSpec, DijetProcessor, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -84,16 +83,14 @@ class Processed:
 
 def process(run: SearchRun) -> dict[str, Processed]:
     """Process every data set of a search that is not processed already."""
-    with ExitStack() as workers:
-        # workers take seconds to start: once for all data sets, and only where one is not processed yet
-        executor = cache(partial(_open_executor, workers, run.options.executor))
+    with run.options.workers.processing() as executor:
         return {name: _processed(run, name, executor) for name in datasets_of(run.search)}
 
 
 def processed(run: SearchRun, name: str) -> Processed:
     """Return one data set's processed events."""
-    with ExitStack() as workers:
-        return _processed(run, name, partial(_open_executor, workers, run.options.executor))
+    with run.options.workers.processing() as executor:
+        return _processed(run, name, executor)
 
 
 def _processed(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) -> Processed:
@@ -148,20 +145,6 @@ def _run_processor(
     write_json(folder / "summary.json", summary)
     histograms = json.dumps(results["histograms"], default=uhi.io.json.default)
     (folder / "histograms.json").write_text(histograms)
-
-
-def _open_executor(workers: ExitStack, choice: ExecutorChoice) -> ExecutorBase:
-    """Return an executor that lasts as long as `workers`; raise StageError where the scheduler does not answer."""
-    opened = open_executor(choice.kind, workers=choice.workers, scheduler=choice.scheduler, status=choice.progress)
-    try:
-        return workers.enter_context(opened)
-    except (OSError, ValueError) as error:
-        if choice.scheduler is None:
-            raise
-        raise StageError(
-            f"The Dask scheduler {choice.scheduler!r} cannot be reached: {error}. Start it with `dask scheduler`, "
-            "correct --scheduler (tcp://HOST:PORT), or leave it out for a cluster on this machine."
-        ) from error
 
 
 def dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:

@@ -12,11 +12,23 @@ from analysis.errors import ConfigurationError
 from analysis.events import Events
 from analysis.samples import read_summary
 from analysis.stages.process import processed
-from analysis.stages.searched import as_sample, columns_needed, searched
+from analysis.stages.searched import as_sample, columns_of, searched
 from analysis.stages.selections import Selection
-from analysis.stages.train import trained
-from ml import CrossFit, detector_from_settings
+from analysis.stages.simulated import simulated_events
+from analysis.stages.train import crossfit_of, trained
 from ml.selection import passing, thresholds
+
+__all__ = [
+    "KeptSignal",
+    "binomial_error",
+    "kept_signal",
+    "passing_rows",
+    "produced_events",
+    "produced_weight",
+    "scores_of",
+    "simulated_events",
+    "with_injected",
+]
 
 
 @dataclass(frozen=True)
@@ -74,24 +86,9 @@ def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.nda
 
 def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
-    settings = run.search.detectors[detector]
-    # networks take seconds to load, and several selections, signals and tests ask for the same
-    crossfit = run.once(f"folds {sample} {detector}", lambda: _load(run, sample, detector))
-    features = tuple(detector_from_settings(settings.type, settings.settings).settings.features)
-    content = as_sample(events, features)
+    crossfit = crossfit_of(run, sample, detector)
+    content = as_sample(events, columns_of(run.search.detectors[detector]))
     return crossfit.score(content).event, crossfit.index(content)
-
-
-def _load(run: SearchRun, sample: str, detector: str) -> CrossFit:
-    settings, folder = run.search.detectors[detector], trained(run, sample, detector).folder
-    assert folder is not None
-    return CrossFit.load(folder, lambda: detector_from_settings(settings.type, settings.settings))
-
-
-def simulated_events(run: SearchRun, name: str) -> Events:
-    """Return the processed events of a simulated data set, read once per run."""
-    events: Events = run.once(f"events of {name}", lambda: processed(run, name).events(columns_needed(run.search)))
-    return events
 
 
 def produced_weight(run: SearchRun, name: str) -> float:
@@ -119,7 +116,11 @@ def with_injected(run: SearchRun, sample: str, signal: str, fraction: float) -> 
     changed = Mixture.model_validate(
         mixture.model_dump() | {"signal": signal, "fraction": fraction, "of": "total"},
     )
-    search = run.search.model_copy(update={"mixtures": {**run.search.mixtures, name: changed}, "data": (name,)})
+    # independent trainings measure a detector; what it selects is asked of the first alone
+    detectors = {detector: one.model_copy(update={"repeats": 1}) for detector, one in run.search.detectors.items()}
+    search = run.search.model_copy(
+        update={"mixtures": {**run.search.mixtures, name: changed}, "data": (name,), "detectors": detectors}
+    )
     return run.once(f"search {name}", lambda: SearchRun(search, run.catalogue, run.options)), name
 
 

@@ -1,10 +1,11 @@
-"""Detectors trained on the searched samples, by cross-fitting; their scores; and, where truth is known, their worth."""
+"""Detectors trained on the searched samples, by cross-fitting, as one plan of jobs; and their scores."""
 
 from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, joined
 from analysis.files import read_json, write_json
-from analysis.stages.searched import Searched, as_sample, searched
+from analysis.stages.measures import MIN_BACKGROUND, measure
+from analysis.stages.process import processed
+from analysis.stages.searched import Searched, as_sample, columns_of, searched, window_of
+from analysis.stages.simulated import simulation_name, simulation_sample
 from analysis.store import code_key, content_key, library_versions
-from ml import CrossFit, Scores, Window, detector_from_settings
-from ml.metrics import auc, background_rejection, max_sic, sic_at
+from ml import CrossFit, Detector, History, Sample, Scores, Window, detector_from_settings
+from ml.plan import Job, Outcome, run_jobs
+
+__all__ = ["MIN_BACKGROUND", "Trained", "as_window", "crossfit_of", "simulation_name", "train", "trained"]
 
 logger = logging.getLogger(__name__)
-
-MIN_BACKGROUND = 20  # events behind the largest SIC, see ml.metrics.max_sic
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,11 @@ class Trained:
         members: (n_events, n_members) or None.
         fold_index: (n_events,) fold of each event.
         spare_score, spare_members: of the signal events that were not injected, or None.
-        summary: settings, times, loss histories and, where truth is known, figures of merit.
+        summary: settings, roles, times, loss histories and, where truth is known, figures of merit.
         key: changes when the scores do.
         folder: where the trained folds are.
+        repeat_scores, spare_repeat_scores: (n_events, n_repeats) float32, of independent trainings, of which `score`
+            is the first; None where there is one.
     """
 
     name: str
@@ -52,76 +58,35 @@ class Trained:
     summary: dict[str, Any]
     key: str
     folder: Path | None = None
+    repeat_scores: np.ndarray | None = None
+    spare_repeat_scores: np.ndarray | None = None
 
 
 def train(run: SearchRun) -> dict[tuple[str, str], Trained]:
-    """Train every detector of a search on every sample; returns them by (sample, detector)."""
-    return {
-        (sample, detector): trained(run, sample, detector)
-        for sample in run.search.data
-        for detector in run.search.detectors
-    }
+    """Train every detector of a search on every sample; returns them by (sample, detector).
+
+    What is not trained yet is one plan: its jobs run side by side where there are workers, and one that fails does not
+    stop the others.
+    """
+    pairs = [(sample, detector) for sample in run.search.data for detector in run.search.detectors]
+    with run.options.workers.kept():
+        _train_together(run, [pair for pair in pairs if _remembered(*pair) not in run.memory])
+        return {pair: trained(run, *pair) for pair in pairs}
 
 
 def trained(run: SearchRun, sample: str, detector: str) -> Trained:
     """Return one detector's scores on one sample, training it when that was not done before."""
-    return run.once(f"trained {sample} {detector}", lambda: _trained(run, sample, detector))
+    return run.once(_remembered(sample, detector), lambda: _trained(_Training(run, searched(run, sample), detector)))
 
 
-def _trained(run: SearchRun, sample_name: str, name: str) -> Trained:
-    sample, settings = searched(run, sample_name), run.search.detectors[name]
-    key = content_key(
-        sample.key, settings, run.search.window, run.search.seed, name, code_key("ml", __name__), library_versions()
-    )  # fmt: skip
-    folder = run.results_store.make(
-        f"models/{sample_name}-{name}", key, lambda target: _train(run, sample, name, settings, target), resumable=True
-    )
-    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-        values = {field: arrays.get(field) for field in _ARRAYS}
-    summary = read_json(folder / "summary.json")
-    return Trained(name=name, sample=sample_name, summary=summary, key=key, folder=folder, **values)
-
-
-_ARRAYS = ("score", "spread", "members", "fold_index", "spare_score", "spare_members")
-
-
-def _train(run: SearchRun, sample: Searched, name: str, settings: DetectorSettings, folder: Path) -> None:
-    def factory() -> Any:
-        return detector_from_settings(settings.type, settings.settings)
-
-    detector = factory()
-    features = tuple(detector.settings.features)
-    everything = sample.events if sample.spare is None else joined(sample.events, sample.spare)
-    category = None
-    if detector.uses_labels:
-        if not sample.truth_known:
-            raise ConfigurationError(
-                f"The detector {name!r} needs truth labels, but the truth of {sample.name!r} is not known. "
-                "Leave it out of `detectors`."
-            )
-        category = everything["truth"].astype(np.int64)
-    whole = as_sample(everything, features, category=category)
-    searched_rows = np.arange(len(sample.events))
-    training = whole if detector.uses_labels else whole.select(searched_rows)
-    seeds = np.random.SeedSequence([run.search.seed, zlib.crc32(name.encode())])
-    crossfit = CrossFit(factory, settings.folds, directory=folder)
-    logger.info("training %s on %s: %d folds", name, sample.name, settings.folds)
-    with run.bar(f"train {name} on {sample.name}") as bar:
-        progress = None if bar is None else lambda fraction, _text: bar(round(1000 * fraction), 1000)
-        history = crossfit.fit({"data": training}, window=as_window(run.search.window), seeds=seeds, progress=progress)
-    scores = crossfit.score(whole)
-    _save_scores(folder / "scores.npz", scores, crossfit.index(whole), len(sample.events))
-    summary = {
-        "type": settings.type,
-        "uses_labels": detector.uses_labels,
-        "settings": detector.describe()["settings"],
-        "folds": settings.folds,
-        "members": 1 if scores.members is None else scores.members.shape[1],
-        "seconds": round(history.seconds, 2),
-        "history": history.to_dict(),
-        "measured": measure(everything, scores, run.search.window) if sample.truth_known else {},
-    }
-    write_json(folder / "summary.json", summary)
+def crossfit_of(run: SearchRun, sample: str, detector: str) -> CrossFit:
+    """Return the trained folds of a detector on a sample (of repeats the first), loaded once per run."""
+    found = trained(run, sample, detector)
+    assert found.folder is not None
+    folder, settings = found.folder, run.search.detectors[detector]
+    # networks take seconds to load, and several selections, signals and tests ask for the same
+    folds: CrossFit = run.once(_folds(sample, detector), lambda: CrossFit.load(folder, lambda: _untrained(settings)))
+    return folds
 
 
 def as_window(settings: WindowSettings | None) -> Window | None:
@@ -131,33 +96,172 @@ def as_window(settings: WindowSettings | None) -> Window | None:
     return Window(settings.signal, settings.sidebands, settings.validation)
 
 
-def _save_scores(path: Path, scores: Scores, fold_index: np.ndarray, n_searched: int) -> None:
+def _remembered(sample: str, detector: str) -> str:
+    return f"trained {sample} {detector}"
+
+
+def _folds(sample: str, detector: str) -> str:
+    return f"folds {sample} {detector}"
+
+
+def _untrained(settings: DetectorSettings) -> Detector:
+    return detector_from_settings(settings.type, settings.settings)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One detector on one sample: what decides its scores, and the jobs that make them."""
+
+    run: SearchRun
+    sample: Searched
+    name: str
+
+    @property
+    def settings(self) -> DetectorSettings:
+        return self.run.search.detectors[self.name]
+
+    @property
+    def artefact(self) -> str:
+        return f"models/{self.sample.name}-{self.name}"
+
+    def key(self) -> str:
+        """Return what changes when the scores or figures of merit do."""
+        simulation = simulation_name(self.run, self.name)
+        return content_key(
+            self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window"}),
+            window_of(self.run, self.name), None if simulation is None else processed(self.run, simulation).key,
+            self.run.search.seed, self.name, library_versions(),
+            code_key("ml", "analysis.stages.measures", "analysis.stages.simulated", __name__),
+        )  # fmt: skip
+
+    def events(self) -> Events:
+        """Return the searched events, then the signal that was not injected."""
+        spare = self.sample.spare
+        return self.sample.events if spare is None else joined(self.sample.events, spare)
+
+    def everything(self, events: Events, *, labels: bool = False) -> Sample:
+        """Return events as the detector sees them; only references see labels."""
+        category = events["truth"].astype(np.int64) if labels else None
+        return as_sample(events, columns_of(self.settings), category=category)
+
+    def roles(self) -> dict[str, Sample]:
+        """Return what the detector trains on. References train on all events that will be scored, out of fold."""
+        labels = _untrained(self.settings).uses_labels
+        if labels and not self.sample.truth_known:
+            raise ConfigurationError(
+                f"The detector {self.name!r} needs truth labels, but the truth of {self.sample.name!r} is not known. "
+                "Leave it out of `detectors`."
+            )
+        data = self.everything(self.events() if labels else self.sample.events, labels=labels)
+        simulation = simulation_sample(self.run, self.name)
+        return {"data": data} if simulation is None else {"data": data, "simulation": simulation}
+
+    def crossfit(self, folder: Path, repeat: int) -> CrossFit:
+        """Return the untrained folds of one of the independent trainings, kept below `folder`."""
+        place = folder / f"repeat-{repeat}" if repeat else folder
+        return CrossFit(lambda: _untrained(self.settings), self.settings.folds, directory=place)
+
+    def jobs(self, folder: Path) -> list[Job]:
+        """Return the trainings of all folds of all repeats, repeat after repeat."""
+        samples, window = self.roles(), as_window(window_of(self.run, self.name))
+        entropy = [self.run.search.seed, zlib.crc32(self.name.encode())]
+        what = f"{self.name} on {self.sample.name}"
+        return [
+            job
+            for repeat in range(self.settings.repeats)
+            for job in self.crossfit(folder, repeat).jobs(
+                samples,
+                window=window,
+                seeds=np.random.SeedSequence([*entropy, repeat] if repeat else entropy),
+                name=f"{what}, repeat {repeat}" if repeat else what,
+            )
+        ]
+
+
+def _train_together(run: SearchRun, pairs: Sequence[tuple[str, str]]) -> None:
+    """Run the jobs of all detectors whose scores are not there yet."""
+    trainings = [_Training(run, searched(run, sample), detector) for sample, detector in pairs]
+    missing = [one for one in trainings if run.results_store.find(one.artefact, one.key()) is None]
+    with ExitStack() as stack:
+        folders = [stack.enter_context(run.results_store.unfinished(one.artefact, one.key())) for one in missing]
+        jobs = [job for one, folder in zip(missing, folders, strict=True) for job in one.jobs(folder)]
+        if jobs:
+            logger.info("training %d detectors on samples: %d jobs", len(missing), len(jobs))
+            _run(run, jobs, "train")
+
+
+def _run(run: SearchRun, jobs: Sequence[Job], label: str) -> list[Outcome]:
+    with run.options.workers.training() as executor, run.bar(label) as bar:
+        progress = None if bar is None else lambda fraction, _text: bar(round(1000 * fraction), 1000)
+        return run_jobs(jobs, executor=executor, progress=progress)
+
+
+def _trained(training: _Training) -> Trained:
+    key, store = training.key(), training.run.results_store
+    folder = store.make(training.artefact, key, lambda target: _fill(training, target), resumable=True)
+    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
+        values = {field: arrays.get(field) for field in _ARRAYS}
+    summary = read_json(folder / "summary.json")
+    return Trained(
+        name=training.name, sample=training.sample.name, summary=summary, key=key, folder=folder, **values
+    )  # fmt: skip
+
+
+_ARRAYS = (
+    "score", "spread", "members", "fold_index", "spare_score", "spare_members", "repeat_scores", "spare_repeat_scores",
+)  # fmt: skip
+
+
+def _fill(training: _Training, folder: Path) -> None:
+    run, settings = training.run, training.settings
+    outcomes = _run(run, training.jobs(folder), f"train {training.name} on {training.sample.name}")
+    events = training.events()
+    whole = training.everything(events)
+    scores = []
+    for repeat in range(settings.repeats):
+        crossfit = training.crossfit(folder, repeat)
+        mine = outcomes[repeat * settings.folds : (repeat + 1) * settings.folds]
+        crossfit.detectors = [outcome.load() for outcome in mine]
+        scores.append(crossfit.score(whole))
+        if repeat == 0:
+            run.memory[_folds(training.sample.name, training.name)] = crossfit
+    _save_scores(folder / "scores.npz", scores, crossfit.index(whole), len(training.sample.events))
+    write_json(folder / "summary.json", _summary(training, outcomes, scores, events))
+
+
+def _summary(
+    training: _Training, outcomes: Sequence[Outcome], scores: Sequence[Scores], events: Events
+) -> dict[str, Any]:
+    run, settings, detector = training.run, training.settings, _untrained(training.settings)
+    simulation = simulation_name(run, training.name)
+    seconds = sum(outcome.history.seconds for outcome in outcomes)
+    parts = {str(fold): outcome.history for fold, outcome in enumerate(outcomes[: settings.folds])}
+    window = window_of(run, training.name)
+    return {
+        "type": settings.type,
+        "uses_labels": detector.uses_labels,
+        "settings": detector.describe()["settings"],
+        "roles": {"data": training.sample.name} | ({} if simulation is None else {"simulation": simulation}),
+        "folds": settings.folds,
+        "repeats": settings.repeats,
+        "members": 1 if scores[0].members is None else scores[0].members.shape[1],
+        "seconds": round(seconds, 2),
+        "history": History(parts=parts, seconds=sum(part.seconds for part in parts.values())).to_dict(),
+        "measured": measure(events, scores, window) if training.sample.truth_known else {},
+    }
+
+
+def _save_scores(path: Path, scores: Sequence[Scores], fold_index: np.ndarray, n_searched: int) -> None:
+    first = scores[0]
     arrays = {
-        "score": scores.event[:n_searched],
-        "spread": scores.spread[:n_searched],
+        "score": first.event[:n_searched],
+        "spread": first.spread[:n_searched],
         "fold_index": fold_index[:n_searched],
-        "spare_score": scores.event[n_searched:],
+        "spare_score": first.event[n_searched:],
     }
-    if scores.members is not None:
-        arrays |= {"members": scores.members[:n_searched], "spare_members": scores.members[n_searched:]}
+    if first.members is not None:
+        arrays |= {"members": first.members[:n_searched], "spare_members": first.members[n_searched:]}
+    if len(scores) > 1:
+        repeats = np.stack([one.event for one in scores], axis=1).astype(np.float32)
+        arrays |= {"repeat_scores": repeats[:n_searched], "spare_repeat_scores": repeats[n_searched:]}
     np.savez(path, **arrays)  # type: ignore[arg-type]
-
-
-def measure(events: Events, scores: Scores, window: WindowSettings | None) -> dict[str, dict[str, Any]]:
-    """Return figures of merit against the truth, in the signal window where there is one.
-
-    All signal events count, injected or not: each was scored by a fold that never saw it.
-    """
-    rows = events.inside(window.signal) if window is not None else np.ones(len(events), dtype=bool)
-    truth, weight = events["truth"][rows], events["weight"][rows]
-    if not (truth == 1).any() or (truth == 0).sum() < MIN_BACKGROUND:
-        return {}
-    event = scores.event[rows]
-    members = None if scores.members is None else scores.members[rows]
-    figures: dict[str, Callable[[], Any]] = {
-        "auc": lambda: auc(event, truth, weight=weight, members=members),
-        "max_sic": lambda: max_sic(event, truth, weight=weight, members=members, min_background=MIN_BACKGROUND),
-        "sic_at_0.5": lambda: sic_at(event, truth, 0.5, weight=weight, members=members),
-        "background_rejection_at_0.5": lambda: background_rejection(event, truth, 0.5, weight=weight, members=members),
-    }
-    return {name: figure().to_dict() for name, figure in figures.items()}
