@@ -24,6 +24,7 @@ from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_simulation
 from analysis.stages.train import as_window, train
 from analysis.stages.validate import background_orders, describe_tests, validate
+from analysis.stages.windows import check_bands
 from analysis.validation import nearest
 from ml import detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
@@ -67,7 +68,8 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
 def check_detectors(search: Search) -> None:
     """Raise TrainingError, InputError or ConfigurationError where settings of detectors or processor cannot be."""
     dijet_processor(search.processing, None)
-    as_window(search.window)
+    for window in (search.window, *(settings.window for settings in search.detectors.values())):
+        as_window(window)
     known = [
         name for name in HISTOGRAM_COLUMNS if name != "mjj"
     ]  # what identifies an event, or its truth, is no feature
@@ -109,6 +111,7 @@ def _process(run: SearchRun) -> Iterator[str]:
 
 
 def _train(run: SearchRun) -> Iterator[str]:
+    check_bands(run)
     for (sample, detector), found in train(run).items():
         area = found.summary["measured"].get("auc")
         quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f} in the window" if area else ""

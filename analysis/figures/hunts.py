@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
+from analysis.figures.windows import best_of_windows
 from analysis.plots import (
     FittedSpectrum,
     Label,
@@ -16,26 +17,34 @@ from analysis.plots import (
     spectrum_figure,
 )
 from analysis.stages.hunt import Hunted, hunt
-from analysis.stages.searched import searched
+from analysis.stages.searched import searched, window_of
 
 Described = tuple[str, str, str, object]
 
 
 def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     """Yield (section, name, caption, figure) for every sample and selection."""
-    window = run.search.window.signal if run.search.window else None
     for name in run.search.data:
-        found = [hunted for hunted in hunt(run).values() if hunted.sample == name]
-        if not found:
+        every = [hunted for hunted in hunt(run).values() if hunted.sample == name]
+        if not every:
             continue
+        found = best_of_windows(run, every)
+        left_out = (
+            " Of the windows that slide only the one with the largest excess is shown for each efficiency."
+            if len(found) < len(every)
+            else ""
+        )
+        settings = window_of(run, None)
+        window = settings.signal if settings else None
         content = signal_content(searched(run, name))
         for hunted in found:
-            yield _spectrum(hunted, window, label, content=content)
+            own = window_of(run, hunted.selection.detector)
+            yield _spectrum(hunted, own.signal if own else None, label, content=content)
         yield (
             "selections",
             f"p0-{name}",
             f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; signal width as in "
-            f"the table). Global p-values come from toys that repeat fit and scan.{content}",
+            f"the table). Global p-values come from toys that repeat fit and scan.{left_out}{content}",
             p0_figure([_scan(hunted) for hunted in found], window=window, label=label),
         )
         inclusive, *selected = found
@@ -48,7 +57,7 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
         if selected:
             caption = (
                 f"Shape of the selected spectra of {name} beside the inclusive one, each normalised to its own area."
-                f"{content}"
+                f"{left_out}{content}"
             )
             yield "selections", f"shapes-{name}", caption, comparison_figure(shapes, log=True, label=label)
 

@@ -17,6 +17,7 @@ from analysis.plots.scores import Profile, mean_profile, profile_figure
 from analysis.plots.spectra import FittedSpectrum, spectrum_figure
 from analysis.plots.style import Label
 from analysis.plots.validation import BiasTable, bias_figure
+from analysis.plots.windows import SlidingScan, WindowScan, window_figure
 
 __all__ = [
     "BiasTable",
@@ -32,9 +33,11 @@ __all__ = [
     "Profile",
     "RankedNuisance",
     "RocCurve",
+    "SlidingScan",
     "SpuriousScan",
     "ToyStatistic",
     "Values",
+    "WindowScan",
     "axis_label",
     "bias_figure",
     "brazil_figure",
@@ -56,4 +59,5 @@ __all__ = [
     "sic_figure",
     "spectrum_figure",
     "spurious_figure",
+    "window_figure",
 ]

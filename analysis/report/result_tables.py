@@ -121,12 +121,14 @@ def combined_table(results: Entry) -> Table | None:
             ("Best", lambda _, e: scalar_text(e.get("best"))),
             ("Global p of the search [interval]", lambda _, e: global_p_text(e)),
             ("Global Z", lambda _, e: global_z_text(e)),
+            ("Trials factor", lambda _, e: format_number(number(e.get("trials_factor")), digits=2)),
             ("Toys", lambda _, e: format_count(number(part(e, "global_p").get("toys")))),
             ("Failed toys", lambda _, e: format_count(number(part(e, "global_p").get("failed")))),
         ],
         known=None,
         notes=(
-            "Every toy repeats all selections, which share events as they do in the data.",
+            "Every toy repeats all selections, which share events as they do in the data. The trials factor is the "
+            "global p of the search over that of its best selection alone, in the same toys.",
             *reasons,
         ),
     )

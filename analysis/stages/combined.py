@@ -82,4 +82,8 @@ def describe_combination(entry: dict[str, Any]) -> str:
         return f"its selections cannot be combined ({entry['reason']})"
     p = entry["global_p"]
     z = plain_z(entry["global_z"], bound=p["is_bound"])
-    return f"best of {len(entry['hunts'])} selections {entry['best']}, global {z} for all of them ({p['toys']:,} toys)"
+    trials = f", trials factor {entry['trials_factor']:.2g}" if entry.get("trials_factor") else ""
+    return (
+        f"best of {len(entry['hunts'])} selections {entry['best']}, global {z} for all of them{trials} "
+        f"({p['toys']:,} toys)"
+    )

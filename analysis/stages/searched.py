@@ -95,8 +95,7 @@ def columns_needed(search: Search) -> list[str]:
 
 def columns_of(settings: DetectorSettings) -> tuple[str, ...]:
     """Return the columns that a detector reads, with those that only a part of it reads."""
-    own = detector_from_settings(settings.type, settings.settings).settings
-    return tuple(getattr(own, "columns", own.features))
+    return tuple(detector_from_settings(settings.type, settings.settings).settings.columns)
 
 
 def as_sample(events: Events, features: tuple[str, ...], *, category: np.ndarray | None = None) -> Sample:
