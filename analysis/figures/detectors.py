@@ -134,12 +134,12 @@ def _curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
     if not sample.truth_known:
         return None
     truth, mass = sample.events["truth"], sample.events["mjj"]
-    score, repeats, members = found.score, getattr(found, "repeat_scores", None), found.members
+    score, repeats, members = found.score, found.repeat_scores, found.members
     if sample.spare is not None and found.spare_score is not None:
         truth, mass = np.append(truth, sample.spare["truth"]), np.append(mass, sample.spare["mjj"])
         score = np.append(score, found.spare_score)
         members = _stacked(members, found.spare_members)
-        repeats = _stacked(repeats, getattr(found, "spare_repeat_scores", None))
+        repeats = _stacked(repeats, found.spare_repeat_scores)
     rows = np.ones(len(mass), dtype=bool)
     window = window_of(run, found.name)
     if window is not None:

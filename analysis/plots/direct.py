@@ -22,6 +22,7 @@ class DirectRatios:
         ratio, statistical, total: with the reweighted simulation: statistical error, and all errors in quadrature.
         unweighted, unweighted_error: with simulation that is only normalised in the sidebands; statistical error.
         truth: whether it is divided by the true background; else by what was observed.
+        reweighted: whether there is a correction: else only the second are drawn.
     """
 
     efficiency: np.ndarray
@@ -31,6 +32,7 @@ class DirectRatios:
     unweighted: np.ndarray
     unweighted_error: np.ndarray
     truth: bool = True
+    reweighted: bool = True
 
 
 @styled
@@ -53,16 +55,16 @@ def direct_figure(points: DirectRatios, *, label: Label | None = None) -> Figure
         efficiency * 1.03, points.unweighted, points.unweighted_error, fmt="s", ms=5, mfc="white", color=FIT, lw=2.2,
         label="Simulation, normalised in the sidebands",
     )  # fmt: skip
-    axes.errorbar(
-        efficiency / 1.03, points.ratio, points.total, fmt="none", elinewidth=1.0, capsize=3, color=REWEIGHTED
-    )
-    axes.errorbar(
-        efficiency / 1.03, points.ratio, points.statistical, fmt="o", ms=5, color=REWEIGHTED, lw=2.2,
-        label="Simulation, reweighted",
-    )  # fmt: skip
+    if points.reweighted:
+        place, look = efficiency / 1.03, REWEIGHTED
+        axes.errorbar(place, points.ratio, points.total, fmt="none", elinewidth=1.0, capsize=3, color=look)
+        axes.errorbar(
+            place, points.ratio, points.statistical, fmt="o", ms=5, lw=2.2, label="Simulation, reweighted", color=look
+        )
     _scales(axes, points)
     add_label(axes, label or Label())
-    axes.legend(loc="upper left", title="Thick bars: statistical, thin: total", title_fontsize=11, alignment="left")
+    title = "Thick bars: statistical, thin: total" if points.reweighted else "Bars: statistical"
+    axes.legend(loc="upper left", title=title, title_fontsize=11, alignment="left")
     return figure
 
 

@@ -12,7 +12,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.files import write_atomically
-from analysis.report import abcd_tables, data_tables, limit_tables, result_tables, validation_tables
+from analysis.report import (
+    abcd_tables,
+    data_tables,
+    limit_tables,
+    result_tables,
+    salad_tables,
+    validation_tables,
+    window_tables,
+)
 from analysis.report.doubts import warnings
 from analysis.report.figures import ReportFigure
 from analysis.report.quantities import part
@@ -39,9 +47,13 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
         (data_tables.datasets_table, data_tables.cutflow_tables, data_tables.mixtures_table),
     ),
     "detectors": ("Detectors", (data_tables.detectors_table,)),
+    "scan": ("Sensitivity against S/B", (salad_tables.scan_tables,)),
+    "reweighting": ("Simulation corrected to data", (salad_tables.correction_table, salad_tables.closure_table)),
+    "direct": ("Background predicted by simulation", (salad_tables.direct_tables,)),
     "selections": (
         "Selections and bump hunt",
         (
+            window_tables.window_tables,
             result_tables.hunt_table,
             result_tables.combined_table,
             result_tables.background_table,

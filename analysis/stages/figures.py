@@ -13,15 +13,19 @@ from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures
 from analysis.figures.limits import limit_figures
+from analysis.figures.salad import salad_figures
 from analysis.figures.validation import validation_figures
+from analysis.figures.windows import window_figures
 from analysis.files import read_json, write_json
 from analysis.plots import Label, save
 from analysis.report.figures import ReportFigure
 from analysis.stages.abcd import abcd
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
+from analysis.stages.direct import direct
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limited
+from analysis.stages.reweighting import reweighting
 from analysis.stages.searched import searched
 from analysis.stages.train import train
 from analysis.stages.validate import background_orders, validate
@@ -41,6 +45,8 @@ def figures_key(run: SearchRun) -> str:
         [found.key for found in train(run).values()],
         [found.key for found in hunt(run).values()],
         [found.key for found in abcd(run).values()],
+        [found.key for found in reweighting(run).values()],
+        [found.key for found in direct(run).values()],
         combined(run),
         background_orders(run),
         validate(run),
@@ -82,6 +88,8 @@ def _below(out: Path, figure: ReportFigure) -> ReportFigure:
 def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
     yield from data_figures(run, label)
     yield from detector_figures(run, label)
+    yield from salad_figures(run, label)
+    yield from window_figures(run, label)
     yield from hunt_figures(run, label)
     yield from abcd_figures(run, label)
     yield from validation_figures(run, label)

@@ -13,14 +13,18 @@ from analysis.samples import read_summary
 from analysis.stages.abcd import abcd
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
+from analysis.stages.direct import direct_results
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
+from analysis.stages.reweighting import figures_of_merit, reweighting_results
+from analysis.stages.scan import scans
 from analysis.stages.searched import searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
 from analysis.stages.train import Trained, train
 from analysis.stages.validate import background_orders, validate
+from analysis.stages.windows import windows_of
 from analysis.store import installed_versions
 from ml.divergence import spectrum_divergence
 
@@ -44,13 +48,17 @@ def results_of(run: SearchRun) -> dict[str, Any]:
             **{name: found.summary for name, found in hunt(run).items()},
             **{name: found.summary for name, found in abcd(run).items()},
         },
+        "windows": windows_of(run),
         "combined": combined(run),
         "background_order": background_orders(run),
         "validation": validate(run),
         "limits": [*limit(run), *band_limits(run)],
         "simple_limits": simple_limits(run),
         "profiles": {name: found.profile for name, found in limited(run).items() if found.profile is not None},
-        "figures_of_merit": _sculpting(run),
+        "reweighting": reweighting_results(run),
+        "direct_background": direct_results(run),
+        "scans": scans(run),
+        "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),
     }

@@ -1,0 +1,187 @@
+"""Figures of simulation that is corrected to data, of its prediction, and of the scan over S/B: SALAD's 4 to 9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.events import Events
+from analysis.figures.captions import signal_content
+from analysis.figures.detectors import detector_label
+from analysis.numbers import format_count, format_percent
+from analysis.plots import Comparison, Label, axis_label, comparison_figure
+from analysis.plots.comparison import Role
+from analysis.plots.direct import DirectRatios, direct_figure
+from analysis.plots.features import Values, histogram_values
+from analysis.plots.signal_scan import ScanLine, scan_figure
+from analysis.stages.direct import direct
+from analysis.stages.families import calmest
+from analysis.stages.reweighting import Reweighting, reweighting
+from analysis.stages.scan import METRICS, scans
+from analysis.stages.searched import searched
+from analysis.stages.weighted import Weighted, features_of, weighted, window_for
+
+Described = tuple[str, str, str, object]
+
+
+def salad_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure): closure and prediction where there is least signal, then the scans."""
+    shown = calmest(run)
+    for (sample, detector), found in reweighting(run).items():
+        if sample in shown:
+            yield from _closure_figures(run, weighted(run, sample, detector), found, label)
+    for (sample, detector), estimate in direct(run).items():
+        if sample in shown:
+            yield _direct(run, sample, detector, estimate.entries, label)
+    for index, scan in enumerate(scans(run)):
+        yield _scan(scan, "" if not index else f"-{index + 1}", label)
+
+
+def _closure_figures(run: SearchRun, seen: Weighted, found: Reweighting, label: Label) -> Iterator[Described]:
+    sample, window = searched(run, seen.sample), window_for(run, seen.detector)
+    name, content = f"{seen.sample}-{seen.detector}", signal_content(sample)
+    beside = window.sideband_index(sample.events["mjj"]) >= 0, window.sideband_index(seen.events["mjj"]) >= 0
+    within = window.in_signal(sample.events["mjj"]), window.in_signal(seen.events["mjj"])
+    columns = features_of(run, seen.detector)
+    if seen.data_output is not None:
+        yield (
+            "reweighting",
+            f"reweighting-output-{name}",
+            f"Output f of the reweighting {seen.detector} in the sidebands, out of fold: {_counts(*beside)}. "
+            f"{_areas(found, 'sidebands')}{content}",
+            comparison_figure(_output(seen, *beside), log=True, normalise=False, label=label),
+        )
+    for region, rows in (("sidebands", beside), ("window", within)):
+        if region == "window":
+            yield _fresh(seen, found, label, content)
+        grid = [_feature(seen, sample.events, column, *rows) for column in columns]
+        yield (
+            "reweighting",
+            f"reweighting-{region}-{name}",
+            f"Features in the {region} before and after the correction of {seen.detector}: {_counts(*rows)}. "
+            f"{_areas(found, region)} {_size(found, region)} Errors are statistical.{content}",
+            comparison_figure(grid, columns=2 if len(grid) in (2, 4) else 3, normalise=False, label=label),
+        )
+
+
+def _output(seen: Weighted, of_data: np.ndarray, of_simulation: np.ndarray) -> Comparison:
+    assert seen.data_output is not None
+    values = seen.data_output[of_data], seen.output[of_simulation]
+    return _three("Output f of the reweighting", seen, *values, of_simulation, None)
+
+
+def _feature(seen: Weighted, events: Events, column: str, of_data: np.ndarray, of_simulation: np.ndarray) -> Comparison:
+    values = events[column][of_data], seen.events[column][of_simulation]
+    return _three(axis_label(column), seen, *values, of_simulation, events["weight"][of_data])
+
+
+def _three(
+    x_label: str, seen: Weighted, data: np.ndarray, simulation: np.ndarray, rows: np.ndarray, weight: np.ndarray | None
+) -> Comparison:
+    """Return data, simulation and corrected simulation in common bins, with ratios to data."""
+    plain = weight is None or bool(np.all(weight == 1))
+    samples = [
+        Values("Data", data, None if plain else weight, "data"),
+        Values("Simulation", simulation, seen.unweighted[rows], "simulation"),
+        Values("Simulation, reweighted", simulation, seen.weight[rows], _REWEIGHTED),
+    ]
+    made = histogram_values(x_label, samples)
+    return Comparison(made.x_label, made.edges, made.histograms, 0)
+
+
+_REWEIGHTED: Role = "reweighted"
+
+
+def _fresh(seen: Weighted, found: Reweighting, label: Label, content: str) -> Described:
+    """Return the fresh classifiers' outputs in the window: trained before the correction, and after it."""
+    outputs = found.outputs
+    rows = outputs["rows_simulation"]
+    grid = [
+        _three(f"Output of a fresh classifier, {which}", seen, *values, rows, None)
+        for which, values in (
+            ("before", (outputs["before_data"], outputs["before_simulation"])),
+            ("after", (outputs["after_data"], outputs["after_simulation"])),
+        )
+    ]
+    figure = comparison_figure(grid, columns=2, log=True, normalise=False, label=label)
+    caption = (
+        f"Output of fresh classifiers between data and simulation in the window, trained with simulation as it is and "
+        f"with reweighted simulation, out of fold: {_counts(outputs['rows_data'], rows)}. "
+        f"{_areas(found, 'window')}{content}"
+    )
+    return "reweighting", f"reweighting-fresh-{seen.sample}-{seen.detector}", caption, figure
+
+
+def _counts(of_data: np.ndarray, of_simulation: np.ndarray) -> str:
+    counts = [int(rows.sum()) if rows.dtype == bool else len(rows) for rows in (of_data, of_simulation)]
+    return f"{format_count(counts[0])} events of data and {format_count(counts[1])} of simulation"
+
+
+def _areas(found: Reweighting, region: str) -> str:
+    closure = found.summary[region]["closure"]
+    texts = [f"{closure[which]['value']:.3f} ± {closure[which]['uncertainty']:.3f}" for which in ("before", "after")]
+    return f"A fresh classifier reaches an AUC of {texts[0]} before and {texts[1]} after."
+
+
+def _size(found: Reweighting, region: str) -> str:
+    entry = found.summary[region]
+    return (
+        f"The mean correction is {format_percent(entry['mean_correction'])}, the sum of weights stands for "
+        f"{format_count(round(entry['effective_events']))} effective events."
+    )
+
+
+def _direct(run: SearchRun, sample: str, detector: str, entries: list[Mapping[str, Any]], label: Label) -> Described:
+    known = any("true_background" in one for one in entries)
+    reweights = (sample, detector) in reweighting(run)
+
+    def column(key: str) -> np.ndarray:
+        return np.array([np.nan if one.get(key) is None else one[key] for one in entries], dtype=float)
+
+    points = DirectRatios(
+        column("efficiency"), column("ratio"), column("ratio_statistical"), column("ratio_total"),
+        column("unweighted_ratio"), column("unweighted_ratio_statistical"), truth=known, reweighted=reweights,
+    )  # fmt: skip
+    counts = f"{format_count(entries[0]['observed'])} to {format_count(entries[-1]['observed'])} events observed"
+    caption = (
+        f"Background of {sample} that simulation predicts above thresholds on {detector} in the window, over "
+        f"{'the true background' if known else 'the observed events'} ({counts}), yields included. Thick bars hold the "
+        "statistical errors of both, thin bars also the spread over members and the closure in the validation "
+        f"bands.{signal_content(searched(run, sample))}"
+    )
+    return "direct", f"direct-{sample}-{detector}", caption, direct_figure(points, label=label)
+
+
+def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:
+    amounts = np.array([np.nan if value is None else value for value in scan["s_over_b_window"]], dtype=float)
+    lines = [
+        ScanLine(
+            detector_label(name, {"settings": line}),
+            amounts,
+            {metric: _array(line[metric]["values"]) for metric in METRICS},
+            {metric: _array(line[metric]["errors"]) for metric in METRICS},
+            uses_labels=bool(line["uses_labels"]),
+        )
+        for name, line in scan["lines"].items()
+    ]
+    several = [f"{name} ({line['repeats']})" for name, line in scan["lines"].items() if line["repeats"] > 1]
+    errors = f"the standard deviation over repeated trainings for {', '.join(several)}" if several else ""
+    rest = "statistical" if len(several) < len(lines) else ""
+    strengths = "; ".join(
+        f"{name}: total fraction {format_percent(fraction)}, S/B = {format_percent(amount)}, S/√B = {strength:.2f}"
+        for name, fraction, amount, strength in zip(
+            scan["samples"], scan["signal_fraction"], scan["s_over_b_window"], scan["s_over_sqrt_b_window"], strict=True
+        )
+    )
+    caption = (
+        f"Figures of merit in the window against the amount of {scan['signal']} in {scan['background']}, from truth, "
+        f"out of fold. Error bars are {' and else '.join(text for text in (errors, rest) if text)}. {strengths}."
+    )
+    return "scan", f"scan-{scan['background']}{suffix}", caption, scan_figure(lines, label=label)
+
+
+def _array(values: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)

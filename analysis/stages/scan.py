@@ -1,0 +1,70 @@
+"""Figures of merit of every detector against the amount of signal in the window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.context import SearchRun
+from analysis.stages.families import families_of, signal_of
+from analysis.stages.searched import searched, window_of
+from analysis.stages.train import Trained, trained
+
+METRICS = ("auc", "max_sic_regulated", "background_efficiency_at_0.5", "sic_at_0.5")
+
+
+def scans(run: SearchRun) -> list[dict[str, Any]]:
+    """Return `scans` of results.json: one for every family of mixtures that differ in nothing but their signal.
+
+    Nothing is computed here that training did not measure. Errors are the standard deviation over repeated trainings,
+    else statistical.
+    """
+    found = []
+    for names in families_of(run):
+        known = [name for name in names if searched(run, name).truth_known]
+        if len(known) > 1 and len({signal_of(run, name) for name in known}) > 1:
+            found.append(_scan(run, known))
+    return found
+
+
+def _scan(run: SearchRun, names: list[str]) -> dict[str, Any]:
+    mixture = run.search.mixtures[names[0]]
+    counts = [searched(run, name).counts for name in names]
+    return {
+        "background": mixture.background,
+        "signal": mixture.signal or next((m.signal for n in names if (m := run.search.mixtures[n]).signal), None),
+        "samples": names,
+        "signal_fraction": [None if one is None else one.fraction for one in counts],
+        "s_over_b_window": [None if one is None else one.s_over_b_window for one in counts],
+        "s_over_sqrt_b_window": [None if one is None else one.s_over_sqrt_b_window for one in counts],
+        "lines": {
+            detector: _line([trained(run, name, detector) for name in names])
+            for detector in run.search.detectors
+            if window_of(run, detector) == run.search.window
+        },
+    }
+
+
+def _line(found: list[Trained]) -> dict[str, Any]:
+    """Return one detector's figures of merit over the samples of a scan."""
+    summary = found[0].summary
+    measured = [one.summary["measured"] for one in found]
+    repeats = max((len(one.get("repeats") or ()) for each in measured for one in each.values()), default=0)
+    return {
+        "uses_labels": summary["uses_labels"],
+        "classifier": (summary.get("settings") or {}).get("classifier"),
+        "repeats": max(repeats, 1),
+        "errors": "spread of repeats" if repeats > 1 else "statistical",
+        **{
+            metric: {
+                "values": [_number(each, metric, "value") for each in measured],
+                "errors": [_number(each, metric, "spread" if repeats > 1 else "uncertainty") for each in measured],
+            }
+            for metric in METRICS
+        },
+    }
+
+
+def _number(measured: Mapping[str, Any], metric: str, key: str) -> float | None:
+    value = measured.get(metric, {}).get(key)
+    return None if value is None else float(value)
