@@ -50,6 +50,9 @@ class MLPSettings:
     patience: int | None = 5
     validation_fraction: float = 0.25
 
+    def __post_init__(self) -> None:
+        _ = self.training  # refuses impossible epochs, batches and patience where they are written, not in training
+
     @property
     def training(self) -> Schedule:
         """The part of these settings that the engine takes."""

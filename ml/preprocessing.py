@@ -113,13 +113,16 @@ class SliceQuantiles:
         return cls(centres=np.array(content["centres"]), quantiles=np.array(content["quantiles"]))
 
 
-def balanced_weights(weights: np.ndarray, groups: np.ndarray, shares: Mapping[int, float]) -> np.ndarray:
+def balanced_weights(
+    weights: np.ndarray, groups: np.ndarray, shares: Mapping[int, float], *, names: Mapping[int, str] | None = None
+) -> np.ndarray:
     """Scale event weights so that each group sums to its share of the number of events.
 
     Args:
         weights: (n_events,).
         groups: (n_events,) group of each event.
         shares: group → its share; they should sum to 1, so that the mean weight is 1.
+        names: group → its name in an error; its number if None.
 
     Raises:
         TrainingError: a group without events or whose weights do not sum to something positive.
@@ -129,8 +132,9 @@ def balanced_weights(weights: np.ndarray, groups: np.ndarray, shares: Mapping[in
         rows = groups == group
         total = float(np.sum(weights[rows]))
         if not total > 0:
+            name = (names or {}).get(group, group)
             raise TrainingError(
-                f"the weights of class {group} sum to {total:g} over {int(rows.sum())} events: every class needs "
+                f"the weights of class {name} sum to {total:g} over {int(rows.sum())} events: every class needs "
                 "events with a positive sum of weights"
             )
         balanced[rows] = weights[rows] * (share * len(weights) / total)

@@ -53,7 +53,7 @@ class Supervised(FeatureDetector):
         return self._tagger.fit(
             training,
             labels,
-            balanced_weights(training.weight, labels, {0: 0.5, 1: 0.5}),
+            balanced_weights(training.weight, labels, {0: 0.5, 1: 0.5}, names={0: "background", 1: "signal"}),
             seeds=seeds,
             reference=None if window is None else window.sideband_index(training.mass),
             progress=progress,

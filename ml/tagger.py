@@ -142,6 +142,10 @@ class Tagger:
         if reference is None:
             raise TrainingError("decorrelation 'slices' needs sidebands to be fitted on: give a window")
         rows = reference >= 0
+        if not rows.any():
+            raise TrainingError(
+                "decorrelation 'slices' needs sidebands to be fitted on: the window's sidebands hold no events"
+            )
         return SliceQuantiles.fit(
             x[rows], sample.mass[rows], sample.weight[rows], slices=self.settings.slices, groups=reference[rows]
         )

@@ -42,6 +42,17 @@ class BDTSettings:
     patience: int = 10
     validation_fraction: float = 0.5
 
+    def __post_init__(self) -> None:
+        if min(self.iterations, self.min_samples_leaf, self.patience) < 1 or self.max_leaf_nodes < 2:
+            raise TrainingError(
+                f"iterations, min_samples_leaf and patience must be at least 1, max_leaf_nodes at least 2: got {self}"
+            )
+        if not (self.learning_rate > 0 and self.l2_regularization >= 0 and 0 < self.validation_fraction < 1):
+            raise TrainingError(
+                "learning_rate must be positive, l2_regularization not negative, validation_fraction between 0 and 1: "
+                f"got {self}"
+            )
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -109,7 +120,11 @@ class BDTClassifier(Classifier):
             # one thread per member: OpenMP's own threads wait for one another badly on a busy machine
             with threadpool_limits(1, user_api="openmp"):
                 model = self._model(int(np.random.default_rng(seed).integers(2**31)))
-                return model.fit(exact, target, sample_weight=weights)
+                try:
+                    return model.fit(exact, target, sample_weight=weights)
+                except ValueError as error:  # too few events for a validation split
+                    counts = f"{int((target == 1).sum())} against {int((target == 0).sum())} events"
+                    raise TrainingError(f"boosted trees cannot be trained on {counts}: {error}") from error
 
         with ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
             models = []
