@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,8 @@ def salad_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     for (sample, detector), found in reweighting(run).items():
         if sample in shown:
             yield from _closure_figures(run, weighted(run, sample, detector), found, label)
-    for (sample, detector), estimate in direct(run).items():
-        if sample in shown:
-            yield _direct(run, sample, detector, estimate.entries, label)
+    for sample in shown:
+        yield from _direct(run, sample, label)
     for index, scan in enumerate(scans(run)):
         yield _scan(scan, "" if not index else f"-{index + 1}", label)
 
@@ -134,25 +133,36 @@ def _size(found: Reweighting, region: str) -> str:
     )
 
 
-def _direct(run: SearchRun, sample: str, detector: str, entries: list[Mapping[str, Any]], label: Label) -> Described:
-    known = any("true_background" in one for one in entries)
-    reweights = (sample, detector) in reweighting(run)
-
-    def column(key: str) -> np.ndarray:
-        return np.array([np.nan if one.get(key) is None else one[key] for one in entries], dtype=float)
-
-    points = DirectRatios(
-        column("efficiency"), column("ratio"), column("ratio_statistical"), column("ratio_total"),
-        column("unweighted_ratio"), column("unweighted_ratio_statistical"), truth=known, reweighted=reweights,
-    )  # fmt: skip
-    counts = f"{format_count(entries[0]['observed'])} to {format_count(entries[-1]['observed'])} events observed"
+def _direct(run: SearchRun, sample: str, label: Label) -> Iterator[Described]:
+    """Yield one figure with the predictions of all detectors; one that reweights is shown without its weights, too."""
+    found = {detector: one.entries for (name, detector), one in direct(run).items() if name == sample}
+    if not found:
+        return
+    lines = []
+    for detector, entries in found.items():
+        efficiency = _column(entries, "efficiency")
+        plain = _column(entries, "unweighted_ratio"), _column(entries, "unweighted_ratio_statistical")
+        if (sample, detector) in reweighting(run):
+            ratio, *errors = (_column(entries, key) for key in ("ratio", "ratio_statistical", "ratio_total"))
+            name = f"{detector}, reweighted"
+            lines.append(DirectRatios(name, efficiency, ratio, errors[0], total=errors[1], reweighted=True))
+            lines.append(DirectRatios(f"{detector}, the same events with equal weights", efficiency, *plain))
+        else:
+            lines.append(DirectRatios(detector, efficiency, *plain))
+    first = next(iter(found.values()))
+    known = "true_background" in first[0]
+    counts = f"{format_count(first[0]['observed'])} to {format_count(first[-1]['observed'])} events observed"
     caption = (
-        f"Background of {sample} that simulation predicts above thresholds on {detector} in the window, over "
-        f"{'the true background' if known else 'the observed events'} ({counts}), yields included. Thick bars hold the "
-        "statistical errors of both, thin bars also the spread over members and the closure in the validation "
-        f"bands.{signal_content(searched(run, sample))}"
+        f"Background of {sample} in the window that simulation predicts above thresholds on each detector's score, "
+        f"over {'the true background' if known else 'the observed events'} ({counts}); yields come from the sidebands. "
+        "Thick bars hold the statistical errors of both, thin bars also the spread over members and the closure in the "
+        f"validation bands.{signal_content(searched(run, sample))}"
     )
-    return "direct", f"direct-{sample}-{detector}", caption, direct_figure(points, label=label)
+    yield "direct", f"direct-{sample}", caption, direct_figure(lines, truth=known, label=label)
+
+
+def _column(entries: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+    return _array([one.get(key) for one in entries])
 
 
 def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:

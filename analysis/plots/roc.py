@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, styled
+from analysis.plots.style import DATA, Label, add_label, colour, legend_below, new_figure, plain, styled
 
 _INSIDE = 4  # more curves have their legend below the axes
 _GRID = np.linspace(0.005, 1.0, 200)
@@ -110,12 +110,7 @@ def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int)
     if len(curves) <= _INSIDE:
         axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
         return
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=2, title=title.replace("\n", "; "), title_fontsize=10
-    )
+    legend_below(axes, title=title.replace("\n", "; "))
 
 
 def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:

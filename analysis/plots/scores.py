@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.numbers import mathtext_p
-from analysis.plots.style import Label, add_label, colour, new_figure, plain, shade_window, styled
+from analysis.plots.style import Label, add_label, colour, legend_below, new_figure, plain, shade_window, styled
+
+_INSIDE = 4  # more profiles have their legend below the axes
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def profile_figure(
     profiles = [profiles] if isinstance(profiles, Profile) else list(profiles)
     if not profiles:
         raise ValueError("this figure needs at least one profile")
-    figure = new_figure(7.2, 5.0)
+    figure = new_figure(7.2 if len(profiles) <= _INSIDE else 9.0, 5.0 if len(profiles) <= _INSIDE else 6.4)
     axes = figure.add_subplot()
     shade_window(axes, window, label="Signal window")
     for index, profile in enumerate(profiles):
@@ -108,7 +110,10 @@ def profile_figure(
     axes.set_xlim(min(p.edges[0] for p in profiles), max(p.edges[-1] for p in profiles))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    axes.legend(loc="upper right")
+    if len(profiles) <= _INSIDE:
+        axes.legend(loc="upper right")
+    else:
+        legend_below(axes)
     add_label(axes, label or Label())
     return figure
 
@@ -121,4 +126,5 @@ def _set_range(axes: Axes, profiles: Sequence[Profile]) -> None:
         return
     bottom, top = float(np.nanmin(low)), float(np.nanmax(high))
     span = (top - bottom) or max(abs(top), 1.0)
-    axes.set_ylim(bottom - 0.1 * span, top + span * (0.25 + 0.12 * len(profiles)))
+    room = 0.25 + 0.12 * len(profiles) if len(profiles) <= _INSIDE else 0.1
+    axes.set_ylim(bottom - 0.1 * span, top + span * room)

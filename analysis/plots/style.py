@@ -158,6 +158,15 @@ def add_label(axes: Axes, label: Label) -> None:
         )  # fmt: skip
 
 
+def legend_below(axes: Axes, *, columns: int = 2, title: str | None = None) -> None:
+    """Write the legend of many lines below the axes instead of over them."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, title=title, title_fontsize=10
+    )  # fmt: skip
+
+
 def shade_window(axes: Axes, window: tuple[float, float] | None, *, label: str | None = None) -> None:
     """Shade a mass window (GeV) behind everything else."""
     if window is not None:
