@@ -52,6 +52,7 @@ class CWoLa(FeatureDetector):
         if window is None:
             raise TrainingError("CWoLa hunting needs a signal window and its sidebands: give a window")
         window.require_events(sample.mass, sample.weight)
+        sample.features(self.settings.columns)  # events that do not train are scored all the same: refuse NaN now
         groups = training_groups(sample.mass, window)
         rows = groups >= 0
         training, groups = sample.select(rows), groups[rows]

@@ -44,6 +44,7 @@ class Supervised(FeatureDetector):
         sample = self.role(samples, "data")
         if sample.category is None:
             raise TrainingError("the supervised reference needs the category of each event (1 signal, 0 background)")
+        sample.features(self.settings.columns)  # events that do not train are scored all the same: refuse NaN now
         rows = np.isin(sample.category, (0, 1))
         training = sample.select(rows)
         labels = np.asarray(training.category, dtype=np.int64)

@@ -110,58 +110,6 @@ def test_trees_as_arrays_are_those_of_scikit_learn() -> None:
     assert np.array_equal(Forest.from_sklearn(model).predict(x), model.decision_function(x))
 
 
-def test_the_reference_needs_both_classes(tiny: tuple[Sample, np.ndarray], window: Window) -> None:
-    sample, truth = tiny
-    with pytest.raises(TrainingError, match="needs the category"):
-        train(sample, window, type_="supervised")
-    with pytest.raises(TrainingError, match="no signal events"):
-        train(dataclasses.replace(sample, category=0 * truth), window, type_="supervised")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"window": None}, "needs a signal window"),
-        ({"window": Window((80e3, 90e3), ((2900.0, 3300.0),))}, r"no events in the signal window \(80000, 90000\)"),
-        (
-            {"window": Window((3300.0, 3700.0), ((0.0, 900.0),))},
-            r"no events in the sideband \(0, 900\) GeV: masses run",
-        ),
-        ({"constant": "j2_m"}, "feature 'j2_m' is constant"),
-        ({"nan": "j2_tau21"}, "'j2_tau21' is NaN or infinite in 1 of"),
-        ({"missing": "j1_m"}, "no feature 'j1_m': did you mean 'j2_m'"),
-    ],
-)
-def test_what_cannot_be_trained_on_is_named(
-    tiny: tuple[Sample, np.ndarray], window: Window, change: dict[str, Any], message: str
-) -> None:
-    sample, columns = tiny[0], dict(tiny[0].columns)
-    if "constant" in change:
-        columns["j2_m"] = np.full(len(sample), 4.0)
-    if "nan" in change:
-        columns["j2_tau21"] = np.where(np.arange(len(sample)) == np.argmax(sample.mass > 3400), np.nan, columns["j2_m"])
-    if "missing" in change:
-        del columns["j1_m"]
-    with pytest.raises(TrainingError, match=message):
-        train(dataclasses.replace(sample, columns=columns), change.get("window", window))
-
-
-def test_weights_that_sum_to_nothing_are_named(tiny: tuple[Sample, np.ndarray], window: Window) -> None:
-    weightless = dataclasses.replace(tiny[0], weight=np.zeros(len(tiny[0])))
-    with pytest.raises(TrainingError, match="weights of the sample of role 'data' sum to 0"):
-        train(weightless, window)
-    masses = tiny[0].mass
-    with pytest.raises(TrainingError, match="the weights of class 0 sum to 0"):
-        train(dataclasses.replace(tiny[0], weight=np.where(window.in_signal(masses), 0.0, 1.0)), window)
-
-
-def test_an_empty_or_absent_sample_is_named(tiny: tuple[Sample, np.ndarray], window: Window) -> None:
-    with pytest.raises(TrainingError, match="'data' has no events"):
-        train(tiny[0].select(np.zeros(len(tiny[0]), bool)), window)
-    with pytest.raises(TrainingError, match="needs a sample of role 'data': got \\['simulation'\\]"):
-        detector_from_settings("cwola").fit({"simulation": tiny[0]}, window=window, seeds=SEEDS)
-
-
 @pytest.mark.parametrize("classifier", ["mlp", "bdt"])
 def test_a_small_signal_is_found_without_labels(window: Window, classifier: str) -> None:
     sample, truth = toy_search(12000, 200, seed=2)

@@ -172,3 +172,11 @@ def test_nothing_is_weighted_or_saved_before_training(tmp_path: Path) -> None:
         Reweighter(SETTINGS, FEATURES).weights(PROBE)
     with pytest.raises(TrainingError, match="not trained"):
         Reweighter(SETTINGS, FEATURES).save(tmp_path)
+
+
+def test_events_without_an_input_are_not_weighted(trained: Reweighter) -> None:
+    with pytest.raises(TrainingError, match="no feature 'x'"):
+        trained.weights(dataclasses.replace(PROBE, columns={"y": PROBE.columns["y"]}))
+    holed = np.where(np.arange(len(PROBE)) == 3, np.nan, PROBE.columns["x"])
+    with pytest.raises(TrainingError, match="'x' is NaN"):
+        trained.weights(dataclasses.replace(PROBE, columns={**PROBE.columns, "x": holed}))
