@@ -28,6 +28,7 @@ class Dataset(Model):
     size: str | None = None
     format: Literal["darkhorse", "nanoaod", "pfnano", "delphes", "scouting", "lhco"] = "darkhorse"
     tree: str | None = None
+    jets: Literal["PFCands", "FatJet"] | None = Field(None, description="in place of `processing.jets`")
     sqrt_s: float = Field(13.0, gt=0, description="TeV")
     role: Literal["data", "simulation", "signal", "exposure"] = "data"
     cross_section: float | None = Field(None, gt=0, description="pb")

@@ -101,7 +101,7 @@ def _processed(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) 
 def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) -> Processed:
     entry = run.catalogue.entry(name)
     files = run.catalogue.local_files(name)
-    settings = run.search.processing
+    settings = _settings(run, entry)
     key = content_key(
         name, [_identity(file) for file in files], entry.format, entry.tree, settings.model_dump(exclude={"chunksize"}),
         run.options.skip_bad_files, code_key("processors", __name__), library_versions(),
@@ -111,6 +111,12 @@ def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) ->
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
     return Processed(name, entry, directory, key, summary)
+
+
+def _settings(run: SearchRun, entry: Dataset) -> Processing:
+    """Return how a data set is processed: as the search says, with the jets of the file where it has nothing else."""
+    settings = run.search.processing
+    return settings if entry.jets is None else settings.model_copy(update={"jets": entry.jets})
 
 
 def _identity(file: str) -> list[Any]:
@@ -126,7 +132,7 @@ def _run_processor(
     run: SearchRun, name: str, entry: Dataset, files: list[str], executor: Callable[[], ExecutorBase], folder: Path
 ) -> None:
     columns = (folder / "columns").resolve()
-    settings = run.search.processing
+    settings = _settings(run, entry)
     logger.info("processing %s: %d files", name, len(files))
     output = run_files(
         {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
