@@ -21,7 +21,7 @@ from analysis.plots import (
     roc_figure,
     sic_figure,
 )
-from analysis.stages.families import ends, left_out
+from analysis.stages.families import ends, left_out, same_signal_window
 from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, Trained, trained
 from ml.metrics import roc
@@ -56,10 +56,11 @@ def detector_label(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def _groups(run: SearchRun) -> Iterator[tuple[str, list[str]]]:
-    """Yield detectors that share the search's window, and those with one of their own, with a suffix for names."""
-    own = [name for name, one in run.search.detectors.items() if one.window is not None]
-    common = [name for name in run.search.detectors if name not in own]
-    yield from ((suffix, names) for suffix, names in (("", common), ("-windows", own)) if names)
+    """Yield detectors that share the search's signal window, and those with another, with a suffix for names."""
+    common = run.search.window
+    own = [name for name in run.search.detectors if not same_signal_window(window_of(run, name), common)]
+    others = [name for name in run.search.detectors if name not in own]
+    yield from ((suffix, names) for suffix, names in (("", others), ("-windows", own)) if names)
 
 
 def _efficiency_figures(

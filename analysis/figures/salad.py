@@ -146,9 +146,9 @@ def _direct(run: SearchRun, sample: str, label: Label) -> Iterator[Described]:
             ratio, *errors = (_column(entries, key) for key in ("ratio", "ratio_statistical", "ratio_total"))
             name = f"{detector}, reweighted"
             lines.append(DirectRatios(name, efficiency, ratio, errors[0], total=errors[1], reweighted=True))
-            lines.append(DirectRatios(f"{detector}, the same events with equal weights", efficiency, *plain))
+            lines.append(DirectRatios(f"{detector}, the same selection with equal weights", efficiency, *plain))
         else:
-            lines.append(DirectRatios(detector, efficiency, *plain))
+            lines.append(DirectRatios(f"{detector}, normalised in the sidebands", efficiency, *plain))
     first = next(iter(found.values()))
     known = "true_background" in first[0]
     counts = f"{format_count(first[0]['observed'])} to {format_count(first[-1]['observed'])} events observed"

@@ -93,7 +93,7 @@ def profile_figure(
     profiles = [profiles] if isinstance(profiles, Profile) else list(profiles)
     if not profiles:
         raise ValueError("this figure needs at least one profile")
-    figure = new_figure(7.2 if len(profiles) <= _INSIDE else 9.0, 5.0 if len(profiles) <= _INSIDE else 6.4)
+    figure = new_figure(7.2 if len(profiles) <= _INSIDE else 9.0, 5.0 if len(profiles) <= _INSIDE else 7.2)
     axes = figure.add_subplot()
     shade_window(axes, window, label="Signal window")
     for index, profile in enumerate(profiles):
@@ -113,7 +113,7 @@ def profile_figure(
     if len(profiles) <= _INSIDE:
         axes.legend(loc="upper right")
     else:
-        legend_below(axes)
+        legend_below(axes, columns=1)
     add_label(axes, label or Label())
     return figure
 

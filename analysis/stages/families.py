@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.config import WindowSettings
 from analysis.context import SearchRun
 from analysis.stages.searched import searched
 
@@ -41,3 +42,10 @@ def left_out(run: SearchRun, shown: list[str]) -> str:
     """Return a sentence on samples of the same families that are not drawn, empty where all are."""
     others = [name for name in run.search.data if name not in shown]
     return f" Not drawn, with amounts of signal in between or above: {', '.join(others)}." if others else ""
+
+
+def same_signal_window(first: WindowSettings | None, second: WindowSettings | None) -> bool:
+    """Return whether two detectors look into the same masses, whatever they train on beside them."""
+    if first is None or second is None:
+        return first is second
+    return first.signal == second.signal

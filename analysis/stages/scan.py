@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.context import SearchRun
-from analysis.stages.families import families_of, signal_of
+from analysis.stages.families import families_of, same_signal_window, signal_of
 from analysis.stages.searched import searched, window_of
 from analysis.stages.train import Trained, trained
 
@@ -40,7 +40,7 @@ def _scan(run: SearchRun, names: list[str]) -> dict[str, Any]:
         "lines": {
             detector: _line([trained(run, name, detector) for name in names])
             for detector in run.search.detectors
-            if window_of(run, detector) == run.search.window
+            if same_signal_window(window_of(run, detector), run.search.window)
         },
     }
 
