@@ -1,4 +1,4 @@
-"""One epoch of an ensemble as a single XLA-compiled function."""
+"""Passes of an ensemble over data, each a single XLA-compiled function: one that trains, one that evaluates."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Parameters = Mapping[str, Sequence[Any]]
 LossFunction = Callable[[Parameters, Mapping[str, Any], Any], Mapping[str, Any]]
 """(parameters, batch, seed) → named losses, (members,) each; "loss" is the one minimised.
 
-A batch holds the data columns with leading axes (members, events), and "weight" (members, events). `seed` is
-(members, 2) int32 for TensorFlow's stateless random functions, or None when the loss is only evaluated.
+A batch holds the data columns with leading axes (members, events), and "weight" (members, events). Events that only
+fill a batch up have weight 0: average with the weights (`ml.losses.weighted_mean`). `seed` is (members, 2) int32 for
+TensorFlow's stateless random functions, or None when the loss is only evaluated.
 """
 
 # They mix the elements of a variable, and with the leading member axis the members: an ensemble's members would no
@@ -24,11 +25,12 @@ A batch holds the data columns with leading axes (members, events), and "weight"
 _MIXING = {"Adafactor", "Lamb", "LossScaleOptimizer", "MultiOptimizer", "Muon"}
 
 
-class CompiledEpoch:
-    """Variables of an ensemble, its optimiser, and the compiled function that trains both for an epoch.
+class CompiledEnsemble:
+    """Variables of an ensemble, its optimiser, and the compiled functions that train and evaluate it.
 
     The optimiser is an ordinary Keras one acting on variables with a member axis. Keras 3.x refuses `stateless_apply`
     on the TensorFlow backend, so the state lives in variables, and one instance serves one training at a time.
+    No device is named: TensorFlow puts variables and compiled functions on a GPU where it sees one.
     """
 
     def __init__(
@@ -44,66 +46,71 @@ class CompiledEpoch:
         import tensorflow as tf
 
         self._tf, self._loss, self._clip_norm = tf, loss, clip_norm
+        unknown = sorted(set(trainable or ()) - set(initial))
+        if unknown:
+            raise TrainingError(f"no network {', '.join(unknown)} to train: the networks are {', '.join(initial)}")
         self.variables = {n: [keras.Variable(a, dtype="float32") for a in arrays] for n, arrays in initial.items()}
-        self._trained = [v for n, vs in self.variables.items() if trainable is None or n in trainable for v in vs]
+        self._trained = [(n, i) for n in initial if trainable is None or n in trainable for i in range(len(initial[n]))]
         if not self._trained:
             raise TrainingError(f"nothing to train: networks {sorted(initial)}, trainable {sorted(trainable or ())}")
+        self._targets = [self.variables[n][i] for n, i in self._trained]
         self._optimizer = optimizer()
         _require_independent_members(self._optimizer)
-        self._optimizer.build(self._trained)
-        self._optimizer_start = [v.numpy() for v in self._optimizer.variables]
-        self.run = tf.function(self._epoch, jit_compile=True, autograph=False)
+        self._optimizer.build(self._targets)
+        self._optimizer_start = self.optimizer_state()
+        self.train = tf.function(self._train, jit_compile=True, autograph=False)
+        self.evaluate = tf.function(self._evaluate, jit_compile=True, autograph=False)
 
-    def reset(self, initial: Mapping[str, Sequence[np.ndarray]]) -> None:
-        """Start over: parameters from `initial`, the optimiser as it was when built."""
+    def reset(
+        self, initial: Mapping[str, Sequence[np.ndarray]], optimizer_state: Sequence[np.ndarray] | None = None
+    ) -> None:
+        """Start over: parameters from `initial`, the optimiser as it was when built, or as `optimizer_state` says."""
         for name, arrays in initial.items():
             for variable, array in zip(self.variables[name], arrays, strict=True):
                 variable.assign(array)
-        for variable, array in zip(self._optimizer.variables, self._optimizer_start, strict=True):
+        state = self._optimizer_start if optimizer_state is None else optimizer_state
+        for variable, array in zip(self._optimizer.variables, state, strict=True):
             variable.assign(array)
+
+    def optimizer_state(self) -> list[np.ndarray]:
+        """The optimiser's variables: its count of steps, its learning rate, its moments."""
+        return [np.array(v.numpy()) for v in self._optimizer.variables]
 
     def values(self) -> dict[str, list[Any]]:
         """The parameters as tensors."""
         return {name: [self._tf.identity(v.value) for v in vs] for name, vs in self.variables.items()}
 
-    def _epoch(
-        self,
-        data: Mapping[str, Any],
-        training: tuple[Any, Any],
-        validation: tuple[Any, Any],
-        seeds: Any,
-        active: Any,
-        batch_sizes: tuple[int, int],
-    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Train on every whole batch, then evaluate; returns mean training and validation losses, (members,) each.
+    def _train(self, data: Mapping[str, Any], rows: Any, steps: Any, seeds: Any, batch_size: int) -> Mapping[str, Any]:
+        """Take one optimiser step per batch; returns the sums of the losses over steps, (members,) each.
 
-        `training` and `validation` are (rows (members, padded), number of steps): the count is an argument, so that one
-        compilation serves data of slightly different size. Rows of −1 in the last validation batch count nothing.
-        Members that are not `active` keep their parameters.
+        `rows` (members, padded) are cut into batches in order. The number of steps is an argument, so that one
+        compilation serves data of slightly different size. Rows of −1 count nothing.
         """
         tf = self._tf
 
-        def train(step: Any, totals: Any) -> Any:
-            batch = self._batch(data, training[0], step, batch_sizes[0])
-            seed = tf.stack([seeds[:, 0], seeds[:, 1] + step], axis=1)
-            losses = self._step(batch, seed, active)
+        def body(step: Any, totals: Any) -> Any:
+            batch = self._batch(data, rows, step, batch_size)
+            losses = self._step(batch, tf.stack([seeds[:, 0], seeds[:, 1] + step], axis=1))
             return step + 1, {name: totals[name] + losses[name] for name in totals}
 
-        def evaluate(step: Any, totals: Any, weight: Any) -> Any:
-            batch = self._batch(data, validation[0], step, batch_sizes[1])
+        totals = self._zeros(data, rows, batch_size)
+        return tf.while_loop(lambda step, _: step < steps, body, (tf.constant(0), totals))[1]
+
+    def _evaluate(
+        self, data: Mapping[str, Any], rows: Any, steps: Any, batch_size: int
+    ) -> tuple[Mapping[str, Any], Any]:
+        """Losses summed over batches, each times its sum of weights, and the sums of weights, (members,) each."""
+        tf = self._tf
+
+        def body(step: Any, totals: Any, weight: Any) -> Any:
+            batch = self._batch(data, rows, step, batch_size)
             losses = self._loss(self.values(), batch, None)
             new = tf.reduce_sum(batch["weight"], axis=1)
             return step + 1, {name: totals[name] + losses[name] * new for name in totals}, weight + new
 
-        zeros = dict.fromkeys(
-            self._loss_names(data, training[0], batch_sizes[0]), tf.zeros_like(seeds[:, 0], tf.float32)
-        )
-        steps, checks = training[1], validation[1]
-        _, trained = tf.while_loop(lambda step, _: step < steps, train, (tf.constant(0), zeros))
-        none = (tf.constant(0), zeros, tf.zeros_like(seeds[:, 0], tf.float32))
-        _, checked, weight = tf.while_loop(lambda step, *_: step < checks, evaluate, none)
-        count = tf.cast(steps, tf.float32)
-        return {n: v / count for n, v in trained.items()}, {n: v / weight for n, v in checked.items()}
+        none = (tf.constant(0), self._zeros(data, rows, batch_size), tf.zeros([rows.shape[0]]))
+        _, totals, weight = tf.while_loop(lambda step, *_: step < steps, body, none)
+        return totals, weight
 
     def _batch(self, data: Mapping[str, Any], rows: Any, step: Any, size: int) -> dict[str, Any]:
         tf = self._tf
@@ -112,15 +119,23 @@ class CompiledEpoch:
         batch["weight"] = batch["weight"] * tf.cast(chosen >= 0, tf.float32)
         return batch
 
-    def _loss_names(self, data: Mapping[str, Any], rows: Any, size: int) -> list[str]:
-        """Names of the losses: traced once, never run."""
-        batch = self._batch(data, rows, self._tf.constant(0), size)
-        return sorted(self._loss(self.values(), batch, None))
+    def _zeros(self, data: Mapping[str, Any], rows: Any, size: int) -> dict[str, Any]:
+        """A zero (members,) for each loss; their names come from tracing the loss once, which is never run."""
+        losses = self._loss(self.values(), self._batch(data, rows, self._tf.constant(0), size), None)
+        if "loss" not in losses:
+            raise TrainingError(f"the loss function must return a 'loss' to minimise: it returned {sorted(losses)}")
+        for name, value in losses.items():
+            if tuple(value.shape) != (rows.shape[0],):
+                raise TrainingError(
+                    f"the loss {name!r} has shape {tuple(value.shape)}: it must have one value per member, "
+                    f"({rows.shape[0]},)"
+                )
+        return {name: self._tf.zeros([rows.shape[0]]) for name in sorted(losses)}
 
-    def _step(self, batch: Mapping[str, Any], seed: Any, active: Any) -> Mapping[str, Any]:
+    def _step(self, batch: Mapping[str, Any], seed: Any) -> Mapping[str, Any]:
         tf = self._tf
         values = self.values()
-        trained = [values[n][i] for n, vs in self.variables.items() for i, v in enumerate(vs) if self._is_trained(v)]
+        trained = [values[n][i] for n, i in self._trained]
         with tf.GradientTape() as tape:
             tape.watch(trained)
             losses = self._loss(values, batch, seed)
@@ -128,14 +143,8 @@ class CompiledEpoch:
         gradients = tape.gradient(total, trained, unconnected_gradients="zero")
         if self._clip_norm is not None:
             gradients = _clip(tf, gradients, self._clip_norm)
-        self._optimizer.apply(gradients, self._trained)
-        for variable, old in zip(self._trained, trained, strict=True):
-            keep = tf.reshape(active, [-1] + [1] * (len(old.shape) - 1))
-            variable.assign(tf.where(keep, variable.value, old))
+        self._optimizer.apply(gradients, self._targets)
         return losses
-
-    def _is_trained(self, variable: Any) -> bool:
-        return any(variable is t for t in self._trained)
 
 
 def _clip(tf: Any, gradients: Sequence[Any], limit: float) -> list[Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ml.errors import TrainingError
+from ml.saving import load_members, save_members
 
 
 @dataclass(frozen=True)
@@ -107,33 +106,13 @@ class DenseNetwork:
 
     def save(self, parameters: Sequence[np.ndarray], directory: Path, *, output_activation: str = "linear") -> None:
         """Write every member as `member-NNN.keras`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for member in range(len(parameters[0])):
-            model = self.to_keras(parameters, member, output_activation=output_activation)
-            with _quiet_conversion():
-                model.save(directory / f"member-{member:03d}.keras")
+        members = range(len(parameters[0]))
+        save_members([self.to_keras(parameters, m, output_activation=output_activation) for m in members], directory)
 
     def load(self, directory: Path) -> list[np.ndarray]:
         """Read the parameters that `save` wrote."""
-        import keras
-
-        files = sorted(Path(directory).glob("member-*.keras"))
-        if not files:
-            raise TrainingError(f"no member-*.keras in {directory}: not a saved ensemble")
-        members = []
-        for file in files:
-            with _quiet_conversion():
-                weights = keras.models.load_model(file, compile=False).get_weights()
-            members.append([w if w.ndim == 2 else w[None] for w in weights])
+        members = [[w if w.ndim == 2 else w[None] for w in weights] for weights in load_members(directory)]
         return [np.stack(arrays) for arrays in zip(*members, strict=True)]
-
-
-@contextlib.contextmanager
-def _quiet_conversion() -> Iterator[None]:
-    """Keras turns TensorFlow variables into arrays in a way that NumPy 2 deprecates; nothing a user can act on."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword")
-        yield
 
 
 @functools.cache

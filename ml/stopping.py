@@ -1,17 +1,33 @@
-"""Per-member early stopping, without a network in sight."""
+"""When the members of an ensemble stop training, without a network in sight."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
 
-class EarlyStopping:
-    """Watches one loss per member; a member stops after `patience` epochs without a new minimum.
+class StoppingRule(Protocol):
+    """Watches one loss per member.
 
     Attributes:
         active: (n_members,) bool, still training.
+        best_epoch: (n_members,) the epoch whose weights are to be kept, as far as it is known.
+    """
+
+    active: np.ndarray
+    best_epoch: np.ndarray
+
+    def update(self, epoch: int, losses: np.ndarray) -> np.ndarray:
+        """Take in the losses (n_members,) of an epoch; returns of which members the present weights are to be kept."""
+
+
+class EarlyStopping:
+    """A member stops after `patience` epochs without a new minimum.
+
+    Attributes:
+        active, best_epoch: see `StoppingRule`.
         best: (n_members,) lowest loss so far.
-        best_epoch: (n_members,) its epoch.
     """
 
     def __init__(self, members: int, *, patience: int | None, min_delta: float = 0.0) -> None:

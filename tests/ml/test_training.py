@@ -70,10 +70,10 @@ def test_data_of_nearly_equal_size_are_compiled_once(
 ) -> None:
     (idle,) = trainer._idle.values()
     compiled = idle.get()
-    before = compiled.run.experimental_get_tracing_count()
+    before = compiled.train.experimental_get_tracing_count()
     idle.put(compiled)
     trainer.fit(start(SEEDS), {n: c[:397] for n, c in data.items()}, schedule=SHORT, seeds=SEEDS)
-    assert compiled.run.experimental_get_tracing_count() == before
+    assert compiled.train.experimental_get_tracing_count() == before
 
 
 def test_training_equals_plain_gradient_descent(data: dict[str, np.ndarray]) -> None:

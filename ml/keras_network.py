@@ -1,0 +1,147 @@
+"""Ensembles of any Keras model (convolutional, recurrent …): members run one after another inside the compiled step."""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.errors import TrainingError
+from ml.saving import load_members, quiet_conversion, save_members
+
+_building = threading.Lock()
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """An ensemble of one Keras model with one input and one output tensor; has what `ml.networks.DenseNetwork` has.
+
+    Attributes:
+        build: makes the model, the same one at every call. A function of a module, so that jobs can be sent to other
+            processes.
+
+    State that training changes beside the weights (the moving averages of batch normalisation) is refused: the loss
+    is a pure function of parameters. Layer or group normalisation has none. Dropout draws from the step's seed.
+    """
+
+    build: Callable[[], Any]
+
+    def initial(self, seeds: Sequence[np.random.SeedSequence]) -> list[np.ndarray]:
+        """Starting weights from the layers' own initialisers, each array with a leading member axis; one per seed."""
+        members = [self._weights(_seeded(self.build, int(seed.generate_state(1)[0]))) for seed in seeds]
+        return [np.stack(arrays) for arrays in zip(*members, strict=True)]
+
+    def apply(self, parameters: Sequence[Any], x: Any, seed: Any = None) -> Any:
+        """Outputs (members, events, …) of inputs (members, events, …).
+
+        `seed` (members, 2) int32 makes it training mode and draws its random numbers; None is inference. Pure.
+        """
+        import tensorflow as tf
+
+        model = _reference(self)
+        outputs = []
+        for member in range(parameters[0].shape[0]):
+            state = [_random_state(tf, v, i, seed, member) for i, v in enumerate(model.non_trainable_variables)]
+            weights = [array[member] for array in parameters]
+            outputs.append(model.stateless_call(weights, state, x[member], training=seed is not None)[0])
+        return tf.stack(outputs)
+
+    def predict(self, parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
+        """Outputs (members, n_events, …) float32 of x (n_events, …), in compiled chunks of fixed size."""
+        chunk = 1024
+        parts = []
+        for start in range(0, len(x), chunk):
+            part = np.asarray(x[start : start + chunk], np.float32)
+            padded = np.zeros((chunk, *part.shape[1:]), np.float32)
+            padded[: len(part)] = part
+            parts.append(_compiled(self)(list(parameters), padded).numpy()[:, : len(part)])
+        if not parts:
+            return np.empty((len(parameters[0]), 0, *_reference(self).output_shape[1:]), np.float32)
+        return np.concatenate(parts, axis=1)
+
+    def to_keras(self, parameters: Sequence[np.ndarray], member: int, *, output_activation: str = "linear") -> Any:
+        """One member as an ordinary Keras model with the same outputs."""
+        import keras
+
+        model = self.build()
+        model.set_weights([np.asarray(array)[member] for array in parameters])
+        if output_activation == "linear":
+            return model
+        return keras.Model(model.inputs, keras.layers.Activation(output_activation)(model.outputs[0]))
+
+    def save(self, parameters: Sequence[np.ndarray], directory: Path, *, output_activation: str = "linear") -> None:
+        """Write every member as `member-NNN.keras`."""
+        members = range(len(parameters[0]))
+        save_members([self.to_keras(parameters, m, output_activation=output_activation) for m in members], directory)
+
+    def load(self, directory: Path) -> list[np.ndarray]:
+        """Read the parameters that `save` wrote."""
+        return [np.stack(arrays) for arrays in zip(*load_members(directory), strict=True)]
+
+    def _weights(self, model: Any) -> list[np.ndarray]:
+        _require_stateless(model)
+        with quiet_conversion():
+            return [np.asarray(w, np.float32) for w in model.get_weights()]
+
+
+def _seeded(build: Callable[[], Any], seed: int) -> Any:
+    """Build a model whose initialisers draw from `seed`.
+
+    Keras takes the seeds of initialisers that have none from Python's global generator: it is set for the time of the
+    building, and put back as it was.
+    """
+    with _building:
+        before = random.getstate()
+        try:
+            random.seed(seed)
+            return build()
+        finally:
+            random.setstate(before)
+
+
+@functools.cache
+def _reference(network: KerasNetwork) -> Any:
+    """The model that all members are run through."""
+    model = _seeded(network.build, 0)
+    _require_stateless(model)
+    return model
+
+
+@functools.cache
+def _compiled(network: KerasNetwork) -> Any:
+    import tensorflow as tf
+
+    def outputs(parameters: Sequence[Any], x: Any) -> Any:
+        return network.apply(parameters, tf.broadcast_to(x, (parameters[0].shape[0], *x.shape)))
+
+    return tf.function(outputs, jit_compile=True, autograph=False)
+
+
+def _random_state(tf: Any, variable: Any, index: int, seed: Any, member: int) -> Any:
+    """What the `index`-th random generator of the model starts from."""
+    if seed is None:
+        return tf.zeros(variable.shape, variable.dtype)
+    return tf.cast(tf.stack([seed[member, 0] + 7919 * (index + 1), seed[member, 1]]), variable.dtype)
+
+
+def _require_stateless(model: Any) -> None:
+    if not model.built:
+        raise TrainingError(f"the Keras model {model.name!r} is not built: begin it with keras.Input(shape)")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise TrainingError(
+            f"the Keras model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} outputs: an "
+            "ensemble needs one of each; concatenate them, or make several networks"
+        )
+    if model.non_trainable_weights:
+        names = ", ".join(w.path for w in model.non_trainable_weights)
+        raise TrainingError(
+            f"the Keras model {model.name!r} has weights that are not trained by gradients ({names}): use layer or "
+            "group in place of batch normalisation, scale inputs beforehand, and freeze networks by the trainer's "
+            "`trainable`"
+        )

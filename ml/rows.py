@@ -1,0 +1,147 @@
+"""Which rows of the data each member of an ensemble trains and validates on, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ml.detector import child_seed
+from ml.errors import TrainingError
+
+Columns = Mapping[str, np.ndarray]
+"""Column name → (n_events, …)."""
+
+ChunkSource = Callable[[int], Iterable[Columns]]
+"""Epoch (from 0) → the data, piece by piece; see `ml.training.Trainer.fit`."""
+
+
+@dataclass
+class Chunk:
+    """Events that are trained on together: all of them, or one piece of what does not fit into memory.
+
+    Attributes:
+        index: position among the chunks of an epoch; it decides, with a member's seed, that member's validation rows.
+        columns: float32 or int32, of equal length, "weight" among them.
+        room: rows that the tensors are padded to; chunks of the same room share what is compiled.
+        resident: stays in memory for all epochs.
+    """
+
+    index: int
+    columns: Mapping[str, np.ndarray]
+    room: int
+    resident: bool = False
+    _tensors: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.columns["weight"])
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """The columns as TensorFlow has them, padded with zeros."""
+        import tensorflow as tf
+
+        if not self._tensors:
+            for name, column in self.columns.items():
+                missing = np.zeros((self.room - len(column), *column.shape[1:]), column.dtype)
+                self._tensors[name] = tf.constant(np.concatenate([column, missing]))
+        return self._tensors
+
+
+def whole(data: Columns, *, where: str = "training") -> Chunk:
+    """Data in memory as the one chunk of every epoch; raises TrainingError for data that cannot be trained on."""
+    columns = as_columns(data, where=where)
+    return Chunk(0, columns, bucket(len(columns["weight"])), resident=True)
+
+
+def chunks_of(source: ChunkSource, epoch: int, room: int) -> Iterable[Chunk]:
+    """The chunks of an epoch, each padded to the largest so far and to at least `room` rows."""
+    index = -1
+    for index, data in enumerate(source(epoch)):
+        columns = as_columns(data, where=f"chunk {index} of epoch {epoch + 1}")
+        room = max(room, bucket(len(columns["weight"])))
+        yield Chunk(index, columns, room)
+    if index < 0:
+        raise TrainingError(f"the source of training data gave no chunk in epoch {epoch + 1}")
+
+
+def as_columns(data: Columns, *, where: str) -> dict[str, np.ndarray]:
+    """Columns as float32 or int32, with "weight"; TrainingError for none, unequal lengths, NaN, or no weight at all."""
+    columns = {
+        name: np.asarray(c, dtype=np.float32 if np.issubdtype(np.asarray(c).dtype, np.floating) else np.int32)
+        for name, c in data.items()
+    }
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise TrainingError(f"{where} columns differ in length: {lengths}")
+    events = next(iter(lengths.values()), 0)
+    if not events:
+        raise TrainingError(f"no events to train on: the {where} columns {sorted(columns)} are empty")
+    columns["weight"] = np.asarray(columns.get("weight", np.ones(events)), dtype=np.float32)
+    for name, column in columns.items():
+        bad = np.count_nonzero(~np.isfinite(column))
+        if bad:
+            raise TrainingError(
+                f"{where} column {name!r} has {bad} values that are not finite in float32: drop those events, or fill "
+                "and scale the column before training"
+            )
+    if not columns["weight"].any():
+        raise TrainingError(f"all {events} {where} weights are 0: nothing would be learned")
+    return columns
+
+
+def bucket(count: int) -> int:
+    """The next size up of a coarse ladder (steps of 1/4 of a power of two): folds of nearly equal size share one."""
+    step = max(1, 2 ** max(0, count.bit_length() - 3))
+    return -(-count // step) * step
+
+
+class MemberRows:
+    """Draws each member's validation rows, shuffling and random numbers from that member's own seed.
+
+    Args:
+        seeds: one per member.
+        validation_fraction: share of every chunk that a member never trains on.
+    """
+
+    def __init__(self, seeds: Sequence[np.random.SeedSequence], *, validation_fraction: float) -> None:
+        self._seeds, self._fraction = list(seeds), validation_fraction
+        self._random = [np.random.default_rng(s) for s in seeds]
+        self._resident: list[np.ndarray] | None = None
+
+    def training(self, chunk: Chunk) -> np.ndarray:
+        """Rows to train on, (members, n) int32, shuffled anew at every call."""
+        held_out = self.held_out(len(chunk))
+        rows = [order[held_out:] for order in self._orders(chunk)]
+        return np.stack([random.permutation(r) for random, r in zip(self._random, rows, strict=True)])
+
+    def validation(self, chunk: Chunk) -> np.ndarray:
+        """Rows kept out of training, (members, n) int32: the same at every call."""
+        held_out = self.held_out(len(chunk))
+        return np.stack([order[:held_out] for order in self._orders(chunk)])
+
+    def held_out(self, events: int) -> int:
+        """How many of a chunk's events are kept out of training."""
+        return round(self._fraction * events)
+
+    def draws(self) -> np.ndarray:
+        """Random seeds of the next pass over a chunk, (members, 2) int32."""
+        return np.stack([r.integers(0, 2**30, size=2, dtype=np.int32) for r in self._random])
+
+    def _orders(self, chunk: Chunk) -> list[np.ndarray]:
+        if self._resident is not None:
+            return self._resident
+        generators = [np.random.default_rng(child_seed(seed, chunk.index)) for seed in self._seeds]
+        orders = [random.permutation(len(chunk)).astype(np.int32) for random in generators]
+        if chunk.resident:  # chunks that come and go are not remembered: that would grow with the data
+            self._resident = orders
+        return orders
+
+
+def padded_rows(rows: np.ndarray, batch: int, room: int) -> np.ndarray:
+    """Rows (members, n) followed by −1 up to whole batches that hold `room` rows."""
+    padded = np.full((len(rows), -(-max(room, rows.shape[1], 1) // batch) * batch), -1, dtype=np.int32)
+    padded[:, : rows.shape[1]] = rows
+    return padded
