@@ -48,9 +48,9 @@ def distribute(
         logger.warning(
             "workers were lost in %d trainings, which are run again: %s", len(lost), next(iter(lost.values()))
         )
-        again, lost = _round({i: jobs[i] for i in lost}, keys, executor, done)
+        again, lost = _round({i: jobs[i] for i in sorted(lost)}, keys, executor, done)
         failures |= again
-    for i, error in lost.items():
+    for i, error in sorted(lost.items()):
         failures[i] = TrainingError(
             f"its worker was lost ({type(error).__name__}: {error}); give workers more memory, or have fewer of them"
         )

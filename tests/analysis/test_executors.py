@@ -10,6 +10,7 @@ import pyarrow.parquet as parquet
 import pytest
 from distributed import LocalCluster
 
+from processors import executors
 from tests.analysis.conftest import CommandLine, search_of, without_seconds, write_search
 
 
@@ -39,6 +40,10 @@ def columns(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in (folder / "processed").rglob("*.parquet")}
 
 
+def scores(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("scores.npz")}
+
+
 def histograms(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("histograms.json")}
 
@@ -46,7 +51,10 @@ def histograms(folder: Path) -> dict[str, bytes]:
 # Dask warns where another cluster of this machine has the port that it likes best
 @pytest.mark.filterwarnings(r"ignore:\s*Port 8787 is already in use")
 @pytest.mark.usefixtures("without_figures")
-def test_executors_agree(darkhorse: CommandLine, search: Path, scheduler: str) -> None:
+def test_executors_agree(darkhorse: CommandLine, search: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients: list[object] = []
+    connect = executors._dask_client
+    monkeypatch.setattr(executors, "_dask_client", lambda *options: clients.append(options) or connect(*options))
     choices = {
         "iterative": ("--executor", "iterative"),
         "futures": ("--executor", "futures", "--workers", 2),
@@ -56,6 +64,7 @@ def test_executors_agree(darkhorse: CommandLine, search: Path, scheduler: str) -
     for name, options in choices.items():
         said = darkhorse("run", search, *options, "--data", f"data-{name}", "--out", f"out-{name}")
         assert said.status == 0, said.err
+    assert clients == [(1, None), (3, scheduler)]  # one per run, for events and trainings
     first, *others = choices
     expected = columns(darkhorse.folder / f"data-{first}")
     assert len(expected) == 8  # two formats, two files each, two chunks each
@@ -64,6 +73,10 @@ def test_executors_agree(darkhorse: CommandLine, search: Path, scheduler: str) -
         assert histograms(darkhorse.folder / f"data-{name}") == histograms(darkhorse.folder / f"data-{first}")
         results = darkhorse.results(f"out-{name}"), darkhorse.results(f"out-{first}")
         assert without_seconds(results[0]) == without_seconds(results[1])
+    training = ("--training", "processes", "--workers", 2, "--data", f"data-{first}", "--out", "out-processes")
+    assert darkhorse("train", search, "--executor", "iterative", *training).status == 0
+    here, there = (scores(darkhorse.folder / out) for out in (f"out-{first}", "out-processes"))
+    assert here == there
 
 
 @pytest.mark.usefixtures("without_figures")
