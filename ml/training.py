@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from ml.epochs import EpochPlan, Shard, run_epochs
 from ml.errors import TrainingError
 from ml.rows import Chunk, ChunkSource, Columns, MemberRows, chunks_of, whole
 from ml.stopping import EarlyStopping, StoppingRule
+from ml.threads import available
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class Trainer:
 
         if self._threads is not None:
             return max(1, min(self._threads, members))
-        return 1 if tf.config.list_physical_devices("GPU") else min(os.cpu_count() or 1, members)
+        return 1 if tf.config.list_physical_devices("GPU") else min(available(), members)
 
     def _compiled(self, start: Arrays) -> CompiledEnsemble:
         idle = self._idle.setdefault(_shapes(start), queue.SimpleQueue())

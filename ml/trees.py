@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from ml.classifier import Classifier
 from ml.detector import History, Progress
 from ml.errors import TrainingError
+from ml.threads import available
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class BDTClassifier(Classifier):
                     counts = f"{int((target == 1).sum())} against {int((target == 0).sum())} events"
                     raise TrainingError(f"boosted trees cannot be trained on {counts}: {error}") from error
 
-        with ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(len(seeds), available())) as pool:
             models = []
             for model in pool.map(train, seeds):
                 models.append(model)
