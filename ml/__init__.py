@@ -8,6 +8,7 @@ from __future__ import annotations
 from ml.detector import Detector, History, Progress, Sample, Scores, Window, child_seed
 from ml.errors import TrainingError
 from ml.folds import CrossFit
+from ml.plan import Job, run_jobs
 from ml.registry import DETECTORS, detector_class, detector_from_settings
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "CrossFit",
     "Detector",
     "History",
+    "Job",
     "Progress",
     "Sample",
     "Scores",
@@ -23,4 +25,5 @@ __all__ = [
     "child_seed",
     "detector_class",
     "detector_from_settings",
+    "run_jobs",
 ]
