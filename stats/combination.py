@@ -50,9 +50,24 @@ class Combination:
             return float("nan")
         return self.global_p.value / alone.value
 
+    def trials_factor_in_toys(self, reached: int = 20) -> tuple[float, float]:
+        """The same at a lesser significance, that ``reached`` toys of the best hunt alone have: (factor, significance).
+
+        What can be told where the data lie beyond all toys; the factor grows slowly with significance. NaN for fewer
+        toys than that, and for hunts that were compared by ranks.
+        """
+        own = np.sort(self.toys[self.best].largest[np.isfinite(self.toys[self.best].largest)])
+        if self.statistic != "local" or own.size < reached:
+            return float("nan"), float("nan")
+        threshold = float(own[-reached])
+        largest = np.max([part.largest for part in self.toys], axis=0)
+        together = int(((largest >= threshold) & np.isfinite(largest)).sum())
+        return (together + 1) / (int((own >= threshold).sum()) + 1), threshold
+
     def to_dict(self) -> dict[str, Any]:
         """As in ``results.json``."""
         z = self.global_p.z
+        in_toys = self.trials_factor_in_toys()
         return {
             "hunts": list(self.names),
             "best": self.names[self.best],
@@ -61,6 +76,7 @@ class Combination:
             "global_z": z if np.isfinite(z) else None,
             "separate": {name: p.to_dict() for name, p in zip(self.names, self.separate, strict=True)},
             "trials_factor": self.trials_factor if np.isfinite(self.trials_factor) else None,
+            "trials_factor_in_toys": None if np.isnan(in_toys[0]) else {"value": in_toys[0], "local_z": in_toys[1]},
         }
 
 

@@ -16,6 +16,7 @@ from stats.errors import StatisticsError
 
 ROUNDS = 500  # of proportional fitting
 CLOSE = 1e-9  # relative agreement at which it has settled
+LARGEST_DRAW = 4_000_000  # numbers drawn at once
 LARGEST_MISFIT = 0.05  # of a selection's events: beyond, background fits and overlaps contradict each other
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,15 @@ class Overlap:
             logger.warning("sharing events, toys of selection %d miss its fit by %.1f%%", worst, 100 * misfit[worst])
 
     def draw(self, parts: np.ndarray, number: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Toys of every selection, shape (number, n_bins) each: the parts are drawn once and added up."""
-        drawn = rng.poisson(parts, size=(number, *parts.shape)).astype(float)
-        return [drawn[:, self.members[:, selection]].sum(axis=1) for selection in range(self.members.shape[1])]
+        """Toys of every selection, shape (number, n_bins) each: the parts are drawn once and added up.
+
+        Many windows of many efficiencies overlap in thousands of parts: only some toys at a time are held in memory,
+        which leaves every number as it is.
+        """
+        at_once = max(LARGEST_DRAW // parts.size, 1)
+        belongs = self.members.T.astype(float)
+        found = [
+            belongs @ rng.poisson(parts, size=(min(at_once, number - first), *parts.shape)).astype(float)
+            for first in range(0, number, at_once)
+        ]
+        return list(np.ascontiguousarray(np.moveaxis(np.concatenate(found), 1, 0)))
