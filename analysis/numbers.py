@@ -195,3 +195,15 @@ def plain_z(z: float | None, *, bound: bool = False) -> str:
     ('1.73σ', '>3.72σ', 'below every toy')
     """
     return "below every toy" if z is None else f"{'>' if bound else ''}{z:.2f}σ"
+
+
+def trials_text(entry: Mapping[str, Any]) -> str:
+    """Return what looking at several selections costs, empty where that is not known.
+
+    >>> trials_text({"trials_factor": None, "trials_factor_in_toys": {"value": 7.04, "local_z": 2.912}})
+    'trials factor 7.0 at 2.9σ, as far as toys reach'
+    """
+    if entry.get("trials_factor"):
+        return f"trials factor {entry['trials_factor']:.1f}"
+    found = entry.get("trials_factor_in_toys")
+    return f"trials factor {found['value']:.1f} at {found['local_z']:.1f}σ, as far as toys reach" if found else ""

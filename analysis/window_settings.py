@@ -88,6 +88,8 @@ class SlidingWindows(Model):
                 raise ValueError(f"`{name}: {value:g}` is relative to the mass with `relative: true`: give less than 1")
             if not self.relative and 0 < value < LEAST_GEV:
                 raise ValueError(f"`{name}: {value:g}` GeV is narrower than any window; did you mean `relative: true`?")
+            if self.relative and 0 < value * (self.start or 0.0) < LEAST_GEV:
+                raise ValueError(f"`{name}: {value:g}` of a mass of {self.start:g} GeV is less than a GeV: take more")
         found = self.windows()
         if not found:
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
+from analysis.figures.windows import best_of_windows, kind_of, limits_of_windows
 from analysis.limit_settings import LimitSettings
 from analysis.numbers import format_confidence
 from analysis.plots import (
@@ -31,14 +32,17 @@ def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     settings = run.search.limits
     if settings is None:
         return
+    shown = best_of_windows(run, [hunt(run)[identifier] for identifier in limited(run)])
     for identifier, found in limited(run).items():
         hunted = hunt(run)[identifier]
         content = f"{signal_content(searched(run, hunted.sample))}{selected_content(hunted.summary)}"
-        for unit in dict.fromkeys(entry["unit"] for entry in found.entries):
+        units = () if kind_of(run, hunted) else dict.fromkeys(entry["unit"] for entry in found.entries)
+        for unit in units:
             entries = [entry for entry in found.entries if entry["unit"] == unit]
             yield _band(identifier, entries, unit, settings, label, content=content)
-        if found.profile is not None:
+        if found.profile is not None and hunted in shown:
             yield from _profile(identifier, found.profile, label, content=content)
+    yield from _in_windows(run, settings, label)
     for name, nested in band_members(run).items():
         loosest = nested[-1]
         content = f"{signal_content(searched(run, loosest.sample))}{selected_content(loosest.summary)}"
@@ -48,6 +52,17 @@ def limit_figures(run: SearchRun, label: Label) -> Iterator[Described]:
         )
         together = f" {len(nested)} bands of the score, which share no event, are fitted together."
         yield section, f"limit-{name}-fb", f"{caption}{together}", figure
+
+
+def _in_windows(run: SearchRun, settings: LimitSettings, label: Label) -> Iterator[Described]:
+    """Yield one figure for all windows of a detector, efficiency and unit: at every mass the window around it."""
+    for (sample, family, efficiency), entries in limits_of_windows(run, limited(run)).items():
+        content = signal_content(searched(run, sample))
+        name = f"{sample}-{family}-windows-{efficiency:g}"
+        for unit in dict.fromkeys(entry["unit"] for entry in entries):
+            own = [entry for entry in entries if entry["unit"] == unit]
+            section, path, caption, figure = _band(name, own, unit, settings, label, content=content)
+            yield section, path, f"{caption} Each limit is that of the window whose middle is nearest.", figure
 
 
 def _band(

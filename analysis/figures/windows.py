@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from scipy import stats
 
@@ -12,6 +13,7 @@ from analysis.numbers import format_percent
 from analysis.plots import Label, SlidingScan, WindowScan, window_figure
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.hunt import Hunted, hunt
+from analysis.stages.limit import Limited
 from analysis.stages.searched import searched, window_of
 
 Described = tuple[str, str, str, object]
@@ -43,13 +45,34 @@ def best_of_windows(run: SearchRun, found: Sequence[Hunted]) -> list[Hunted]:
     """
     best: dict[tuple[str, str, float], Hunted] = {}
     for one in found:
-        key = _kind(run, one)
+        key = kind_of(run, one)
         if key is not None and (key not in best or _z(one) > _z(best[key])):
             best[key] = one
-    return [one for one in found if (key := _kind(run, one)) is None or best[key] is one]
+    return [one for one in found if (key := kind_of(run, one)) is None or best[key] is one]
 
 
-def _kind(run: SearchRun, found: Hunted) -> tuple[str, str, float] | None:
+def limits_of_windows(
+    run: SearchRun, limits: Mapping[str, Limited]
+) -> dict[tuple[str, str, float], list[dict[str, Any]]]:
+    """Return by sample, detector that slides and efficiency the limits (GeV, rising) of the nearest windows.
+
+    `limits` are those of all selections; at each mass and unit that of the window is taken whose middle is nearest.
+    """
+    nearest: dict[tuple[str, str, float], dict[tuple[str, float], tuple[float, dict[str, Any]]]] = {}
+    for identifier, found in limits.items():
+        hunted = hunt(run)[identifier]
+        kind, window = kind_of(run, hunted), window_of(run, hunted.selection.detector)
+        if kind is None or window is None:
+            continue
+        for entry in found.entries:
+            away = abs(entry["mass"] - sum(window.signal) / 2)
+            own, point = nearest.setdefault(kind, {}), (entry["unit"], entry["mass"])
+            if point not in own or away < own[point][0]:
+                own[point] = (away, entry)
+    return {kind: [own[point][1] for point in sorted(own)] for kind, own in nearest.items()}
+
+
+def kind_of(run: SearchRun, found: Hunted) -> tuple[str, str, float] | None:
     """Return sample, detector and efficiency that a window's selection shares with other windows, None for others."""
     name = found.selection.detector
     family = run.search.detectors[name].family if name is not None else None

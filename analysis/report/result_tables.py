@@ -14,6 +14,7 @@ from analysis.numbers import (
     format_percent,
     format_window,
     format_z,
+    trials_text,
 )
 from analysis.report.data_tables import LABELS_NOTE
 from analysis.report.limit_tables import signal_width
@@ -121,7 +122,7 @@ def combined_table(results: Entry) -> Table | None:
             ("Best", lambda _, e: scalar_text(e.get("best"))),
             ("Global p of the search [interval]", lambda _, e: global_p_text(e)),
             ("Global Z", lambda _, e: global_z_text(e)),
-            ("Trials factor", lambda _, e: format_number(number(e.get("trials_factor")), digits=2)),
+            ("Trials factor", lambda _, e: trials_text(e).removeprefix("trials factor ") or NONE),
             ("Toys", lambda _, e: format_count(number(part(e, "global_p").get("toys")))),
             ("Failed toys", lambda _, e: format_count(number(part(e, "global_p").get("failed")))),
         ],

@@ -86,8 +86,10 @@ def _where(results: Entry) -> list[str]:
     selected = [entry for entry in hunted if entry.get("detector")]
     inclusive = len(hunted) - len(selected)
     counted = sum(1 for entry in selections if part(entry, "abcd") and not part(entry, "bump_hunt"))
+    families = _families(results)
     names = dict.fromkeys(
-        f"{entry['detector']}{' (truth labels, reference only)' if uses_labels(results, entry) else ''}"
+        f"{families.get(entry['detector'], entry['detector'])}"
+        f"{' (truth labels, reference only)' if uses_labels(results, entry) else ''}"
         for entry in selected
     )
     return [
@@ -95,6 +97,16 @@ def _where(results: Entry) -> list[str]:
         *([f"{_several(len(selected), 'selection')} by {_listed(list(names))}"] if selected else []),
         *([f"{_several(counted, 'count')} with the ABCD method"] if counted else []),
     ]
+
+
+def _families(results: Entry) -> dict[str, str]:
+    """What each window of a detector that slides is called in a sentence: the detector and how many windows it has."""
+    return {
+        str(window.get("detector")): f"{family} in {_several(len(windows), 'window')}"
+        for families in part(results, "windows").values()
+        for family, windows in families.items()
+        for window in windows
+    }
 
 
 def _several(count: int, what: str) -> str:
@@ -188,9 +200,13 @@ def _signal_strength(results: Entry, entry: Entry) -> Iterator[str]:
     if not number(mixture.get("n_signal")):
         yield f"The mixture it was made on, “{name}”, holds no injected signal."
         return
+    window = (
+        f", in the window S/B = {Quantity.read(mixture.get('s_over_b_window'))} and S/√B = "
+        f"{Quantity.read(mixture.get('s_over_sqrt_b_window'))}"
+        if number(mixture.get("s_over_b_window")) is not None
+        else ""
+    )
     yield (
         f"The mixture it was made on, “{name}”, holds {format_count(number(mixture['n_signal']))} injected signal "
-        f"events: {format_percent(number(mixture.get('fraction')))} of all, in the window S/B = "
-        f"{Quantity.read(mixture.get('s_over_b_window'))} and S/√B = "
-        f"{Quantity.read(mixture.get('s_over_sqrt_b_window'))}."
+        f"events: {format_percent(number(mixture.get('fraction')))} of all{window}."
     )

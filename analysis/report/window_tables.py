@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import format_count, format_mass, format_number, format_percent, format_window, format_z
+from analysis.numbers import format_count, format_mass, format_percent, format_window, format_z, trials_text
 from analysis.report.quantities import Quantity, global_p_text, global_z_text, number, part
 from analysis.report.table import Table, build
 
@@ -28,10 +28,9 @@ def _table(results: Entry, sample: str, family: str, windows: list[Entry]) -> Ta
     for window in windows:
         for name in window.get("selections") or ():
             entry = part(results, "selections", str(name))
-            separate = {"global_p": part(together, "separate", str(name))}
-            rows.append(
-                (str(name), {"window": window, "entry": entry, "hunt": part(entry, "bump_hunt"), "p": separate})
-            )
+            hunt = part(entry, "bump_hunt")
+            alone = part(together, "separate", str(name)) or part(hunt, "global_p")
+            rows.append((str(name), {"window": window, "entry": entry, "hunt": hunt, "alone": {"global_p": alone}}))
     return build(
         f"Signal windows of {family} on {sample}",
         [(format_window(row["window"].get("window")), row) for _, row in rows],
@@ -45,9 +44,7 @@ def _table(results: Entry, sample: str, family: str, windows: list[Entry]) -> Ta
             ("Best mass", lambda _, r: format_mass(number(r["hunt"].get("mass")))),
             ("Fitted signal events", lambda _, r: _yield(r["hunt"])),
             ("Local Z", lambda _, r: format_z(number(r["hunt"].get("local_z")))),
-            ("Global p of the selection [interval]", lambda _, r: global_p_text(r["hunt"])),
-            ("Global Z", lambda _, r: global_z_text(r["hunt"])),
-            ("p in the toys of all", lambda _, r: global_p_text(r["p"])),
+            ("Global p of the selection alone [interval]", lambda _, r: global_p_text(r["alone"])),
         ],
         known=None,
         notes=_notes(together),
@@ -65,16 +62,11 @@ def _notes(together: Entry) -> tuple[str, ...]:
         "all events inside the spectrum. Selected events are those of the whole spectrum."
     ]
     if number(part(together, "global_p").get("value")) is not None:
-        trials = number(together.get("trials_factor"))
-        factor = (
-            f"trials factor {format_number(trials, digits=2)} over that selection alone"
-            if trials is not None
-            else "no trials factor, as no toy is as extreme as the data"
-        )
+        factor = trials_text(together) or "no toy is extreme enough for a trials factor"
         notes.append(
             f"Of all {len(together.get('hunts') or ())} selections (windows, efficiencies and the inclusive spectrum) "
             f"{together.get('best')} is the most significant: global p {global_p_text(together)} "
-            f"({global_z_text(together)}), {factor}."
+            f"({global_z_text(together)}); {factor}."
         )
     elif together.get("reason"):
         notes.append(f"The windows have no common trials factor. {together['reason']}")

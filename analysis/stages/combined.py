@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
-from analysis.numbers import plain_z
+from analysis.numbers import plain_z, trials_text
 from analysis.stages.hunt import Hunted, hunt, hunt_of
 from analysis.stages.searched import searched
 from analysis.stages.selections import selected_rows
@@ -82,7 +82,7 @@ def describe_combination(entry: dict[str, Any]) -> str:
         return f"its selections cannot be combined ({entry['reason']})"
     p = entry["global_p"]
     z = plain_z(entry["global_z"], bound=p["is_bound"])
-    trials = f", trials factor {entry['trials_factor']:.2g}" if entry.get("trials_factor") else ""
+    trials = f", {trials_text(entry)}" if trials_text(entry) else ""
     return (
         f"best of {len(entry['hunts'])} selections {entry['best']}, global {z} for all of them{trials} "
         f"({p['toys']:,} toys)"

@@ -19,7 +19,7 @@ from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
-from analysis.stages.searched import searched
+from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
 from analysis.stages.train import Trained, train
@@ -82,7 +82,7 @@ def _detector_name(run: SearchRun, sample: str, detector: str) -> str:
 
 
 def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
-    summary, counts = found.summary, searched(run, found.sample).counts
+    summary, counts = found.summary, counts_of(run, found.sample, found.name)
     content = (
         {}
         if counts is None

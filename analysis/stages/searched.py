@@ -83,6 +83,19 @@ def window_of(run: SearchRun | Search, detector: str | None) -> WindowSettings |
     return own or search.window
 
 
+def counts_of(run: SearchRun, name: str, detector: str | None) -> MixtureCounts | None:
+    """Return signal and background of a sample, in all and in a detector's window; None where truth is not known."""
+    sample, window = searched(run, name), window_of(run, detector)
+    if sample.counts is None or window == run.search.window:
+        return sample.counts
+    return count_mixture(
+        sample.events,
+        background=sample.counts.background,
+        signal=sample.counts.signal,
+        window=window.signal if window else None,
+    )
+
+
 def columns_needed(search: Search) -> list[str]:
     """Return the columns that the detectors and figures of a search read."""
     names = list(FIGURE_COLUMNS)

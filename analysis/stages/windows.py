@@ -18,7 +18,8 @@ def check_bands(run: SearchRun) -> None:
         mass = sample.events["mjj"]
         for detector in run.search.detectors:
             window = window_of(run, detector)
-            for band in window.bands if window is not None and len(mass) else ():
+            assert window is not None  # of every detector
+            for band in window.bands if len(mass) else ():
                 if not sample.events.inside(band).any():
                     raise StageError(
                         f"The {'window' if band == window.signal else 'sideband'} {band[0]:g} to {band[1]:g} GeV of "
