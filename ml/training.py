@@ -65,7 +65,7 @@ class OptimizerState:
     included. That is how two networks train in turns (adversarial training), each with an optimiser of its own.
     """
 
-    shards: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    shards: dict[tuple[int, int], list[np.ndarray]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -142,7 +142,7 @@ class Trainer:
             losses = run_epochs(shards, plan, watched, progress)
             parameters = _joined([shard.best() for shard in shards])
             if state is not None:
-                state.shards = {int(s.members[0]): s.compiled.optimizer_state() for s in shards}
+                state.shards = {_key(s.members): s.compiled.optimizer_state() for s in shards}
         finally:
             for shard in shards:
                 self._idle[_shapes(initial, len(shard.members))].put(shard.compiled)
@@ -160,8 +160,9 @@ class Trainer:
         shards = []
         for members in np.array_split(np.arange(len(seeds)), self._count(len(seeds))):
             start = {name: [np.asarray(a)[members] for a in arrays] for name, arrays in initial.items()}
+            carried = _carried(state, members)
             compiled = self._compiled(start)
-            compiled.reset(start, _carried(state, members))
+            compiled.reset(start, carried)
             rows = MemberRows([seeds[m] for m in members], validation_fraction=schedule.validation_fraction)
             shards.append(Shard(members, compiled, rows, schedule.batch_size, schedule.evaluation_batch))
         return shards
@@ -243,9 +244,13 @@ def _in_pieces(source: ChunkSource, schedule: Schedule) -> Callable[[int], Itera
 def _carried(state: OptimizerState | None, members: np.ndarray) -> list[np.ndarray] | None:
     if state is None or not state.shards:
         return None
-    if int(members[0]) not in state.shards:
+    if _key(members) not in state.shards:
         raise TrainingError("this optimizer state is of an ensemble of another size, or was split over other threads")
-    return state.shards[int(members[0])]
+    return state.shards[_key(members)]
+
+
+def _key(members: np.ndarray) -> tuple[int, int]:
+    return int(members[0]), len(members)
 
 
 def _require_members(initial: Arrays, members: int) -> None:

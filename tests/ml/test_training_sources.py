@@ -96,7 +96,7 @@ def test_validation_data_may_be_given(trainer: Trainer) -> None:
     slope, offset = (a[:, 0] for a in fitted["line"])
     expected = ((0.5 * slope + offset - 1) ** 2 + 3 * (-0.5 * slope + offset - 2) ** 2) / 4
     np.testing.assert_allclose(history.losses["validation_loss"][-1], expected, rtol=1e-5)
-    with pytest.raises(TrainingError, match="a validation_fraction of 0.5 of the training data as well"):
+    with pytest.raises(TrainingError, match="of the training data as well"):
         trainer.fit(start(), given, schedule=Schedule(validation_fraction=0.5), seeds=SEEDS, validation=given)
 
 
