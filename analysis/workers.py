@@ -73,11 +73,13 @@ class Workers:
     @contextlib.contextmanager
     def training(self) -> Iterator[Any]:
         """Yield what `ml.plan.run_jobs` takes as executor: None, a pool of processes, or Dask, opened when used."""
+        from ml.processes import open_processes
+
         with self.kept(), ExitStack() as stack:
             if self._choice.trains == "dask":
                 yield _Cluster(lambda: self._cluster().client)
             elif self._choice.trains == "processes":
-                yield stack.enter_context(self._processes())
+                yield stack.enter_context(open_processes(self._choice.workers))
             else:
                 yield None
 
@@ -85,17 +87,6 @@ class Workers:
         if self._dask is None:
             self._dask = self._open(self._stack)
         return self._dask
-
-    @contextlib.contextmanager
-    def _processes(self) -> Iterator[Any]:
-        from processors import open_executor
-
-        with open_executor("futures", workers=self._choice.workers) as executor:
-            try:
-                yield executor.pool
-            except BaseException:
-                executor.pool.shutdown(wait=False, kill_workers=True)
-                raise
 
     def _open(self, stack: ExitStack) -> ExecutorBase:
         from processors import open_executor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,43 @@ def test_errors_name_the_fold(tiny: tuple[Sample, np.ndarray]) -> None:
     column = np.where(sample.fold % 4 == 0, np.nan, sample.columns["j1_m"])
     with pytest.raises(TrainingError, match="training fold 1: column 'j1_m' is NaN"):
         fit(dataclasses.replace(sample, columns={**sample.columns, "j1_m": column}))
+
+
+def test_whatever_a_detector_says_is_asked_out_of_fold(tiny: tuple[Sample, np.ndarray]) -> None:
+    sample = tiny[0]
+    folds, _ = fit(sample)
+
+    def say(detector: Detector, part: Sample) -> dict[str, np.ndarray]:
+        scores = detector.score(part)
+        return {"seen": scores.extras["seen"], "pair": scores.objects, "id": part.event_id}  # type: ignore[dict-item]
+
+    said = folds.map(sample, say)
+    scores = folds.score(sample)
+    assert np.array_equal(said["id"], sample.event_id)
+    assert np.array_equal(said["pair"], scores.objects)  # type: ignore[arg-type]
+    assert not said["seen"].any()
+    # simulation, which trained nothing here, goes by its hash; a fold without events is not asked
+    few = sample.select(np.flatnonzero(sample.fold % 4 == 2)[:3])
+    assert np.array_equal(folds.map(few, say)["id"], few.event_id)
+
+
+def test_maps_that_do_not_fit_together_are_refused(tiny: tuple[Sample, np.ndarray]) -> None:
+    sample = tiny[0]
+    folds, _ = fit(sample)
+    with pytest.raises(TrainingError, match=r"'x' has 1 entries for the .* events of a fold"):
+        folds.map(sample, lambda detector, part: {"x": np.zeros(1)})
+    names = iter("abcd")
+    with pytest.raises(TrainingError, match=r"different arrays: \['a'\] and \['b'\]"):
+        folds.map(sample, lambda detector, part: {next(names): part.mass})
+    with pytest.raises(TrainingError, match="no events"):
+        folds.map(sample.select(np.zeros(0, int)), lambda detector, part: {"x": part.mass})
+    with pytest.raises(TrainingError, match="not trained"):
+        CrossFit(Recorder, 2).map(sample, lambda detector, part: {"x": part.mass})
+
+
+def test_folds_train_in_workers_only_where_they_are_kept(tiny: tuple[Sample, np.ndarray]) -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(TrainingError, match="give a directory"):
+        CrossFit(Recorder, 2).fit({"data": tiny[0]}, window=None, seeds=np.random.SeedSequence(1), executor=pool)
 
 
 def test_one_fold_is_no_cross_fit_and_untrained_folds_do_not_score(tiny: tuple[Sample, np.ndarray]) -> None:

@@ -15,8 +15,8 @@ from distributed import Client, LocalCluster
 
 from ml import CrossFit, Detector, History, Progress, Sample, Scores, TrainingError, Window, detector_from_settings
 from ml.plan import Job, run_jobs
+from ml.processes import open_processes
 from ml.threads import available, single_thread
-from processors import open_executor
 from tests.ml.conftest import TINY
 
 
@@ -110,11 +110,11 @@ def executors() -> Iterator[dict[str, Any]]:
     """Two processes, and a Dask cluster through `Client.get_executor`."""
     quiet = {"processes": False, "dashboard_address": ":0", "protocol": "tcp://"}
     with (
-        open_executor("futures", workers=2) as processes,
+        open_processes(2) as processes,
         LocalCluster(n_workers=2, threads_per_worker=1, **quiet) as cluster,
         Client(cluster) as client,
     ):
-        yield {"here": None, "processes": processes.pool, "dask": client.get_executor(pure=False)}  # type: ignore[attr-defined]
+        yield {"here": None, "processes": processes, "dask": client.get_executor(pure=False)}
 
 
 @pytest.mark.filterwarnings(r"ignore:\s*Port 8787 is already in use")
