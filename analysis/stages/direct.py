@@ -51,9 +51,11 @@ class DirectEstimate:
             f"at {last['efficiency']:.3g} of the data {last['observed']:,.0f} events observed, "
             f"{last['predicted']:.1f} ± {last['uncertainty']:.1f} predicted ({plain_z(last['z'])})"
         )
-        worst = max((abs(one["ratio"] - 1) for one in told if one["ratio"] is not None), default=None)
+        beyond = [abs(one["ratio"] - 1) - one["ratio_statistical"] for one in told if one["ratio"] is not None]
+        if not beyond:
+            return text
         what = "true background" if "true_background" in last else "observed"
-        return text if worst is None else f"{text}; predicted/{what} within {worst:.1%} at all efficiencies"
+        return f"{text}; predicted/{what} off by at most {max(0.0, *beyond):.1%} beyond its statistical error"
 
 
 def direct(run: SearchRun) -> dict[tuple[str, str], DirectEstimate]:
