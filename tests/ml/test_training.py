@@ -184,3 +184,24 @@ def test_a_member_is_an_ordinary_keras_model(trained: Any, data: dict[str, np.nd
     model = keras.models.load_model(tmp_path / "member-001.keras")
     np.testing.assert_allclose(model.predict(data["x"], verbose=0), outputs[1], atol=1e-5)
     assert all(np.array_equal(a, b) for a, b in zip(NETWORK.load(tmp_path), parameters, strict=True))
+
+
+@pytest.mark.parametrize("activation", ["selu", "relu", "sigmoid"])
+def test_outputs_and_gradients_are_those_of_keras(activation: str, data: dict[str, np.ndarray]) -> None:
+    import tensorflow as tf
+
+    network = DenseNetwork(inputs=3, hidden=(5, 4), outputs=2, activation=activation)
+    parameters = [tf.constant(a) for a in network.initial(SEEDS[:1])]
+    model = network.to_keras([p.numpy() for p in parameters], 0)
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        outputs = network.apply(parameters, data["x"][None])[0]
+        value = tf.reduce_sum(outputs**2)
+    with tf.GradientTape() as plain:
+        expected = model(data["x"])
+        total = tf.reduce_sum(expected**2)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    weights = model.trainable_variables
+    gradients = plain.gradient(total, [w.value for w in weights])
+    for own, other in zip(tape.gradient(value, parameters), gradients, strict=True):
+        np.testing.assert_allclose(np.reshape(own, other.shape), other, rtol=1e-3, atol=1e-3)
