@@ -115,5 +115,8 @@ class _Cluster:
         return self._client().get_executor(pure=False).submit(fn, *args)
 
     def share(self, sample: Sample) -> Any:
-        """Return what stands for the sample among the arguments of `submit`."""
-        return self._client().scatter(sample, hash=False)
+        """Return what stands for the sample among the arguments of `submit`.
+
+        It goes to every worker: Dask runs a task where its data are, and would leave the other workers idle.
+        """
+        return self._client().scatter(sample, hash=False, broadcast=True)
