@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ class Chunk:
     room: int
     resident: bool = False
     _tensors: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         return len(self.columns["weight"])
@@ -43,10 +45,11 @@ class Chunk:
         """The columns as TensorFlow has them, padded with zeros."""
         import tensorflow as tf
 
-        if not self._tensors:
-            for name, column in self.columns.items():
-                missing = np.zeros((self.room - len(column), *column.shape[1:]), column.dtype)
-                self._tensors[name] = tf.constant(np.concatenate([column, missing]))
+        with self._lock:  # shards ask side by side
+            if not self._tensors:
+                for name, column in self.columns.items():
+                    missing = np.zeros((self.room - len(column), *column.shape[1:]), column.dtype)
+                    self._tensors[name] = tf.constant(np.concatenate([column, missing]))
         return self._tensors
 
 
