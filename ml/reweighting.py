@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ml.ensembles import require_truncation, truncated_mean
 from ml.errors import TrainingError
 from ml.labelled import data_and_simulation
 from ml.mlp import MLPClassifier, MLPSettings
-from ml.preprocessing import Standardiser, balanced_weights
+from ml.preprocessing import NormalScores, Standardiser, balanced_weights
 from ml.sample import Sample
 from ml.window import Window
 
@@ -37,6 +38,8 @@ class ReweightingSettings:
         members: size of the ensemble.
         truncation: share of members left out at either end, event by event, before f is the mean of the others.
         clip: largest ratio p(x, m | data)/p(x, m | simulation), and the inverse of the smallest.
+        scaling: of the features: normal_scores (by their quantiles, see `ml.preprocessing.NormalScores`) or standard
+            (mean 0, standard deviation 1). The mass always has the latter: quantiles would close the gap of the window.
         mlp: the networks.
     """
 
@@ -44,6 +47,7 @@ class ReweightingSettings:
     members: int = 10
     truncation: float = 0.1
     clip: float = 10.0
+    scaling: Literal["normal_scores", "standard"] = "normal_scores"
     mlp: MLPSettings = field(default_factory=lambda: PAPER_MLP)
 
     def __post_init__(self) -> None:
@@ -106,7 +110,8 @@ class Reweighter:
     def __init__(self, settings: ReweightingSettings, features: Sequence[str]) -> None:
         self.settings, self.features = settings, tuple(features)
         self._classifier = MLPClassifier(settings.mlp)
-        self._scaler: Standardiser | None = None
+        self._scaler: Standardiser | NormalScores | None = None
+        self._mass_scaler: Standardiser | None = None
         self._constant = np.nan
         self._factors = np.zeros(0)  # of the truncated mean, then of each member
 
@@ -128,8 +133,10 @@ class Reweighter:
         data, simulation = (s.select(window.sideband_index(s.mass) >= 0) for s in (data, simulation))
         both, labels = data_and_simulation(data, simulation, self.features)
         weights = balanced_weights(both.weight, labels, {0: 0.5, 1: 0.5})
-        self._scaler = Standardiser.fit(self._inputs(both), weights, names=(*self.features, "the resonance mass"))
-        x = self._scaler.apply(self._inputs(both))
+        kind = NormalScores if self.settings.scaling == "normal_scores" else Standardiser
+        self._scaler = kind.fit(both.features(self.features), weights, names=self.features)
+        self._mass_scaler = Standardiser.fit(both.mass[:, None], weights, names=("the resonance mass",))
+        x = self._inputs(both)
         members = [child_seed(seeds, i) for i in range(self.settings.members)]
         history = self._classifier.fit(x, labels, weights, seeds=members, progress=progress)
         self._normalise(data, simulation)
@@ -149,14 +156,15 @@ class Reweighter:
 
     def save(self, directory: Path) -> None:
         """Members and `reweighting.json`."""
-        if self._scaler is None:
+        if self._scaler is None or self._mass_scaler is None:
             raise TrainingError("this reweighting is not trained: there is nothing to save")
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self._classifier.save(directory)
         content = {
             "features": self.features,
-            "standardiser": self._scaler.to_dict(),
+            "scaler": self._scaler.to_dict(),
+            "mass": self._mass_scaler.to_dict(),
             "constant": self._constant,
             "factors": self._factors.tolist(),
         }
@@ -166,18 +174,21 @@ class Reweighter:
         """Read what `save` wrote, in place of a fit."""
         content = json.loads((Path(directory) / "reweighting.json").read_text())
         self.features = tuple(content["features"])
-        self._scaler = Standardiser.from_dict(content["standardiser"])
+        kind = NormalScores if "quantiles" in content["scaler"] else Standardiser
+        self._scaler = kind.from_dict(content["scaler"])
+        self._mass_scaler = Standardiser.from_dict(content["mass"])
         self._constant, self._factors = float(content["constant"]), np.array(content["factors"])
         self._classifier.load(Path(directory))
 
     def _inputs(self, sample: Sample) -> np.ndarray:
-        return np.column_stack([sample.features(self.features), sample.mass])
+        if self._scaler is None or self._mass_scaler is None:
+            raise TrainingError("this reweighting is not trained: call fit or load first")
+        features = self._scaler.apply(sample.features(self.features))
+        return np.column_stack([features, self._mass_scaler.apply(sample.mass[:, None])])
 
     def _ratios(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Truncated-mean f (n,), clipped f/(1 − f) of it and of each member (1 + n_members, n), clipped or not (n,)."""
-        if self._scaler is None:
-            raise TrainingError("this reweighting is not trained: call fit or load first")
-        members = self._classifier.predict(self._scaler.apply(self._inputs(sample)))
+        members = self._classifier.predict(self._inputs(sample))
         output = truncated_mean(members, self.settings.truncation)
         clip = self.settings.clip
         # clipping f instead of f/(1 - f) keeps an f of exactly 1 from dividing by zero
