@@ -9,7 +9,7 @@ import pytest
 
 from ml import Sample, TrainingError, Window
 from ml.cwola import class_weights, training_groups
-from ml.preprocessing import SliceQuantiles, Standardiser
+from ml.preprocessing import NormalScores, SliceQuantiles, Standardiser
 
 
 def test_standardised_training_data_have_mean_zero_and_width_one() -> None:
@@ -26,6 +26,33 @@ def test_standardised_training_data_have_mean_zero_and_width_one() -> None:
 def test_a_constant_feature_is_named() -> None:
     with pytest.raises(TrainingError, match=r"feature 'b' is constant \(3\) over the 4 training events"):
         Standardiser.fit(np.array([[1, 3], [2, 3], [4, 3], [8, 3.0]]), np.ones(4), names=["a", "b"])
+
+
+def test_normal_scores_are_normal_whatever_the_feature_and_level_beyond_it() -> None:
+    random = np.random.default_rng(0)
+    x = np.column_stack([random.exponential(size=20000) ** 3, random.normal(size=20000)])
+    scaler = NormalScores.fit(x, np.ones(len(x)), names=["a", "b"])
+    scores = scaler.apply(x).astype(float)
+    assert np.quantile(scores, [0.16, 0.5, 0.84], axis=0) == pytest.approx(
+        np.array([[-1] * 2, [0] * 2, [1] * 2]), abs=0.03
+    )
+    assert np.all(np.diff(scores[np.argsort(x[:, 0]), 0]) >= 0)
+    edges = scaler.apply(np.array([[-1e9, -1e9], [1e9, 1e9]]))
+    assert np.isfinite(edges).all()
+    assert np.array_equal(edges[0], scores.min(axis=0).astype(np.float32))
+    back = NormalScores.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    assert np.array_equal(back.apply(x), scaler.apply(x))
+
+
+def test_normal_scores_count_weights() -> None:
+    x = np.linspace(0, 1, 10001)[:, None]
+    scaler = NormalScores.fit(x, np.where(x[:, 0] < 0.5, 3.0, 1.0), names=["a"])  # the median lies at 1/3
+    assert float(scaler.apply(np.array([[1 / 3]]))[0, 0]) == pytest.approx(0, abs=0.01)
+
+
+def test_normal_scores_name_a_constant_feature() -> None:
+    with pytest.raises(TrainingError, match="feature 'a' is constant"):
+        NormalScores.fit(np.ones((5, 1)), np.ones(5), names=["a"])
 
 
 def test_window_counts_as_much_as_the_sidebands_and_each_sideband_the_same(
