@@ -28,8 +28,6 @@ from analysis.stages.windows import windows_of
 from analysis.store import installed_versions
 from ml.divergence import spectrum_divergence
 
-MEASURES = ("auc", "max_sic", "sic_at_0.5", "background_rejection_at_0.5")
-
 
 def results_of(run: SearchRun) -> dict[str, Any]:
     """Return results.json as plain data."""
@@ -93,8 +91,7 @@ def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
         }
     )
     facts = {name: summary[name] for name in ("type", "uses_labels", "members", "folds", "seconds")}
-    measured = {name: summary["measured"][name] for name in MEASURES if name in summary["measured"]}
-    return {**facts, "sample": found.sample, "settings": summary["settings"], **content, **measured}
+    return {**facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"]}
 
 
 def _sculpting(run: SearchRun) -> dict[str, Any]:
