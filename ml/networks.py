@@ -145,7 +145,10 @@ def _selu(x: Any) -> Any:
 
     @tf.custom_gradient
     def selu(x: Any) -> Any:
-        y = scale * tf.where(x > 0, x, alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0))
-        return y, lambda upstream: upstream * tf.where(y > 0, scale, y + scale * alpha)
+        # a sum of both branches, and it comes last: a choice would keep the exponential from being vectorised, and a
+        # last factor would make XLA store the exponential as well. The gradient looks at x, which keeps XLA from
+        # writing y over it: loops that work in place are not vectorised
+        y = scale * tf.maximum(x, 0.0) + scale * alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0)
+        return y, lambda upstream: upstream * tf.where(x > 0, scale, y + scale * alpha)
 
     return selu(x)

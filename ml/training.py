@@ -17,7 +17,7 @@ from ml.epochs import EpochPlan, Shard, run_epochs
 from ml.errors import TrainingError
 from ml.rows import Chunk, ChunkSource, Columns, MemberRows, chunks_of, whole
 from ml.stopping import EarlyStopping, StoppingRule
-from ml.threads import available
+from ml.threads import available, one_thread_per_operation
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Trainer:
         clip_norm: float | None = None,
         threads: int | None = None,
     ) -> None:
+        one_thread_per_operation()
         self._loss, self._optimizer = loss, optimizer
         self._trainable, self._clip_norm, self._threads = trainable, clip_norm, threads
         self._idle: dict[Any, queue.SimpleQueue[CompiledEnsemble]] = {}
