@@ -38,6 +38,11 @@ class Case:
     keras_data: tuple[np.ndarray, ...]
 
 
+def start_seed(member: int) -> np.random.SeedSequence:
+    """Seed of the starting weights, the same for the engine's members and the Keras models."""
+    return np.random.SeedSequence([7, member])
+
+
 def variational() -> Case:
     """A VAE with one latent dimension: encoder and decoder 3 × 64 SELU, 6 features, Adadelta at learning rate 1."""
     import keras
@@ -140,7 +145,7 @@ def autoencoder() -> Case:
         return {"loss": weighted_mean(tf.reduce_mean(tf.square(output - batch["x"]), axis=-1), batch["weight"])}
 
     def model(seed: int) -> Any:
-        built = network.to_keras(network.initial([np.random.SeedSequence([7, seed])]), 0)
+        built = network.to_keras(network.initial([start_seed(seed)]), 0)
         built.compile(optimizer=keras.optimizers.Adam(1e-2), loss="mse")
         return built
 
@@ -160,7 +165,7 @@ def classifier() -> Case:
     label = (x[:, 0] + random.normal(size=EVENTS) > 0).astype(np.float32)
 
     def model(seed: int) -> Any:
-        start = network.initial([np.random.SeedSequence([7, seed])])
+        start = network.initial([start_seed(seed)])
         built = network.to_keras(start, 0, output_activation="sigmoid")
         built.compile(optimizer=keras.optimizers.Adam(1e-3), loss="binary_crossentropy")
         return built
