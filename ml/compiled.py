@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ml.errors import TrainingError
+from ml.optimizers import UNSUITABLE
 
 Parameters = Mapping[str, Sequence[Any]]
 """Network name → its arrays, each with a leading member axis."""
@@ -19,10 +20,6 @@ A batch holds the data columns with leading axes (members, events), and "weight"
 fill a batch up have weight 0: average with the weights (`ml.losses.weighted_mean`). `seed` is (members, 2) int32 for
 TensorFlow's stateless random functions, or None when the loss is only evaluated.
 """
-
-# They mix the elements of a variable, and with the leading member axis the members: an ensemble's members would no
-# longer be independent of one another.
-_MIXING = {"Adafactor", "Lamb", "LossScaleOptimizer", "MultiOptimizer", "Muon"}
 
 
 class CompiledEnsemble:
@@ -157,9 +154,10 @@ def _clip(tf: Any, gradients: Sequence[Any], limit: float) -> list[Any]:
 
 def _require_independent_members(optimizer: Any) -> None:
     name = type(optimizer).__name__
-    if name in _MIXING:
+    if name.lower() in UNSUITABLE:
         raise TrainingError(
-            f"optimiser {name} mixes the members of an ensemble: use one that acts on each weight alone"
+            f"optimiser {name} cannot train ensembles: {UNSUITABLE[name.lower()]}; use one that acts on each weight "
+            "alone"
         )
     if getattr(optimizer, "clipnorm", None) is not None or getattr(optimizer, "global_clipnorm", None) is not None:
         raise TrainingError(f"clip gradients with the trainer's clip_norm: {name}'s own norm runs over all members")

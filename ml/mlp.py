@@ -16,7 +16,7 @@ from ml.detector import History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.losses import binary_crossentropy
 from ml.networks import DenseNetwork
-from ml.optimizers import RateSchedule, make_optimizer
+from ml.optimizers import RateSchedule, check_clip_norm, check_optimizer, make_optimizer
 from ml.settings import settings_from_mapping
 from ml.training import Schedule, Trainer
 
@@ -27,13 +27,13 @@ class MLPSettings:
 
     Attributes:
         hidden: widths of the hidden layers.
-        activation: Keras name.
+        activation: Keras name, one of `ml.networks.ELEMENTWISE`.
         dropout: share of hidden units left out in training.
-        optimizer: adam, adamw, sgd, rmsprop or another elementwise Keras optimiser, by its lower-case name.
-        learning_rate: its learning rate.
+        optimizer: adam, adamw, sgd, rmsprop or another of `ml.optimizers.ELEMENTWISE`.
+        learning_rate: its learning rate, above 0.
         schedule: how the learning rate changes; None keeps it.
         weight_decay: decoupled weight decay; None leaves the optimiser's own default.
-        clip_norm: largest gradient norm of a member; None does not clip.
+        clip_norm: largest gradient norm of a member, above 0; None does not clip.
         epochs, batch_size, patience, validation_fraction: see `ml.training.Schedule`.
     """
 
@@ -51,7 +51,15 @@ class MLPSettings:
     validation_fraction: float = 0.25
 
     def __post_init__(self) -> None:
-        _ = self.training  # refuses impossible epochs, batches and patience where they are written, not in training
+        # what is impossible is refused where it is written, not in training
+        _ = self.training
+        self.network(1)
+        check_optimizer(self.optimizer, self.learning_rate, self.weight_decay)
+        check_clip_norm(self.clip_norm)
+
+    def network(self, inputs: int) -> DenseNetwork:
+        """The network for so many features."""
+        return DenseNetwork(inputs=inputs, hidden=self.hidden, activation=self.activation, dropout=self.dropout)
 
     @property
     def training(self) -> Schedule:
@@ -82,7 +90,7 @@ class MLPClassifier(Classifier):
         progress: Progress | None = None,
     ) -> History:
         """See `Classifier.fit`; initial weights and training draw from separate children of each seed."""
-        self._network = self._build(x.shape[1])
+        self._network = self.settings.network(x.shape[1])
         parameters, history = _trainer(self._network, _optimizer_key(self.settings), self.settings.clip_norm).fit(
             {"classifier": self._network.initial([child_seed(s, 0) for s in seeds])},
             {"x": x, "label": labels.astype(np.float32), "weight": weights},
@@ -111,10 +119,6 @@ class MLPClassifier(Classifier):
         content = json.loads((directory / "network.json").read_text())
         self._network = settings_from_mapping(DenseNetwork, content, where=str(directory / "network.json"))
         self._parameters = self._network.load(directory)
-
-    def _build(self, inputs: int) -> DenseNetwork:
-        s = self.settings
-        return DenseNetwork(inputs=inputs, hidden=s.hidden, activation=s.activation, dropout=s.dropout)
 
 
 _OptimizerKey = tuple[str, float, float | None, RateSchedule | None]

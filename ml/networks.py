@@ -10,8 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ml.errors import TrainingError
+from ml.errors import TrainingError, nearest_names
 from ml.saving import load_members, save_members
+
+ELEMENTWISE = (
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
+    "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink",
+)  # fmt: skip
+"""Keras names of the activations that act on each unit alone. Those that act along an axis (softmax, glu …) would mix
+events here, where the last axis is that of the events."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class DenseNetwork:
         inputs: number of features.
         hidden: widths of the hidden layers.
         outputs: width of the linear output layer.
-        activation: Keras name of the hidden activation.
+        activation: Keras name of the hidden activation, one of `ELEMENTWISE`.
         dropout: share of hidden units left out in each training step.
     """
 
@@ -37,6 +45,11 @@ class DenseNetwork:
             raise TrainingError(f"every layer needs at least one unit: got {self}")
         if not 0 <= self.dropout < 1:
             raise TrainingError(f"dropout must be in [0, 1): got {self.dropout:g}")
+        if self.activation not in ELEMENTWISE:
+            raise TrainingError(
+                f"no activation {self.activation!r} that acts on each unit alone, as hidden layers here need: "
+                f"{nearest_names(self.activation, ELEMENTWISE)}"
+            )
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ml.errors import TrainingError, nearest_names
+
+ELEMENTWISE = ("adadelta", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion", "nadam", "rmsprop", "sgd")
+"""Lower-case names of the Keras optimisers that act on each weight alone."""
+
+_NAMES = ", ".join(ELEMENTWISE)
+
+_MIXES = "it mixes the weights of an array, and with them the members of an ensemble"
+UNSUITABLE = {
+    "adafactor": _MIXES,
+    "lamb": _MIXES,
+    "muon": _MIXES,
+    "lossscaleoptimizer": "it scales one loss for all members of an ensemble, and wraps another optimiser",
+    "multioptimizer": "it hands the layers of a Keras model to other optimisers, and there is no such model here",
+    "schedulefreeadamw": "its result is an average of the weights that it keeps to itself",
+}
+"""Lower-case names of the other ones, and why they are refused."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +56,38 @@ class RateSchedule:
         return schedules.ExponentialDecay(learning_rate, self.steps, self.factor)
 
 
+def check_optimizer(name: str, learning_rate: float, weight_decay: float | None = None) -> None:
+    """Refuse what `make_optimizer` cannot make, without importing Keras.
+
+    Raises:
+        TrainingError: an unknown optimiser or one that would mix the members of an ensemble, a learning rate that is
+            not above 0, a weight decay below 0.
+    """
+    if name in UNSUITABLE:
+        raise TrainingError(f"optimiser {name!r} cannot train ensembles: {UNSUITABLE[name]}; use one of {_NAMES}")
+    if name not in ELEMENTWISE:
+        raise TrainingError(f"no optimiser {name!r}: {nearest_names(name, ELEMENTWISE)}")
+    if not 0 < learning_rate < math.inf:
+        raise TrainingError(f"learning_rate must be above 0 and finite: got {learning_rate:g}")
+    if weight_decay is not None and not 0 <= weight_decay < math.inf:
+        raise TrainingError(
+            f"weight_decay must be at least 0 and finite, or null for the optimiser's own: got {weight_decay:g}"
+        )
+
+
+def check_clip_norm(clip_norm: float | None) -> None:
+    """Refuse a largest gradient norm that is not above 0: with 0 nothing is learned, below 0 the loss is maximised."""
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise TrainingError(f"clip_norm must be above 0 and finite, or null for no clipping: got {clip_norm:g}")
+
+
 def make_optimizer(
     name: str, learning_rate: float, weight_decay: float | None = None, schedule: RateSchedule | None = None
 ) -> Any:
-    """A Keras optimiser by its lower-case name; TrainingError for an unknown one."""
+    """A Keras optimiser by its lower-case name; raises what `check_optimizer` raises."""
     import keras
 
-    known = {
-        n.lower(): c
-        for n, c in vars(keras.optimizers).items()
-        if isinstance(c, type) and issubclass(c, keras.optimizers.Optimizer) and c is not keras.optimizers.Optimizer
-    }
-    if name not in known:
-        raise TrainingError(f"no optimiser {name!r}: {nearest_names(name, known)}")
+    check_optimizer(name, learning_rate, weight_decay)
+    known = {n.lower(): c for n, c in vars(keras.optimizers).items() if isinstance(c, type)}
     decay = {} if weight_decay is None else {"weight_decay": weight_decay}
     return known[name](learning_rate=schedule.to_keras(learning_rate) if schedule else learning_rate, **decay)

@@ -15,6 +15,7 @@ from ml.compiled import CompiledEnsemble, LossFunction
 from ml.detector import History, Progress
 from ml.epochs import EpochPlan, Shard, run_epochs
 from ml.errors import TrainingError
+from ml.optimizers import check_clip_norm
 from ml.rows import Chunk, ChunkSource, Columns, MemberRows, chunks_of, whole
 from ml.stopping import EarlyStopping, StoppingRule
 from ml.threads import available, one_thread_per_operation
@@ -90,6 +91,7 @@ class Trainer:
         clip_norm: float | None = None,
         threads: int | None = None,
     ) -> None:
+        check_clip_norm(clip_norm)
         one_thread_per_operation()
         self._loss, self._optimizer = loss, optimizer
         self._trainable, self._clip_norm, self._threads = trainable, clip_norm, threads

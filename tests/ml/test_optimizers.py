@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ml import TrainingError, detector_from_settings
-from ml.optimizers import RateSchedule, make_optimizer
+from ml.optimizers import ELEMENTWISE, RateSchedule, make_optimizer
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_a_search_file_names_the_schedule() -> None:
 def test_impossible_schedules_are_refused(schedule: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         detector_from_settings("cwola", {"mlp": {"schedule": schedule}})
+
+
+def test_every_name_is_known_to_keras() -> None:
+    for name in ELEMENTWISE:
+        assert type(make_optimizer(name, 0.1)).__name__.lower() == name
 
 
 def test_an_unknown_optimiser_suggests_the_nearest() -> None:
