@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Processed:
-    """The processed events of one data set: where its columns are, what was cut and what was skipped."""
+    """The processed events of one data set: where its columns are, what was cut and what was skipped.
+
+    `key` changes with the events and with their weights, hence also with cross section and luminosity.
+    """
 
     name: str
     entry: Dataset
@@ -110,7 +113,7 @@ def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) ->
     summary = read_json(directory / "summary.json")
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
-    return Processed(name, entry, directory, key, summary)
+    return Processed(name, entry, directory, content_key(key, entry.cross_section, entry.luminosity), summary)
 
 
 def _settings(run: SearchRun, entry: Dataset) -> Processing:

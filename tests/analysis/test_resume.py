@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from analysis.cli import parser
+from analysis.commands import build_run
+from analysis.context import SearchRun
 from analysis.stages import figures
+from analysis.stages.process import processed
+from analysis.stages.searched import searched
 from tests.analysis.conftest import CommandLine, results_in, without_seconds
 
 RUN = ("run", "tiny.yaml", "--out", "out", "--executor", "iterative")
@@ -115,6 +120,21 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     assert {name for name in after if name.startswith("data")} == {name for name in before if name.startswith("data")}
     assert all(after[name] == before[name] for name in after if name.startswith("data"))
     assert darkhorse.results("out")["config_key"] != results_in(finished)["config_key"]
+
+
+def test_other_weights_train_again_but_process_nothing(darkhorse: CommandLine, copy: Path) -> None:
+    def run_of(luminosity: float) -> SearchRun:
+        scale = ["datasets.dijets.cross_section=1", f"datasets.dijets.luminosity={luminosity}"]
+        options = [*RUN, *(part for setting in scale for part in ("--set", setting))]
+        return build_run(parser().parse_args([str(option) for option in options]))
+
+    one, two = run_of(1.0), run_of(2.0)
+    assert processed(one, "dijets").directory == processed(two, "dijets").directory
+    weights = [searched(run, "dijets").events["weight"].sum() for run in (one, two)]
+    assert weights[1] == pytest.approx(2 * weights[0])
+    assert searched(one, "dijets").key != searched(two, "dijets").key
+    assert searched(one, "dijets").key == searched(run_of(1.0), "dijets").key
+    assert processed(one, "dijets").key != processed(two, "dijets").key  # of simulation, of signals in limits
 
 
 @pytest.mark.usefixtures("without_figures")
