@@ -127,13 +127,14 @@ def mix(
     window: WindowSettings | None,
     seed: int,
 ) -> tuple[Events, Events | None]:
-    """Return pseudo-data and the signal events left over; all pseudo-data weights are 1.
+    """Return pseudo-data and the signal events left over; all weights are 1.
 
     Of a sample that holds both (the LHC Olympics files), truth 1 serves as signal, the rest as background.
     Raises StageError where background is empty, weights differ, or there is too little signal.
     """
     background = background.take(background["truth"] != 1)
-    signal = signal.take(signal["truth"] != 0) if signal is not None else None
+    if signal is not None:
+        signal = _unweighted(signal.take(signal["truth"] != 0), str(mixture.signal))
     if len(background) == 0:
         raise StageError(f"The background {mixture.background!r} of a mixture has no selected events.")
     rng = np.random.default_rng(np.random.SeedSequence([seed, mixture.seed]))
@@ -150,7 +151,7 @@ def mix(
             f"{mixture.of}), but only {len(signal)} pass the selection. Generate more or lower the fraction."
         )
     rows = rng.permutation(len(signal))
-    injected = _unweighted(signal.take(np.sort(rows[:wanted])), str(mixture.signal))
+    injected = signal.take(np.sort(rows[:wanted]))
     injected = Events({**injected.columns, "truth": np.ones(wanted, dtype=mixed["truth"].dtype)})
     return joined(mixed, injected), signal.take(np.sort(rows[wanted:]))
 

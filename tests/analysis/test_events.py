@@ -91,6 +91,19 @@ def test_weighted_events_cannot_be_mixed() -> None:
         mix(Mixture(background="b"), weighted, None, window=None, seed=1)
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.02])
+def test_signal_left_over_counts_like_injected_signal(fraction: float) -> None:
+    background = events(2000, mass=3000, truth=0, file_id=1, weight=7.0)
+    signal = events(200, mass=3500, truth=1, file_id=2, weight=1e-3)
+    mixture = Mixture(background="b", signal="s", fraction=fraction)
+    for part in mix(mixture, background, signal, window=None, seed=1):
+        assert part is not None
+        assert set(part["weight"]) == {1.0}
+    weighted = Events({**signal.columns, "weight": np.arange(200.0)})
+    with pytest.raises(StageError, match="'s' carry different weights"):
+        mix(mixture, background, weighted, window=None, seed=1)
+
+
 def test_background_of_unknown_truth_stays_unknown() -> None:
     background, signal = events(1000, mass=3000, truth=-1, file_id=1), events(100, mass=3500, truth=1, file_id=2)
     mixed, _ = mix(Mixture(background="b", signal="s", fraction=0.01), background, signal, window=None, seed=1)
