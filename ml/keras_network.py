@@ -26,15 +26,27 @@ class KerasNetwork:
         build: makes the model, the same one at every call. A function of a module, so that jobs can be sent to other
             processes.
 
-    State that training changes beside the weights (the moving averages of batch normalisation) is refused: the loss
-    is a pure function of parameters. Layer or group normalisation has none. Dropout draws from the step's seed.
+    Losses of layers (regularisers, `add_loss`) and constraints on weights are refused: the engine minimises the loss it
+    is given and nothing else. So is state that training changes beside the weights (the moving averages of batch
+    normalisation): the loss is a pure function of parameters. Layer or group normalisation has none. Dropout draws from
+    the step's seed.
     """
 
     build: Callable[[], Any]
 
     def initial(self, seeds: Sequence[np.random.SeedSequence]) -> list[np.ndarray]:
-        """Starting weights from the layers' own initialisers, each array with a leading member axis; one per seed."""
-        members = [self._weights(_seeded(self.build, int(seed.generate_state(1)[0]))) for seed in seeds]
+        """Starting weights from the layers' own initialisers, each array with a leading member axis; one per seed.
+
+        Raises:
+            TrainingError: a model that no pure function of its weights describes, and one that starts members of
+                different seeds with the same random numbers.
+        """
+        drawn = [int(seed.generate_state(1)[0]) for seed in seeds]
+        models = [_seeded(self.build, number) for number in drawn]
+        members = [self._weights(model) for model in models]
+        if len(set(drawn)) > 1:
+            other = next(i for i, number in enumerate(drawn) if number != drawn[0])
+            _require_different(models[0], members[0], members[other])
         return [np.stack(arrays) for arrays in zip(*members, strict=True)]
 
     def apply(self, parameters: Sequence[Any], x: Any, seed: Any = None) -> Any:
@@ -49,7 +61,11 @@ class KerasNetwork:
         for member in range(parameters[0].shape[0]):
             state = [_random_state(tf, v, i, seed, member) for i, v in enumerate(model.non_trainable_variables)]
             weights = [array[member] for array in parameters]
-            outputs.append(model.stateless_call(weights, state, x[member], training=seed is not None)[0])
+            training = seed is not None
+            output, _, losses = model.stateless_call(weights, state, x[member], training=training, return_losses=True)
+            if losses:  # those that a layer adds when it is called
+                raise _own_losses(model)
+            outputs.append(output)
         return tf.stack(outputs)
 
     def predict(self, parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
@@ -144,4 +160,33 @@ def _require_stateless(model: Any) -> None:
             f"the Keras model {model.name!r} has weights that are not trained by gradients ({names}): use layer or "
             "group in place of batch normalisation, scale inputs beforehand, and freeze networks by the trainer's "
             "`trainable`"
+        )
+    if any(getattr(layer, "activity_regularizer", None) is not None for layer in model._flatten_layers()) or any(
+        getattr(w, "regularizer", None) is not None for w in model.trainable_weights
+    ):
+        raise _own_losses(model)
+    constrained = [w.path for w in model.trainable_weights if getattr(w, "constraint", None) is not None]
+    if constrained:
+        raise TrainingError(
+            f"the Keras model {model.name!r} has constraints on weights ({', '.join(constrained)}), which the engine "
+            "would leave out: take them out, and bound the weights by a term in the loss function"
+        )
+
+
+def _own_losses(model: Any) -> TrainingError:
+    return TrainingError(
+        f"the Keras model {model.name!r} has losses of its own (regularisers or add_loss), which the engine would "
+        "leave out: take them out of the model and add such terms to the loss function"
+    )
+
+
+def _require_different(model: Any, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> None:
+    """Refuse random numbers, which are neither constant nor an identity's two values, that two seeds share."""
+    pairs = zip(model.trainable_weights, first, second, strict=True)
+    same = [w.path for w, a, b in pairs if np.array_equal(a, b) and len(np.unique(a)) > 2]
+    if same:
+        raise TrainingError(
+            f"the Keras model {model.name!r} starts members of different seeds with the same numbers in "
+            f"{', '.join(same)}: leave the seeds of its initialisers to the ensemble; weights of an earlier training "
+            "go into the arrays of `initial`, not into `build`"
         )

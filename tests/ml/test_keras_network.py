@@ -52,6 +52,41 @@ def with_two_inputs() -> Any:
     return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Add()(inputs)))
 
 
+def dense(**options: Any) -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, **options), keras.layers.Dense(1)])
+
+
+def with_regulariser() -> Any:
+    return dense(kernel_regularizer="l2")
+
+
+def with_activity_regulariser() -> Any:
+    return dense(activity_regularizer="l2")
+
+
+def with_constraint() -> Any:
+    return dense(kernel_constraint="non_neg")
+
+
+def with_seeded_kernel() -> Any:
+    import keras
+
+    return dense(kernel_initializer=keras.initializers.GlorotUniform(seed=3))
+
+
+def with_added_loss() -> Any:
+    import keras
+
+    class Penalised(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            self.add_loss(keras.ops.mean(inputs))
+            return inputs
+
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), Penalised(), keras.layers.Dense(1)])
+
+
 def images(count: int) -> dict[str, np.ndarray]:
     """Label 1: one bright pixel somewhere."""
     generator = np.random.default_rng(0)
@@ -128,8 +163,18 @@ def test_starting_weights_come_from_the_seeds_and_leave_the_global_generator_alo
     [
         (with_batch_normalisation, "weights that are not trained by gradients .*moving.*: use layer or group"),
         (with_two_inputs, "has 2 inputs and 1 outputs"),
+        (with_regulariser, "has losses of its own"),
+        (with_activity_regulariser, "has losses of its own"),
+        (with_constraint, "has constraints on weights .*kernel.*, which the engine would leave out"),
+        (with_seeded_kernel, "members of different seeds with the same numbers in .*kernel: leave the seeds"),
     ],
 )
 def test_models_that_no_pure_function_describes_are_refused(build: Any, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         KerasNetwork(build).initial(SEEDS)
+
+
+def test_losses_that_layers_add_when_called_are_refused() -> None:
+    network = KerasNetwork(with_added_loss)
+    with pytest.raises(TrainingError, match="has losses of its own"):
+        network.predict(network.initial(SEEDS), np.zeros((4, 3)))
