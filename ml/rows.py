@@ -71,11 +71,9 @@ def chunks_of(source: ChunkSource, epoch: int, room: int) -> Iterable[Chunk]:
 
 
 def as_columns(data: Columns, *, where: str) -> dict[str, np.ndarray]:
-    """Columns as float32 or int32, with "weight"; TrainingError for none, unequal lengths, NaN, or no weight at all."""
-    columns = {
-        name: np.asarray(c, dtype=np.float32 if np.issubdtype(np.asarray(c).dtype, np.floating) else np.int32)
-        for name, c in data.items()
-    }
+    """Columns as float32 or int32, with "weight"; TrainingError for none, unequal lengths, NaN, integers of
+    more than 32 bits, or no weight at all."""
+    columns = {name: _in_32_bits(np.asarray(c), f"{where} column {name!r}") for name, c in data.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise TrainingError(f"{where} columns differ in length: {lengths}")
@@ -93,6 +91,35 @@ def as_columns(data: Columns, *, where: str) -> dict[str, np.ndarray]:
     if not columns["weight"].any():
         raise TrainingError(f"all {events} {where} weights are 0: nothing would be learned")
     return columns
+
+
+def _in_32_bits(column: np.ndarray, where: str) -> np.ndarray:
+    if column.dtype.kind == "f":
+        return column.astype(np.float32, copy=False)
+    if column.dtype.kind not in "biu":
+        raise TrainingError(f"{where} has values of type {column.dtype}: the engine takes real numbers")
+    limits = np.iinfo(np.int32)
+    if column.size and (column.min() < limits.min or column.max() > limits.max):
+        raise TrainingError(
+            f"{where} has integers from {column.min()} to {column.max()}, which do not fit into 32 bits: number them "
+            "anew, make them floating-point numbers, or leave the column out"
+        )
+    return column.astype(np.int32, copy=False)
+
+
+def require_alike(validation: Chunk, training: Chunk) -> None:
+    """Refuse validation events whose columns are not those of the training events, by name or by shape."""
+    there, here = ({n: c.shape[1:] for n, c in chunk.columns.items()} for chunk in (validation, training))
+    if there != here:
+        names = sorted(n for n in there.keys() | here.keys() if there.get(n) != here.get(n))
+        raise TrainingError(
+            f"the validation events have other columns than the training events: {', '.join(names)} are missing in one "
+            f"of them, or differ in shape (validation: {_listed(there)}; training: {_listed(here)})"
+        )
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" if shape else name for name, shape in sorted(shapes.items()))
 
 
 def bucket(count: int) -> int:

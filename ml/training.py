@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from ml.detector import History, Progress
 from ml.epochs import EpochPlan, Shard, run_epochs
 from ml.errors import TrainingError
 from ml.optimizers import check_clip_norm
-from ml.rows import Chunk, ChunkSource, Columns, MemberRows, chunks_of, whole
+from ml.rows import ChunkSource, Columns, MemberRows, whole
+from ml.sources import chunks_for
 from ml.stopping import EarlyStopping, StoppingRule
 from ml.threads import available, one_thread_per_operation
 
@@ -117,12 +118,12 @@ class Trainer:
                 near 1, or fit the learning rate to them. For data larger than memory a callable: given the epoch (from
                 0) it yields such columns in chunks of any size. Each chunk is trained on as it comes, shuffled for each
                 member, a last incomplete batch left out. The share of validation events is taken from each chunk: then
-                an epoch must always yield the same chunks, and they are read a second time for the validation
-                (`validation` avoids both).
+                every epoch must yield the same chunks, which is checked, and they are read a second time for the
+                validation (`validation` avoids both).
             schedule: epochs, batches, validation, stopping.
             seeds: one per member: they decide its validation events, its shuffling and its random numbers, so that
                 a member trains the same in any ensemble.
-            validation: columns that all members are validated on; needs a `validation_fraction` of 0.
+            validation: columns, those of `data`, that all members are validated on; needs a `validation_fraction` of 0.
             stopping: number of members → another rule than `ml.stopping.EarlyStopping`, which the schedule describes.
             state: where the optimiser starts from, if it holds anything; afterwards, where it ended.
             progress: called after each epoch; the text says how long the rest takes at most.
@@ -132,8 +133,8 @@ class Trainer:
             under `validation_` + name.
 
         Raises:
-            TrainingError: a loss that is not finite (with member and epoch), values in `data` that are not, too few
-                events, columns of unequal length.
+            TrainingError: a loss that is not finite (with member and epoch), values in `data` that are not or do not
+                fit into 32 bits, too few events, columns of unequal length, a source that changes.
         """
         started = time.perf_counter()
         _require_members(initial, len(seeds))
@@ -198,50 +199,15 @@ def _plan(data: Columns | ChunkSource, validation: Columns | None, schedule: Sch
             "data as well: set one of them to none"
         )
     fixed = None if validation is None else whole(validation, where="validation")
-    chunks = _in_pieces(data, schedule) if callable(data) else _in_memory(whole(data), schedule)
     validates = fixed is not None or schedule.validation_fraction > 0
     return EpochPlan(
-        chunks=chunks,
+        chunks=chunks_for(data, schedule, fixed),
         epochs=schedule.epochs,
         validation=fixed,
         validates=validates,
         restore_best=schedule.restore_best,
         monitor=schedule.monitor or ("validation_loss" if validates else "loss"),
     )
-
-
-def _in_memory(chunk: Chunk, schedule: Schedule) -> Callable[[int], Iterable[Chunk]]:
-    held_out = round(schedule.validation_fraction * len(chunk))
-    if held_out == len(chunk):
-        raise TrainingError(
-            f"{len(chunk)} events leave none to train on at {schedule.validation_fraction:g} validation"
-        )
-    if schedule.validation_fraction and not held_out:
-        raise TrainingError(
-            f"{schedule.validation_fraction:g} of {len(chunk)} events are none to validate on: use more events, or a "
-            "validation_fraction of 0"
-        )
-    return lambda epoch: [chunk]
-
-
-def _in_pieces(source: ChunkSource, schedule: Schedule) -> Callable[[int], Iterable[Chunk]]:
-    first: list[int] = []  # events of each chunk
-    room = 0
-
-    def chunks(epoch: int) -> Iterable[Chunk]:
-        nonlocal room
-        for chunk in chunks_of(source, epoch, room):
-            room = chunk.room
-            if chunk.index == len(first):
-                first.append(len(chunk))
-            if schedule.validation_fraction and len(chunk) != first[chunk.index]:
-                raise TrainingError(
-                    f"chunk {chunk.index} has {len(chunk)} events in epoch {epoch + 1} and had {first[chunk.index]}: a "
-                    "validation_fraction needs the same chunks in every epoch; give `validation` data instead"
-                )
-            yield chunk
-
-    return chunks
 
 
 def _carried(state: OptimizerState | None, members: np.ndarray) -> list[np.ndarray] | None:

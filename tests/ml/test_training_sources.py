@@ -98,6 +98,10 @@ def test_validation_data_may_be_given(trainer: Trainer) -> None:
     np.testing.assert_allclose(history.losses["validation_loss"][-1], expected, rtol=1e-5)
     with pytest.raises(TrainingError, match="of the training data as well"):
         trainer.fit(start(), given, schedule=Schedule(validation_fraction=0.5), seeds=SEEDS, validation=given)
+    wrong = {"x": given["x"], "label": given["y"]}
+    for data in (events(100, seed=5), lambda epoch: [events(100, seed=5)]):
+        with pytest.raises(TrainingError, match="other columns than the training events: label, y are missing"):
+            trainer.fit(start(), data, schedule=schedule, seeds=SEEDS, validation=wrong)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,11 @@ def test_validation_data_may_be_given(trainer: Trainer) -> None:
         ({"weight": np.zeros(3)}, "all 3 training weights are 0"),
         ({"weight": np.array([1.0, np.inf, 1.0])}, "'weight' has 1 values that are not finite"),
         ({"y": np.array([1e300, 0.0, 0.0])}, "'y' has 1 values that are not finite in float32"),
+        (
+            {"id": np.array([2**40 + 3, 5, 6])},
+            "'id' has integers from 5 to 1099511627779, which do not fit into 32 bits",
+        ),
+        ({"id": np.array(["a", "b", "c"])}, "'id' has values of type <U1"),
     ],
 )
 def test_values_that_cannot_be_learned_from_are_refused(
@@ -120,6 +129,16 @@ def test_sources_that_change_or_end_are_refused(trainer: Trainer) -> None:
     schedule = Schedule(epochs=3, batch_size=10, validation_fraction=0.2, patience=None)
     with pytest.raises(TrainingError, match="chunk 0 has 50 events in epoch 2 and had 40: a validation_fraction needs"):
         trainer.fit(start(), lambda epoch: [events(40 + 10 * epoch, seed=7)], schedule=schedule, seeds=SEEDS)
+    two = [events(40, seed=7)] * 2
+    turned = [{name: column[::-1] for name, column in two[0].items()}, two[1]]
+    for passes, message in (  # of the first epoch's training, its validation, the second epoch's training
+        ((two, two, [*two, *two]), "there is a chunk 2 in epoch 2, and there were 2"),
+        ((two, two, two[:1]), "there are 1 chunks in epoch 2, and there were 2"),
+        ((two, turned), "chunk 0 has other values in epoch 1, or has them in another order"),
+    ):
+        given = iter(passes)
+        with pytest.raises(TrainingError, match=message):
+            trainer.fit(start(), lambda epoch, given=given: next(given), schedule=schedule, seeds=SEEDS)
     with pytest.raises(TrainingError, match="gave no chunk in epoch 1"):
         trainer.fit(start(), lambda epoch: [], schedule=schedule, seeds=SEEDS)
     with pytest.raises(TrainingError, match="chunk 0 of epoch 1 column 'x' has 1 values"):
