@@ -38,15 +38,15 @@ class ScoredEvents:
 
 @dataclass(frozen=True)
 class Validation:
-    """Prediction against observation in one validation band, at the thresholds of the window.
+    """Prediction against observation in one validation band, or in all of them, at the thresholds of the window.
 
     Attributes:
-        band: GeV.
+        bands: GeV.
         observed, predicted: sums of weights.
         uncertainty: statistical, of observed/predicted; None without a prediction.
     """
 
-    band: Band
+    bands: tuple[Band, ...]
     observed: float
     predicted: float
     uncertainty: float | None
@@ -70,8 +70,10 @@ class DirectBackground:
         unweighted: the same without reweighting.
         statistical: of the simulation, √Σw², and of the sidebands that normalise it.
         ensemble: standard deviation of the prediction over the members of the reweighting.
-        closure: the largest disagreement in a validation band beyond its statistics, times the prediction; None
-            without validation bands (or without a prediction in any).
+        unweighted_statistical: its statistical uncertainty.
+        closure: the disagreement in all validation bands together, observed over predicted, beyond its statistics,
+            times the prediction; None without validation bands (or without a prediction in them). Signal that
+            reaches into the bands raises it.
         uncertainty: the three in quadrature.
         effective_events: (Σw)²/Σw² of the simulated events behind the prediction.
         validation: what the bands say.
@@ -81,6 +83,7 @@ class DirectBackground:
     observed: float
     predicted: float
     unweighted: float
+    unweighted_statistical: float
     statistical: float
     ensemble: float
     closure: float | None
@@ -101,7 +104,11 @@ class DirectBackground:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         totals = {"validation_observed": self.validation_observed, "validation_predicted": self.validation_predicted}
-        return asdict(self) | totals | {"validation": [asdict(v) | {"band": list(v.band)} for v in self.validation]}
+        bands = [
+            {"band": list(v.bands[0]), "observed": v.observed, "predicted": v.predicted, "uncertainty": v.uncertainty}
+            for v in self.validation
+        ]
+        return asdict(self) | totals | {"validation": bands}
 
 
 def direct_background(
@@ -120,12 +127,15 @@ def direct_background(
     out of fold, in sidebands and window alike, so that what f learnt by heart cancels. The unweighted prediction
     and that of each member have their own factor.
 
+    The bands are taken together: the largest of several disagreements would mostly be the largest fluctuation.
+
     The uncertainty has no part for the size of the samples that f was trained on, beyond what the validation bands
     show. Observed counts fluctuate, and thresholds follow them: for a pull, add √observed.
 
     Args:
         data, simulation: all events, out of fold, whatever their mass.
-        weights: (n_simulation,) factors w that multiply the simulation's event weights.
+        weights: (n_simulation,) factors w that multiply the simulation's event weights. They had better come from
+            an f that no part of the training of these scores used, see `ml.salad.other_weight_columns`.
         window: signal window, sidebands, validation bands.
         efficiencies: of the data in the window, above 0 and at most 1.
         members: (n_simulation, n_members) the same factors of each member; None leaves `ensemble` 0.
@@ -162,29 +172,38 @@ class _Predictor:
             (observed**2).sum() / observed.sum() ** 2 + (predicted**2).sum() / predicted.sum() ** 2
         )
 
-    def passing(self, band: Band, above: np.ndarray) -> np.ndarray:
-        """Normalised weights of the simulated events above the thresholds in a band."""
-        return self.factor * self.used[above & inside(self.simulation.mass, band)]
+    def passing(self, bands: Sequence[Band], above: np.ndarray) -> np.ndarray:
+        """Normalised weights of the simulated events above the thresholds in any of the bands."""
+        return self.factor * self.used[above & _within(self.simulation.mass, bands)]
 
-    def predict(self, band: Band, above: np.ndarray) -> tuple[float, float]:
-        """Prediction in a band and its statistical variance; that of one event of mean weight where none passes."""
-        kept = self.passing(band, above)
+    def predict(self, bands: Sequence[Band], above: np.ndarray) -> tuple[float, float]:
+        """Prediction in bands and its statistical variance; that of one event of mean weight where none passes."""
+        kept = self.passing(bands, above)
         if not len(kept):
-            everything = self.passing(band, np.ones(len(self.used), dtype=bool))
+            everything = self.passing(bands, np.ones(len(self.used), dtype=bool))
             return 0.0, float(np.mean(everything)) ** 2 if len(everything) else 0.0
         total = float(kept.sum())
         return total, float((kept**2).sum()) + total**2 * self.relative_variance
 
-    def validate(self, band: Band, above: tuple[np.ndarray, np.ndarray]) -> Validation:
-        """Observation against prediction in a validation band."""
-        observed = self.data.weight[above[0] & inside(self.data.mass, band)]
-        predicted, variance = self.predict(band, above[1])
+    def validate(self, bands: Sequence[Band], above: tuple[np.ndarray, np.ndarray]) -> Validation:
+        """Observation against prediction in validation bands, taken together."""
+        weight = self.data.weight[above[0] & _within(self.data.mass, bands)]
+        observed = float(weight.sum())
+        predicted, variance = self.predict(bands, above[1])
         if not predicted > 0:
-            return Validation(band, float(observed.sum()), predicted, None)
-        ratio = float(observed.sum()) / predicted
+            return Validation(tuple(bands), observed, predicted, None)
+        ratio = observed / predicted
         # where nothing is observed, the Poisson variance is that of the prediction
-        own = float((observed**2).sum()) if len(observed) else predicted
-        return Validation(band, float(observed.sum()), predicted, float(np.sqrt(own + ratio**2 * variance) / predicted))
+        own = float((weight**2).sum()) if len(weight) else predicted
+        return Validation(tuple(bands), observed, predicted, float(np.sqrt(own + ratio**2 * variance) / predicted))
+
+
+def _within(mass: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
+    """(n,) bool: whether each mass lies in one of the bands."""
+    found = np.zeros(len(mass), dtype=bool)
+    for band in bands:
+        found |= inside(mass, band)
+    return found
 
 
 def _result(
@@ -195,24 +214,26 @@ def _result(
     window: Window,
     above: tuple[np.ndarray, np.ndarray],
 ) -> DirectBackground:
-    predicted, variance = predictor.predict(window.signal, above[1])
-    each = [variant.predict(window.signal, above[1])[0] for variant in variants]
+    signal = (window.signal,)
+    predicted, variance = predictor.predict(signal, above[1])
+    plain, plain_variance = constant.predict(signal, above[1])
+    each = [variant.predict(signal, above[1])[0] for variant in variants]
     ensemble = float(np.std(each, ddof=1)) if len(each) > 1 else 0.0
-    validation = tuple(predictor.validate(band, above) for band in window.validation)
-    beyond = [v.beyond_statistics for v in validation if v.beyond_statistics is not None]
-    closure = max(beyond) * predicted if beyond else None
+    beyond = predictor.validate(window.validation, above).beyond_statistics if window.validation else None
+    closure = None if beyond is None else beyond * predicted
     data = predictor.data
     return DirectBackground(
         efficiency=efficiency,
         observed=float(data.weight[above[0] & window.in_signal(data.mass)].sum()),
         predicted=predicted,
-        unweighted=constant.predict(window.signal, above[1])[0],
+        unweighted=plain,
+        unweighted_statistical=float(np.sqrt(plain_variance)),
         statistical=float(np.sqrt(variance)),
         ensemble=ensemble,
         closure=closure,
         uncertainty=float(np.sqrt(variance + ensemble**2 + (closure or 0.0) ** 2)),
-        effective_events=effective_sample_size(predictor.passing(window.signal, above[1])),
-        validation=validation,
+        effective_events=effective_sample_size(predictor.passing(signal, above[1])),
+        validation=tuple(predictor.validate((band,), above) for band in window.validation),
     )
 
 
