@@ -10,14 +10,24 @@ from analysis.stages.searched import searched
 def families_of(run: SearchRun) -> list[list[str]]:
     """Return the searched samples in groups of the same background and signal, each by rising signal.
 
-    Samples whose signal is not known stand alone.
+    A mixture that names no signal belongs to the first family of the same background. Samples whose signal is not
+    known stand alone.
     """
     groups: dict[tuple[object, ...], list[str]] = {}
     for name in run.search.data:
-        mixture = run.search.mixtures.get(name)
-        same = (mixture.background, mixture.signal, mixture.max_background) if mixture else (name,)
-        groups.setdefault(same, []).append(name)
+        groups.setdefault(_family(run, name), []).append(name)
     return [sorted(group, key=lambda name: signal_of(run, name)) for group in groups.values()]
+
+
+def _family(run: SearchRun, name: str) -> tuple[object, ...]:
+    mixtures = run.search.mixtures
+    mixture = mixtures.get(name)
+    if mixture is None:
+        return (name,)
+    same = (mixture.background, mixture.max_background)
+    others = (other for each in run.search.data if (other := mixtures.get(each)) is not None)
+    named = (o.signal for o in others if o.signal is not None and (o.background, o.max_background) == same)
+    return (*same, mixture.signal or next(named, None))
 
 
 def signal_of(run: SearchRun, name: str) -> float:

@@ -16,14 +16,20 @@ METRICS = ("auc", "max_sic_regulated", "background_efficiency_at_0.5", "sic_at_0
 def scans(run: SearchRun) -> list[dict[str, Any]]:
     """Return `scans` of results.json: one for every family of mixtures that differ in nothing but their signal.
 
+    There is none without a window, in which S/B would be counted, or without detectors that look into that window.
+    The points of a scan share background events, and mixing and training seeds, so that their errors are correlated.
+
     Nothing is computed here that training did not measure. Errors are the standard deviation over repeated trainings,
     else statistical.
     """
     found = []
     for names in families_of(run):
         known = [name for name in names if searched(run, name).truth_known]
-        if len(known) > 1 and len({signal_of(run, name) for name in known}) > 1:
-            found.append(_scan(run, known))
+        if run.search.window is None or len({signal_of(run, name) for name in known}) < 2:
+            continue
+        scan = _scan(run, known)
+        if scan["lines"] and None not in scan["s_over_b_window"]:
+            found.append(scan)
     return found
 
 
@@ -32,7 +38,7 @@ def _scan(run: SearchRun, names: list[str]) -> dict[str, Any]:
     counts = [searched(run, name).counts for name in names]
     return {
         "background": mixture.background,
-        "signal": mixture.signal or next((m.signal for n in names if (m := run.search.mixtures[n]).signal), None),
+        "signal": next(m.signal for n in reversed(names) if (m := run.search.mixtures[n]).signal),
         "samples": names,
         "signal_fraction": [None if one is None else one.fraction for one in counts],
         "s_over_b_window": [None if one is None else one.s_over_b_window for one in counts],
