@@ -46,13 +46,12 @@ class CWoLa(FeatureDetector):
         """Train on the sample of role "data".
 
         Raises:
-            TrainingError: no window, an empty window or sideband, a feature that is missing, constant or NaN.
+            TrainingError: no window, fewer than `ml.window.MIN_EVENTS` events in it or in a sideband, negative weights,
+                a feature that is missing, constant or NaN.
         """
-        sample = self.role(samples, "data")
-        if window is None:
-            raise TrainingError("CWoLa hunting needs a signal window and its sidebands: give a window")
-        window.require_events(sample.mass, sample.weight)
-        sample.features(self.settings.columns)  # events that do not train are scored all the same: refuse NaN now
+        self.check(samples, window=window)
+        assert window is not None
+        sample = samples["data"]
         groups = training_groups(sample.mass, window)
         rows = groups >= 0
         training, groups = sample.select(rows), groups[rows]
@@ -64,6 +63,12 @@ class CWoLa(FeatureDetector):
             reference=groups - 1,
             progress=progress,
         )
+
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """See `Detector.check`."""
+        if window is None:
+            raise TrainingError("CWoLa hunting needs a signal window and its sidebands: give a window")
+        super().check(samples, window=window)
 
 
 def training_groups(mass: np.ndarray, window: Window) -> np.ndarray:

@@ -47,9 +47,16 @@ class Scores:
         """Mean and spread of member scores (n_members, n_events); the mean of outputs, not of ranks or logits.
 
         `truncation` is the share of members left out at either end, see `ml.ensembles.truncated_mean`; the spread is
-        that of all members.
+        that of all members. Raises TrainingError for scores that are not finite.
         """
         exact = np.asarray(members, dtype=np.float64)
+        bad = ~np.isfinite(exact).all(axis=1)
+        if bad.any():
+            member = int(np.argmax(bad))
+            raise TrainingError(
+                f"{np.count_nonzero(~np.isfinite(exact[member]))} of {exact.shape[1]} scores of member {member} are not "
+                "finite: look for missing or extreme values among the features, or train with a lower learning rate"
+            )
         return cls(
             event=truncated_mean(exact, truncation).astype(np.float32),
             spread=exact.std(axis=0, ddof=1 if len(exact) > 1 else 0).astype(np.float32),
@@ -125,6 +132,14 @@ class Detector(abc.ABC):
             TrainingError: for data or settings that cannot be trained on, and for a loss that is not finite.
         """
 
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """Raise TrainingError for samples that `fit` would refuse, without training.
+
+        It is asked of all events before folds are cut from them, so that an error speaks of the whole sample.
+        """
+        for name in sorted(self.needs):
+            self.role(samples, name)
+
     @abc.abstractmethod
     def score(self, sample: Sample) -> Scores:
         """Score every event, whatever its mass. Nothing is refitted on `sample`."""
@@ -143,11 +158,18 @@ class Detector(abc.ABC):
         return {"detector": type(self).__name__, "settings": dataclasses.asdict(self.settings)}
 
     def role(self, samples: Mapping[str, Sample], name: str) -> Sample:
-        """The sample of a role; TrainingError where it is missing or empty, or its weights sum to nothing."""
+        """The sample of a role; TrainingError where it is missing or empty, or has negative weights or none."""
         if name not in samples:
             raise TrainingError(f"{type(self).__name__} needs a sample of role {name!r}: got {sorted(samples)}")
         if not len(samples[name]):
             raise TrainingError(f"the sample of role {name!r} has no events: {type(self).__name__} cannot train")
+        negative = int((np.asarray(samples[name].weight) < 0).sum())
+        if negative:
+            raise TrainingError(
+                f"{negative} of {len(samples[name])} event weights of the sample of role {name!r} are negative: a "
+                "classifier is not defined on them; use a generator without negative weights, merge such events with "
+                "neighbours of positive weight, or drop them"
+            )
         total = float(np.sum(samples[name].weight))
         if not total > 0:
             raise TrainingError(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ml.detector import Detector, Scores
+from ml.labelled import require_bands, require_columns
 from ml.sample import Sample
 from ml.settings import settings_from_mapping
 from ml.tagger import Tagger, TaggerSettings
+from ml.window import Window
 
 D = TypeVar("D", bound="FeatureDetector")
 
@@ -23,6 +26,17 @@ class FeatureDetector(Detector):
     def __init__(self, settings: TaggerSettings | None = None) -> None:
         self.settings = settings or self.settings_class()
         self._tagger = Tagger(self.settings)
+
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """See `Detector.check`: also bands with too few events, and features that are missing, constant or NaN.
+
+        Events that do not train are scored all the same, so that their features count.
+        """
+        super().check(samples, window=window)
+        roles = {name: samples[name] for name in sorted(self.needs)}
+        if window is not None and not self.uses_labels:
+            require_bands(roles, window)
+        require_columns(roles, self.settings.columns)
 
     def score(self, sample: Sample) -> Scores:
         """(Truncated) mean over members of the probability of the class that stands for signal."""

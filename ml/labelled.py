@@ -8,7 +8,7 @@ import numpy as np
 
 from ml.errors import TrainingError
 from ml.sample import Sample
-from ml.window import Window
+from ml.window import MIN_EVENTS, Window
 
 
 def data_and_simulation(data: Sample, simulation: Sample, features: Sequence[str]) -> tuple[Sample, np.ndarray]:
@@ -45,9 +45,9 @@ def require_columns(samples: Mapping[str, Sample], features: Sequence[str]) -> N
 
 
 def require_bands(samples: Mapping[str, Sample], window: Window) -> None:
-    """Raise TrainingError, with role and band, where the window or a sideband holds no events or no weight."""
+    """Raise TrainingError, with role and band, where window or a sideband holds too few events or no weight."""
     for role, sample in samples.items():
         try:
-            window.require_events(sample.mass, sample.weight)
+            window.require_events(sample.mass, sample.weight, least=MIN_EVENTS)
         except TrainingError as error:
             raise TrainingError(f"sample of role {role!r}: {error}") from error

@@ -11,6 +11,8 @@ from ml.errors import TrainingError
 
 Band = tuple[float, float]
 
+MIN_EVENTS = 20  # in the window and in each sideband that a classifier is trained on
+
 
 @dataclass(frozen=True)
 class Window:
@@ -55,8 +57,8 @@ class Window:
         """True for events in any validation band; (n,) bool from masses (n,) in GeV."""
         return np.any([inside(mass, band) for band in self.validation], axis=0) & np.ones(np.shape(mass), dtype=bool)
 
-    def require_events(self, mass: np.ndarray, weight: np.ndarray | None = None) -> None:
-        """Raise TrainingError unless the window and every sideband hold events, of a positive sum of weights."""
+    def require_events(self, mass: np.ndarray, weight: np.ndarray | None = None, *, least: int = 1) -> None:
+        """Raise TrainingError unless window and every sideband hold `least` events, of a positive sum of weights."""
         span = f"masses run from {np.min(mass):g} to {np.max(mass):g} GeV" if len(mass) else "there are no events"
         bands = [("signal window", self.signal, "move the window")]
         bands += [("sideband", band, "move or widen the sideband") for band in self.sidebands]
@@ -64,6 +66,11 @@ class Window:
             rows = inside(mass, band)
             if not rows.any():
                 raise TrainingError(f"no events in the {name} {_text(band)}: {span}; {advice}")
+            if rows.sum() < least:
+                raise TrainingError(
+                    f"only {int(rows.sum())} events in the {name} {_text(band)}, which would count as much as a full "
+                    f"one: a classifier learns nothing from fewer than {least}; {advice}, or use more data"
+                )
             total = float(rows.sum() if weight is None else np.sum(np.asarray(weight)[rows]))
             if not total > 0:
                 raise TrainingError(

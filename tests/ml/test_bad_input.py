@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ml import Sample, TrainingError, Window, detector_from_settings
+from ml.window import MIN_EVENTS
 from tests.ml.conftest import FEATURES, toy_search
 
 WINDOW = Window((3300.0, 3700.0), ((2900.0, 3300.0), (3700.0, 4300.0)))
@@ -119,6 +120,7 @@ def test_labels_that_are_absent_or_of_one_class(samples: dict[str, Sample]) -> N
         everything = np.full(len(samples["data"]), label)
         text = refused("supervised", samples, "data", lambda s, c=everything: dataclasses.replace(s, category=c))
         assert f"no {missing} events" in text
+        assert f"add {missing} to the sample, or leave the reference out" in text
     text = refused(
         "supervised", samples, "data", lambda s: dataclasses.replace(s, weight=np.where(s.category == 1, 0.0, 1.0))
     )
@@ -133,12 +135,39 @@ def test_slices_need_sidebands_with_events(samples: dict[str, Sample]) -> None:
 
 
 def test_too_few_events_for_trees(samples: dict[str, Sample]) -> None:
-    """One event in the window cannot be split into training and validation."""
-    inside = np.flatnonzero(WINDOW.in_signal(samples["data"].mass))
+    """One signal event cannot be split into training and validation."""
+    signal = np.flatnonzero(samples["data"].category == 1)
     text = refused(
-        "cwola", samples, "data", lambda sample: sample.select(np.delete(np.arange(len(sample)), inside[1:]))
+        "supervised", samples, "data", lambda sample: sample.select(np.delete(np.arange(len(sample)), signal[1:]))
     )
     assert "boosted trees cannot be trained on 1 against" in text
+
+
+@pytest.mark.parametrize(("type_", "role"), [case for case in CASES if case[0] != "supervised"])
+@pytest.mark.parametrize("band", [WINDOW.signal, *WINDOW.sidebands])
+def test_a_handful_of_events_is_no_band(
+    samples: dict[str, Sample], type_: str, role: str, band: tuple[float, float]
+) -> None:
+    def few(sample: Sample, least: int = MIN_EVENTS - 1) -> Sample:
+        inside = np.flatnonzero((sample.mass >= band[0]) & (sample.mass < band[1]))
+        return sample.select(np.delete(np.arange(len(sample)), inside[least:]))
+
+    text = refused(type_, samples, role, few)
+    assert f"role '{role}': only 19 events in the" in text
+    assert "learns nothing from fewer than 20; move" in text
+    enough = samples | {role: few(samples[role], MIN_EVENTS)}
+    detector_from_settings(type_, SETTINGS).check(enough, window=WINDOW)
+
+
+@pytest.mark.parametrize(("type_", "role"), CASES)
+def test_negative_weights_are_counted(samples: dict[str, Sample], type_: str, role: str) -> None:
+    def change(sample: Sample) -> Sample:
+        return dataclasses.replace(sample, weight=np.where(np.arange(len(sample)) % 3 == 0, -1.0, 1.0))
+
+    events = len(samples[role])
+    text = refused(type_, samples, role, change)
+    assert f"{-(-events // 3)} of {events} event weights of the sample of role '{role}' are negative" in text
+    assert "drop them" in text
 
 
 @pytest.mark.parametrize("type_", TYPES)
