@@ -8,7 +8,7 @@ p(x | signal + background)/p(x | background) (equation 2.3).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -168,6 +168,33 @@ def weight_columns(detector: Detector, sample: Sample) -> dict[str, np.ndarray]:
     if not isinstance(detector, SALAD):
         raise TrainingError(f"{type(detector).__name__} has no weights: only SALAD reweights simulation")
     return detector.weights(sample).columns()
+
+
+def other_weight_columns(
+    detectors: Sequence[Detector],
+) -> Callable[[Detector, Sample], dict[str, np.ndarray]]:
+    """For `CrossFit.map`: `Weights.columns` by the detectors of the other folds, their mean over folds.
+
+    A window classifier g_i seeks what its own f_i got wrong: weighted by f_i, the simulation that it selects falls
+    short of the data, also for events that neither has seen. The other folds' f took no part in the training of g_i.
+    Simulated events in the sidebands did train those f, where weights may serve for the normalisation only; events of
+    the window and of the validation bands train no f. With two folds the other f has seen the other half of the
+    events; with more folds their training samples overlap, and what they learnt wrong is partly the same. `clipped` is
+    whether any of them was.
+
+    Args:
+        detectors: of all folds, `CrossFit.detectors`.
+
+    Raises:
+        TrainingError: a detector without weights.
+    """
+
+    def weigh(detector: Detector, sample: Sample) -> dict[str, np.ndarray]:
+        found = [weight_columns(other, sample) for other in detectors if other is not detector]
+        mean = {name: np.mean([one[name] for one in found], axis=0) for name in found[0] if name != "clipped"}
+        return {**mean, "clipped": np.any([one["clipped"] for one in found], axis=0)}
+
+    return weigh
 
 
 def _yield(sample: Sample, window: Window) -> float:

@@ -122,7 +122,8 @@ def _counts(of_data: np.ndarray, of_simulation: np.ndarray) -> str:
 def _areas(found: Reweighting, region: str) -> str:
     closure = found.summary[region]["closure"]
     texts = [f"{closure[which]['value']:.3f} ± {closure[which]['uncertainty']:.3f}" for which in ("before", "after")]
-    return f"A fresh classifier reaches an AUC of {texts[0]} before and {texts[1]} after."
+    features = ", ".join(found.summary["features"])
+    return f"A fresh classifier on {features} reaches an AUC of {texts[0]} before and {texts[1]} after."
 
 
 def _size(found: Reweighting, region: str) -> str:
@@ -155,10 +156,18 @@ def _direct(run: SearchRun, sample: str, label: Label) -> Iterator[Described]:
     caption = (
         f"Background of {sample} in the window that simulation predicts above thresholds on each detector's score, "
         f"over {'the true background' if known else 'the observed events'} ({counts}); yields come from the sidebands. "
-        "Thick bars hold the statistical errors of both, thin bars also the spread over members and the closure in the "
-        f"validation bands.{signal_content(searched(run, sample))}"
+        "Weights are those of the other folds' reweighting, which took no part in the training of the score. "
+        f"{_repeated(found)}Thick bars hold the statistical errors of both, thin bars also the spread over members and "
+        "over trainings, and the closure in the validation bands together, which signal that reaches into them "
+        f"raises.{signal_content(searched(run, sample))}"
     )
     yield "direct", f"direct-{sample}", caption, direct_figure(lines, truth=known, label=label)
+
+
+def _repeated(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return a sentence on how many trainings each prediction is the mean of, empty where each is one."""
+    several = [f"{name} ({count})" for name, one in found.items() if (count := len(one[0].get("repeats") or ())) > 1]
+    return f"Ratios are means over repeated trainings: {', '.join(several)}. " if several else ""
 
 
 def _column(entries: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
@@ -188,7 +197,9 @@ def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:
     )
     caption = (
         f"Figures of merit in the window against the amount of {scan['signal']} in {scan['background']}, from truth, "
-        f"out of fold. Error bars are {' and else '.join(text for text in (errors, rest) if text)}. {strengths}."
+        f"out of fold. Error bars are {' and else '.join(text for text in (errors, rest) if text)}. The samples "
+        "share their background, and mixing and training their seeds: the points of a line are correlated. "
+        f"{strengths}."
     )
     return "scan", f"scan-{scan['background']}{suffix}", caption, scan_figure(lines, label=label)
 

@@ -26,19 +26,25 @@ CORRECTION_NOTE = (
     "weights are out of fold. Effective events are (Σw)²/Σw²."
 )
 CLOSURE_NOTE = (
-    "Area under the ROC curve of a fresh classifier between data and simulation, cross-fitted; 0.5 is closure. Before: "
+    "Area under the ROC curve of a fresh classifier between data and simulation on all corrected features (not the "
+    "mass), cross-fitted; 0.5 is closure. Before: "
     "simulation normalised in the sidebands; after: reweighted. Where the data hold signal, the last columns leave it "
     "out by the truth, which serves this table alone."
 )
 DIRECT_NOTE = (
     "Equation 2.4 of arXiv:2001.05001: the sum of the weights of the simulation above thresholds that keep the given "
-    "fraction of the data in the window. The uncertainty adds in quadrature those of simulation and sidebands, the "
-    "spread over the members of the reweighting, and the disagreement in the validation bands beyond their "
-    "statistics. Z compares observed and predicted events (Z_Bi); the ratio has both its uncertainty and the Poisson "
-    "error of what it is divided by."
+    "fraction of the data in the window; mean over independent trainings. The weights are those of the other folds' "
+    "reweighting, which took no part in the training of the score. The uncertainty adds in quadrature those of "
+    "simulation and sidebands, the spread over the members of the reweighting (ensemble) and over the trainings, and "
+    "the disagreement in the validation bands, taken together, beyond their statistics (closure): signal that reaches "
+    "into the bands raises it. Z compares observed and predicted events (Z_Bi); the ratio has both its uncertainty and "
+    "the Poisson error of what it is divided by. Not reweighted: the same selection with equal weights."
 )
 TRUTH_NOTE = "The ratio is to the true background, known from the truth."
 OBSERVED_NOTE = "The ratio is to the observed events: the truth is not known."
+SHARED_NOTE = (
+    "The samples share their background, and mixing and training their seeds: the values of a detector are correlated."
+)
 _METRICS = (
     ("auc", "AUC"),
     ("max_sic_regulated", "Largest ε_S/√(ε_B + 10⁻⁴)"),
@@ -88,6 +94,7 @@ def closure_table(results: Entry) -> Table | None:
         rows,
         [
             ("Detector", lambda name, _: name),
+            ("Features", lambda _, e: ", ".join(e.get("features") or ()) or NONE),
             *(column(region, which, f"{region}, {which}") for region in REGIONS for which in ("before", "after")),
             *(column(region, alone, f"{region}, after, background alone") for region in REGIONS),
         ],
@@ -118,10 +125,12 @@ def _direct_table(sample: str, rows: list[tuple[str, Entry]]) -> Table | None:
             ("Predicted", lambda _, e: format_uncertain(number(e.get("predicted")), number(e.get("uncertainty")))),
             ("statistical", lambda _, e: format_number(number(e.get("statistical")))),
             ("ensemble", lambda _, e: format_number(number(e.get("ensemble")))),
+            ("training", lambda _, e: format_number(number(e.get("training")))),
             ("closure", lambda _, e: format_number(number(e.get("closure")))),
             ("Effective events", lambda _, e: format_count(number(e.get("effective_events")))),
             ("Not reweighted", lambda _, e: _ratio(e, "unweighted", "unweighted_statistical")),
             ("Predicted/true" if known else "Predicted/observed", lambda _, e: _ratio(e, "ratio", "ratio_total")),
+            ("of each training", lambda _, e: _each_ratio(e)),
             ("Not reweighted, ratio", lambda _, e: _ratio(e, "unweighted_ratio", "unweighted_ratio_statistical")),
             ("Z", lambda _, e: format_z(number(e.get("z")))),
         ],
@@ -153,7 +162,10 @@ def _scan_table(scan: Entry) -> Table:
         f"Sensitivity against S/B: {scan.get('signal')} in {scan.get('background')}",
         ("Detector", "Sample", "S/B in window", "S/√B in window", "Total signal fraction", *(t for _, t in _METRICS)),
         rows,
-        notes=(f"Errors: {errors}. From the truth, in the window, out of fold.", *((LABELS_NOTE,) if labelled else ())),
+        notes=(
+            f"Errors: {errors}. From the truth, in the window, out of fold. {SHARED_NOTE}",
+            *((LABELS_NOTE,) if labelled else ()),
+        ),
     )
 
 
@@ -179,6 +191,12 @@ def _percent(entry: Entry, key: str, error: str) -> str:
 
 def _ratio(entry: Entry, key: str, error: str) -> str:
     return format_uncertain(number(entry.get(key)), number(entry.get(error)))
+
+
+def _each_ratio(entry: Entry) -> str:
+    """Return the ratio of every independent training, nothing for one."""
+    each = [number(one.get("ratio")) for one in entry.get("repeats") or ()]
+    return "; ".join(format_number(ratio) for ratio in each) if len(each) > 1 else NONE
 
 
 def _effective(entry: Entry) -> str:

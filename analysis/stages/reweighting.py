@@ -116,7 +116,8 @@ def _area(measured: Mapping[str, Any]) -> str:
 def _reweighted(run: SearchRun, sample: str, detector: str) -> Reweighting:
     seen = weighted(run, sample, detector)
     key = content_key(
-        seen.key, searched(run, sample).key, run.search.closure, run.search.seed, code_key("ml.closure", __name__),
+        seen.key, searched(run, sample).key, run.search.closure, run.search.seed, features_of(run, detector),
+        code_key("ml.closure", __name__),
         library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
@@ -136,7 +137,7 @@ def _measure(run: SearchRun, seen: Weighted, folder: Path) -> None:
         "sidebands": (window.sideband_index(events["mjj"]) >= 0, window.sideband_index(simulated) >= 0),
         "window": (window.in_signal(events["mjj"]), window.in_signal(simulated)),
     }
-    summary: dict[str, Any] = {"simulation": seen.simulation}
+    summary: dict[str, Any] = {"simulation": seen.simulation, "features": list(features_of(run, seen.detector))}
     outputs: dict[str, np.ndarray] = {}
     for region, (of_data, of_simulation) in rows.items():
         summary[region] = correction(seen, of_simulation) | {
@@ -174,7 +175,7 @@ def correction(seen: Weighted, rows: np.ndarray) -> dict[str, Any]:
 def _closure(
     run: SearchRun, seen: Weighted, region: str, of_data: np.ndarray, of_simulation: np.ndarray
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Train fresh classifiers in one region; return areas under their curves, and their outputs."""
+    """Train fresh classifiers in one region on all that was corrected; return areas and outputs."""
     sample = searched(run, seen.sample)
     data, simulation = (_some(rows, run.search.closure.events) for rows in (of_data, of_simulation))
     weights = {"before": seen.constant, "after": seen.value}

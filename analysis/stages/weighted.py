@@ -16,10 +16,10 @@ from analysis.stages.families import calmest
 from analysis.stages.process import processed
 from analysis.stages.searched import as_sample, columns_of, searched, window_of
 from analysis.stages.simulated import simulated_events, simulation_name
-from analysis.stages.train import as_window, crossfit_of, trained
+from analysis.stages.train import Trained, as_window, crossfit_of, trained
 from analysis.store import code_key, content_key, library_versions
-from ml import Window, detector_class, detector_from_settings
-from ml.salad import weight_columns
+from ml import CrossFit, Window, detector_class, detector_from_settings
+from ml.salad import other_weight_columns, weight_columns
 from ml.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,26 @@ class Weighted:
         return np.asarray(self.events["weight"] * self.constant)
 
 
+@dataclass(frozen=True)
+class Predicting:
+    """One independent training of a detector, and a simulated data set that predicts background for it.
+
+    Attributes:
+        events: (n_simulated,) the simulated events, background alone.
+        data_score: (n_events,) of the searched sample.
+        score, fold: (n_simulated,) of the simulation; see `Weighted`.
+        value: (n_simulated,) factor w by the detectors of the other folds, see `ml.salad.other_weight_columns`.
+        members: (n_simulated, n_members) the same for each member.
+    """
+
+    events: Events
+    data_score: np.ndarray
+    score: np.ndarray
+    fold: np.ndarray
+    value: np.ndarray
+    members: np.ndarray
+
+
 def comparing_pairs(run: SearchRun, *, reweighting: bool = False) -> list[Pair]:
     """Return (sample, detector) for every sample and every one of `comparing_detectors`."""
     return [(sample, name) for name in comparing_detectors(run, reweighting=reweighting) for sample in run.search.data]
@@ -120,9 +140,38 @@ def events_as_sample(run: SearchRun, detector: str, events: Events) -> Sample:
 
 
 def features_of(run: SearchRun, detector: str) -> tuple[str, ...]:
-    """Return the columns that a detector's classifier in the window reads."""
-    one = run.search.detectors[detector]
-    return tuple(detector_from_settings(one.type, one.settings).settings.features)
+    """Return the columns that a detector's correction claims to put right: all that f sees beside the mass."""
+    return columns_of(run.search.detectors[detector])
+
+
+def predicting(run: SearchRun, sample: str, detector: str) -> list[Predicting]:
+    """Return the simulation of one detector as it predicts background, for each of its independent trainings.
+
+    Only the events of window, sidebands and validation bands are weighed. Not kept on disk: see `direct`.
+    """
+    found, window = trained(run, sample, detector), window_for(run, detector)
+    events = simulation_of(run, detector)
+    bands = (window.signal, *window.sidebands, *window.validation)
+    events = events.take(np.any([events.inside(band) for band in bands], axis=0))
+    simulation = events_as_sample(run, detector, events)
+    weighed = []
+    for repeat in range(run.search.detectors[detector].repeats):
+        crossfit = _repeat(run, found, repeat)
+        arrays = crossfit.map(simulation, other_weight_columns(crossfit.detectors))
+        score = found.score if found.repeat_scores is None else found.repeat_scores[:, repeat]
+        # trees give many events one score: those of data and simulation need the same precision
+        own = crossfit.score(simulation).event.astype(score.dtype)
+        weighed.append(Predicting(events, score, own, crossfit.index(simulation), arrays["value"], arrays["members"]))
+    return weighed
+
+
+def _repeat(run: SearchRun, found: Trained, repeat: int) -> CrossFit:
+    """Return the folds of one of the independent trainings; the first is kept for the run."""
+    if not repeat:
+        return crossfit_of(run, found.sample, found.name)
+    assert found.folder is not None
+    one = run.search.detectors[found.name]
+    return CrossFit.load(found.folder / f"repeat-{repeat}", lambda: detector_from_settings(one.type, one.settings))
 
 
 def _weighted(run: SearchRun, sample: str, detector: str) -> Weighted:

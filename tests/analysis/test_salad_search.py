@@ -27,7 +27,8 @@ def salad_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
     """Return a search of two samples, without and with signal, by SALAD, plain simulation and CWoLa."""
     search = search_of([])
     settings = search["detectors"]["cwola"]["settings"]
-    small = {"members": 2, "mlp": {"hidden": [8], "epochs": 2, "batch_size": 500}}
+    corrected = [*settings["features"], "j2_tau21"]  # more than the window classifier reads
+    small = {"features": corrected, "members": 2, "mlp": {"hidden": [8], "epochs": 2, "batch_size": 500}}
     mixture = {"background": "background", "signal": "resonance", "of": "window", "seed": 3}
     for key in ("limits", "bump_hunt", "spectrum"):
         del search[key]
@@ -48,7 +49,9 @@ def salad_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
         },
         "detectors": {
             "salad": {"type": "salad", "folds": 2, "settings": {**settings, "reweighting": small}},
-            "plain": {"type": "salad", "folds": 2, "search": False, "settings": {**settings, "reweight": False}},
+            "plain": {
+                "type": "salad", "folds": 2, "repeats": 2, "search": False, "settings": {**settings, "reweight": False},
+            },
             "cwola": {"type": "cwola", "folds": 2, "repeats": 2, "settings": settings},
         },
         "closure": {"folds": 2, "events": 600},
@@ -86,6 +89,7 @@ def test_every_correction_is_measured_in_sidebands_and_window(run: SearchRun, re
         assert found["salad"]["sidebands"]["sum_of_weights"] == pytest.approx(there, rel=0.2)
         relative = seen.value[beside] / seen.constant[beside]
         assert found["salad"]["sidebands"]["mean_correction"] == pytest.approx(np.abs(relative - 1).mean())
+        assert found["salad"]["features"] == ["j1_m", "j1_tau21", "j2_m", "j2_tau21"]
         for region in REGIONS:
             entry = found["salad"][region]
             assert 0 < entry["effective_events"] <= entry["n_simulation"]
@@ -120,13 +124,22 @@ def test_predictions_stand_beside_the_truth(run: SearchRun, results: dict[str, A
         )  # trees give equal scores
         assert loose["n_signal"] == 0
         assert loose["predicted"] == pytest.approx(loose["observed"], abs=5 * loose["uncertainty"] + 40)
-        assert loose["ratio"] == pytest.approx(loose["predicted"] / loose["true_background"])
+        each = [one["predicted"] / one["true_background"] for one in loose["repeats"]]
+        assert loose["ratio"] == pytest.approx(np.mean(each))
         assert loose["ratio_total"] >= loose["ratio_statistical"] > 0
         assert abs(loose["z"]) < 5
         assert len(tight["validation"]) == 2
     plain = results["direct_background"]["none"]["plain"][0]
     assert plain["predicted"] == pytest.approx(plain["unweighted"], rel=0.05)  # constants differ between folds
+    for one in results["direct_background"]["some"]["plain"]:
+        assert len(one["repeats"]) == 2
+        predicted = [repeat["predicted"] for repeat in one["repeats"]]
+        assert one["predicted"] == pytest.approx(np.mean(predicted))
+        assert 0 < one["training"] == pytest.approx(np.std(predicted, ddof=1))
+        assert one["uncertainty"] > np.hypot(one["statistical"], one["training"]) * 0.999
     some = results["direct_background"]["some"]["salad"]
+    assert some[0]["training"] == 0.0
+    assert len(some[0]["repeats"]) == 1
     assert some[0]["n_signal"] > 0
     assert some[0]["n_signal"] + some[0]["true_background"] == some[0]["observed"]
 
@@ -137,7 +150,7 @@ def test_the_scan_runs_from_no_signal_up(run: SearchRun, results: dict[str, Any]
     assert scan["s_over_b_window"] == [0.0, pytest.approx(0.1, rel=0.15)]
     assert set(scan["lines"]) == {"salad", "plain", "cwola"}
     for name, line in scan["lines"].items():
-        assert line["errors"] == ("spread of repeats" if name == "cwola" else "statistical")
+        assert line["errors"] == ("spread of repeats" if name in ("cwola", "plain") else "statistical")
         assert all(len(line[metric][key]) == 2 for metric in METRICS for key in ("values", "errors"))
     assert scan["lines"]["cwola"]["auc"]["values"][1] > 0.6
     assert scans(run)[0]["signal"] == "resonance"
@@ -154,9 +167,9 @@ def test_the_figures_of_the_method_are_drawn_once(run: SearchRun) -> None:
     index = json.loads((run.out / "figures" / "index.json").read_text())["figures"]
     captions = {figure["name"]: figure["caption"] for figure in index}
     assert "events of data" in captions["reweighting-window-none-salad"]
-    assert (
-        "standard deviation over repeated trainings for cwola (2) and else statistical" in captions["scan-background"]
-    )
+    errors = "standard deviation over repeated trainings for plain (2), cwola (2) and else statistical"
+    assert errors in captions["scan-background"]
+    assert captions["reweighting-window-none-salad"].count("j2_tau21") == 1  # the corrected features by name
     assert "S/√B" in captions["scan-background"]
 
 

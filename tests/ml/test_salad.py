@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import Detector, History, Sample, TrainingError, detector_class, detector_from_settings
+from ml import CrossFit, Detector, History, Sample, TrainingError, detector_class, detector_from_settings
 from ml.metrics import auc
-from ml.salad import SALAD, SALADSettings, weight_columns
+from ml.salad import SALAD, SALADSettings, other_weight_columns, weight_columns
 from tests.ml.reweighting_toys import FEATURES, WINDOW, toy
 
 SEEDS = np.random.SeedSequence(3)
@@ -131,6 +131,25 @@ def test_without_reweighting_weights_are_the_constant_of_the_sidebands() -> None
     assert weights.value == pytest.approx(np.full(len(SIMULATION), counts[0] / counts[1]))
     assert weights.constant == pytest.approx(counts[0] / counts[1])
     assert not weights.clipped.any()
+
+
+def constant(value: float) -> SALAD:
+    detector = SALAD(SALADSettings(features=FEATURES, reweight=False))
+    detector._constant = value
+    return detector
+
+
+def test_the_simulation_of_a_fold_can_be_weighted_by_all_folds_but_its_own() -> None:
+    """No f that trained a window classifier weights the simulation that this classifier selects."""
+    folds = CrossFit(lambda: SALAD(), 3)
+    folds.detectors = [constant(value) for value in (1.0, 10.0, 100.0)]
+    found = folds.map(SIMULATION, other_weight_columns(folds.detectors))
+    own = folds.map(SIMULATION, weight_columns)
+    expected = np.array([(10 + 100) / 2, (1 + 100) / 2, (1 + 10) / 2])
+    assert np.array_equal(found["value"], expected[folds.index(SIMULATION)])
+    assert np.array_equal(found["members"][:, 0], found["value"])
+    assert set(found) == set(own)
+    assert not found["clipped"].any()
 
 
 def test_progress_runs_from_nothing_to_one() -> None:
