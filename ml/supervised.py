@@ -83,8 +83,8 @@ class Supervised(FeatureDetector):
         for label, name in ((1, "signal"), (0, "background")):
             if not (category[rows] == label).any():
                 raise TrainingError(
-                    f"no {name} events (category {label}) among {rows.sum()}{where}: the supervised reference needs both "
-                    f"classes; add {name} to the sample, or leave the reference out"
+                    f"no {name} events (category {label}) among {rows.sum()}{where}: the supervised reference needs "
+                    f"both classes; add {name} to the sample, or leave the reference out"
                 )
 
     def _region(self, sample: Sample, window: Window | None) -> np.ndarray:
