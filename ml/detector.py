@@ -53,9 +53,10 @@ class Scores:
         bad = ~np.isfinite(exact).all(axis=1)
         if bad.any():
             member = int(np.argmax(bad))
+            count = np.count_nonzero(~np.isfinite(exact[member]))
             raise TrainingError(
-                f"{np.count_nonzero(~np.isfinite(exact[member]))} of {exact.shape[1]} scores of member {member} are not "
-                "finite: look for missing or extreme values among the features, or train with a lower learning rate"
+                f"{count} of {exact.shape[1]} scores of member {member} are not finite: "
+                "look for missing or extreme values among the features, or train with a lower learning rate"
             )
         return cls(
             event=truncated_mean(exact, truncation).astype(np.float32),

@@ -63,8 +63,10 @@ class Schedule:
 class OptimizerState:
     """An optimiser's moments and step count, carried from one training into the next.
 
-    Hand the same one to several calls of `Trainer.fit`: each goes on where the last one ended, learning-rate schedule
-    included. That is how two networks train in turns (adversarial training), each with an optimiser of its own.
+    It is that of the last epoch, so a training of several epochs has to keep the parameters of the last one, too:
+    `restore_best=False`, `patience=None` and no other stopping rule. Hand the same one to several calls of
+    `Trainer.fit`: each goes on where the last one ended, learning-rate schedule included. That is how two networks
+    train in turns (adversarial training), each with an optimiser of its own.
     """
 
     shards: dict[tuple[int, int], list[np.ndarray]] = field(default_factory=dict)
@@ -125,7 +127,8 @@ class Trainer:
                 a member trains the same in any ensemble.
             validation: columns, those of `data`, that all members are validated on; needs a `validation_fraction` of 0.
             stopping: number of members → another rule than `ml.stopping.EarlyStopping`, which the schedule describes.
-            state: where the optimiser starts from, if it holds anything; afterwards, where it ended.
+            state: where the optimiser starts from, if it holds anything; afterwards, where it ended. See
+                `OptimizerState` for the schedules it goes with.
             progress: called after each epoch; the text says how long the rest takes at most.
 
         Returns:
@@ -133,11 +136,13 @@ class Trainer:
             under `validation_` + name.
 
         Raises:
-            TrainingError: a loss that is not finite (with member and epoch), values in `data` that are not or do not
-                fit into 32 bits, too few events, columns of unequal length, a source that changes.
+            TrainingError: a loss or weight that is not finite (with its member), values in `data` that are not or do
+                not fit into 32 bits, too few events, columns of unequal length, a source that changes.
         """
         started = time.perf_counter()
         _require_members(initial, len(seeds))
+        if state is not None:
+            _require_last_epoch(schedule, stopping)
         plan = _plan(data, validation, schedule)
         rule = EarlyStopping(len(seeds), patience=schedule.patience, min_delta=schedule.min_delta)
         watched = rule if stopping is None else stopping(len(seeds))
@@ -145,6 +150,7 @@ class Trainer:
         try:
             losses = run_epochs(shards, plan, watched, progress)
             parameters = _joined([shard.best() for shard in shards])
+            _require_finite(parameters)
             if state is not None:
                 state.shards = {_key(s.members): s.compiled.optimizer_state() for s in shards}
         finally:
@@ -216,6 +222,27 @@ def _carried(state: OptimizerState | None, members: np.ndarray) -> list[np.ndarr
     if _key(members) not in state.shards:
         raise TrainingError("this optimizer state is of an ensemble of another size, or was split over other threads")
     return state.shards[_key(members)]
+
+
+def _require_last_epoch(schedule: Schedule, stopping: Callable[[int], StoppingRule] | None) -> None:
+    stops = schedule.patience is not None or stopping is not None
+    if schedule.epochs > 1 and (schedule.restore_best or stops):
+        raise TrainingError(
+            "an optimizer state is that of the last epoch, and the parameters would be those of another one: for a "
+            "training of more than one epoch set restore_best to false, patience to none and no stopping rule"
+        )
+
+
+def _require_finite(parameters: Arrays) -> None:
+    """A last step can spoil weights that no loss was computed with any more."""
+    for name, arrays in parameters.items():
+        for array in arrays:
+            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            if bad.any():
+                raise TrainingError(
+                    f"network {name!r} of member {int(np.argmax(bad))} ended with weights that are not finite: "
+                    "training diverged; lower the learning rate, set clip_norm, or look for extreme inputs"
+                )
 
 
 def _key(members: np.ndarray) -> tuple[int, int]:

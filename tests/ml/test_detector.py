@@ -76,6 +76,8 @@ def test_member_scores_average_and_spread() -> None:
     assert scores.spread == pytest.approx([np.std([0.1, 0.3], ddof=1), 0])
     assert scores.members is not None
     assert scores.members.shape == (2, 2)
+    with pytest.raises(TrainingError, match="1 of 2 scores of member 1 are not finite"):
+        Scores.from_members(np.array([[0.1, 0.5], [np.nan, 0.5]]))
 
 
 def test_history_survives_json() -> None:

@@ -149,6 +149,15 @@ def test_divergence_names_member_and_epoch() -> None:
         engine.fit(initial, {"target": np.ones(4)}, schedule=schedule, seeds=SEEDS[:2])
 
 
+def test_a_last_step_that_diverges_is_seen() -> None:
+    """The loss is that before the step: 100 for the member whose step is too large for float32."""
+    schedule = Schedule(epochs=1, batch_size=4, validation_fraction=0, patience=None)
+    initial = {"moving": [np.array([[1.5], [11.0]])], "frozen": [np.zeros((2, 2))]}
+    engine = Trainer(quadratic(), lambda: make_optimizer("sgd", 1e38, None), trainable=frozenset({"moving"}), threads=1)
+    with pytest.raises(TrainingError, match="network 'moving' of member 1 ended with weights that are not finite"):
+        engine.fit(initial, {"target": np.ones(4)}, schedule=schedule, seeds=SEEDS[:2])
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [({"x": np.ones(3), "label": np.ones(2)}, "differ in length"), ({"x": np.ones((0, 3))}, "no events to train on")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ def test_an_optimiser_goes_on_where_it_ended() -> None:
     for _ in range(3):
         forgetful, _ = engine.fit(forgetful, slope_data(), schedule=full_batch(2), seeds=SEEDS)
     assert not np.allclose(forgetful["slope"][0], whole["slope"][0], rtol=1e-2)
+    for schedule in (replace(full_batch(2), restore_best=True), replace(full_batch(2), patience=3)):
+        with pytest.raises(TrainingError, match="optimizer state is that of the last epoch"):
+            engine.fit(parts, slope_data(), schedule=schedule, seeds=SEEDS, state=state)
     with pytest.raises(TrainingError, match="ensemble of another size"):
         engine.fit(slopes(0.0, 1.0, 2.0), slope_data(), schedule=full_batch(1), seeds=[*SEEDS, SEEDS[0]], state=state)
 
