@@ -19,6 +19,10 @@ from ml.sample import Sample
 
 DEFAULT_FEATURES = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32")
 
+RANKED = 10_000  # events, evenly spaced, whose order by a feature is compared with that by mass
+SLICES = 5  # by default
+SAME_ORDER = 0.999  # rank correlation with the mass above which a feature is refused
+
 
 @dataclass(frozen=True)
 class TaggerSettings:
@@ -34,7 +38,8 @@ class TaggerSettings:
             (normal scores within mass slices of the sidebands, see `ml.preprocessing.SliceQuantiles`).
         ratio_features: columns that `ratio` divides; by default those ending in _m or _pt.
         slices: mass slices per sideband for `slices`.
-        mlp, bdt: settings of either classifier.
+        mlp, bdt: settings of either classifier; those of the other are not read, so that `classifier` can be changed
+            alone.
     """
 
     features: tuple[str, ...] = DEFAULT_FEATURES
@@ -43,7 +48,7 @@ class TaggerSettings:
     truncation: float = 0.0
     decorrelation: Literal["none", "ratio", "slices"] = "none"
     ratio_features: tuple[str, ...] | None = None
-    slices: int = 5
+    slices: int = SLICES
     mlp: MLPSettings = field(default_factory=MLPSettings)
     bdt: BDTSettings = field(default_factory=BDTSettings)
 
@@ -58,6 +63,15 @@ class TaggerSettings:
         unknown = set(self.ratio_features or ()) - set(self.features)
         if unknown:
             raise TrainingError(f"ratio_features {sorted(unknown)} are not among the features {list(self.features)}")
+        self._refuse_ignored()
+
+    def _refuse_ignored(self) -> None:
+        given = {"ratio_features": self.ratio_features is not None, "slices": self.slices != SLICES}
+        for key, needed in (("ratio_features", "ratio"), ("slices", "slices")):
+            if given[key] and self.decorrelation != needed:
+                raise TrainingError(
+                    f"{key} has no effect with decorrelation {self.decorrelation!r}: leave it out, or take {needed!r}"
+                )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -156,11 +170,23 @@ class Tagger:
         return x if self._slices is None else self._slices.apply(x, mass)
 
     def _refuse_mass(self, x: np.ndarray, mass: np.ndarray) -> None:
-        """Refuse a feature that is the resonance mass in any unit or precision."""
-        centred = mass - mass.mean()
-        for name, column in zip(self.settings.features, (x - x.mean(axis=0)).T, strict=True):
-            scale = np.sqrt((column**2).sum() * (centred**2).sum())
-            if scale > 0 and abs((column * centred).sum()) > (1 - 1e-9) * scale:
+        """Refuse a feature that orders events as the resonance mass does: in any unit or precision, its logarithm, …
+
+        A function of the mass that rises and falls, or of the mass and other columns, is not recognised.
+        """
+        rows = np.unique(np.linspace(0, len(mass) - 1, RANKED).astype(int))
+        ranks = _centred_ranks(mass[rows])
+        for name, column in zip(self.settings.features, x[rows].T, strict=True):
+            own = _centred_ranks(column)
+            scale = np.sqrt((own**2).sum() * (ranks**2).sum())
+            if scale > 0 and abs((own * ranks).sum()) > SAME_ORDER * scale:
                 raise TrainingError(
-                    f"feature {name!r} is the resonance mass: its selection feeds a bump hunt; remove it"
+                    f"feature {name!r} is the resonance mass, or a monotonic function of it: its selection feeds a "
+                    "bump hunt; remove it"
                 )
+
+
+def _centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of values (n,), equal ones sharing their mean rank, about their mean."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place] - (len(values) + 1) / 2

@@ -49,7 +49,9 @@ def test_the_mass_places_events_but_is_no_input(
     sample = tiny[0]
     elsewhere = dataclasses.replace(sample, mass=sample.mass * 2)
     assert np.array_equal(trained.score(elsewhere).event, trained.score(sample).event)
-    for disguise in (sample.mass, (sample.mass / 1000).astype(np.float32)):
+    in_tev = (sample.mass / 1000).astype(np.float32)
+    smeared = sample.mass + np.random.default_rng(0).normal(size=len(sample))
+    for disguise in (sample.mass, in_tev, np.log(sample.mass), -1 / in_tev, in_tev.astype(np.float16), smeared):
         disguised = dataclasses.replace(sample, columns={**sample.columns, "j1_m": disguise})
         with pytest.raises(TrainingError, match="feature 'j1_m' is the resonance mass"):
             train(disguised, window)

@@ -32,6 +32,8 @@ def test_every_detector_has_defaults_that_survive_json(name: str) -> None:
         ({"features": []}, "at least one"),
         ({"features": ["j1_m", "mjj"]}, "resonance mass 'mjj' cannot be a feature"),
         ({"ratio_features": ["j3_m"]}, r"\['j3_m'\] are not among the features"),
+        ({"ratio_features": ["j1_m"]}, "ratio_features has no effect with decorrelation 'none': leave it out"),
+        ({"slices": 9, "decorrelation": "ratio"}, "slices has no effect with decorrelation 'ratio'.*take 'slices'"),
         ({"mlp": {"dropout": [0.1]}}, "dropout must be float"),
         ({"mlp": 3}, "mlp must be a mapping"),
     ],
