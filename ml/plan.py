@@ -24,7 +24,8 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run every job that is not finished in its directory; outcomes in the order of `jobs`.
 
-    A job that fails does not stop the others. Results do not depend on the executor.
+    A job that fails does not stop the others. Results do not depend on the executor, up to rounding: how many threads
+    share an ensemble decides in which order sums are taken. With the same number of threads they are equal bit by bit.
 
     Args:
         jobs: what to train; two jobs never share a directory.

@@ -15,6 +15,9 @@ from ml.threads import single_thread
 
 logger = logging.getLogger(__name__)
 
+# of concurrent.futures (loky's are subclasses) and of Dask, by name: neither need be installed or imported
+LOST = frozenset({"BrokenExecutor", "CancelledError", "CommClosedError", "KilledWorker"})
+
 
 class Executor(Protocol):
     """What runs jobs elsewhere: a `concurrent.futures.Executor`, or anything with its `submit`.
@@ -70,13 +73,13 @@ def _round(
             try:
                 futures[shared.submit(job, keys[i])] = i
             except Exception as error:  # a broken pool takes nothing more
-                lost[i] = error
+                _sort(i, error, failures, lost)
         for future in concurrent.futures.as_completed(futures):
             i = futures[future]
             try:
                 failure = future.result() or _not_visible(jobs[i], keys[i])
             except Exception as error:
-                lost[i] = error
+                _sort(i, error, failures, lost)
                 continue
             if failure is not None:
                 failures[i] = failure
@@ -86,6 +89,19 @@ def _round(
             future.cancel()
         raise
     return failures, lost
+
+
+def _sort(i: int, error: Exception, failures: dict[int, Exception], lost: dict[int, Exception]) -> None:
+    """Tell a lost worker, which another may replace, from a job that no worker can take."""
+    unreadable = "un-serialize" in str(error)  # loky's broken pool: the job could not be read there
+    if not unreadable and any(kind.__name__ in LOST for kind in type(error).__mro__):
+        lost[i] = error
+        return
+    failures[i] = TrainingError(
+        f"no worker could take it ({type(error).__name__}: {error}): detector and samples travel to workers as "
+        "pickles; define their classes and `batch` at the top of a module, in an environment that workers have, "
+        "too, or train in this process"
+    )
 
 
 def _not_visible(job: Job, key: str | None) -> TrainingError | None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import pickle
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
+from distributed.scheduler import KilledWorker
+from loky.process_executor import TerminatedWorkerError
 
 from ml import CrossFit, Detector, History, Progress, Sample, Scores, TrainingError, Window, detector_from_settings
 from ml.plan import Job, run_jobs
@@ -62,17 +70,21 @@ class Counter(Detector):
         return loaded
 
 
-class Inline:
-    """An executor that calls at once; `lose` of the calls end with the loss of their worker."""
+WORKER: Any = SimpleNamespace(address="tcp://elsewhere")  # of Dask, lost
 
-    def __init__(self, lose: int = 0, work: bool = True) -> None:
+
+class Inline:
+    """An executor that calls at once; `lose` of the calls end with the loss of their worker, or another error."""
+
+    def __init__(self, lose: int = 0, work: bool = True, error: Exception | None = None) -> None:
         self.lose, self.work, self.calls, self.shared = lose, work, 0, 0
+        self.error = error or TerminatedWorkerError("killed")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> concurrent.futures.Future[Any]:
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self.calls += 1
         if self.lose >= self.calls:
-            future.set_exception(RuntimeError("killed"))
+            future.set_exception(self.error)
         else:
             future.set_result(fn(*args) if self.work else None)
         return future
@@ -123,7 +135,7 @@ def test_trees_and_networks_are_the_same_wherever_they_train(
 ) -> None:
     sample = tiny[0]
     trees = {"features": TINY["features"], "members": 2, "classifier": "bdt", "bdt": {"iterations": 5}}
-    network = {**TINY, "members": 1}
+    network = {**TINY, "members": 3}
     found = {}
     for name, executor in executors.items():
         folds = CrossFit(lambda: detector_from_settings("cwola", trees), 2, directory=tmp_path / name / "trees")
@@ -136,8 +148,9 @@ def test_trees_and_networks_are_the_same_wherever_they_train(
         folds.detectors = [outcome.load() for outcome in of_trees]
         found[name] = np.hstack([folds.score(sample).members, of_network.load().score(sample).members])  # type: ignore[list-item]
     assert np.std(found["here"]) > 0.01
-    assert np.array_equal(found["processes"], found["here"])
-    assert np.array_equal(found["dask"], found["here"])
+    for elsewhere in ("processes", "dask"):  # one thread each, while members share the cores of this process
+        assert np.array_equal(found[elsewhere][:, :2], found["here"][:, :2])  # of the trees
+        assert found[elsewhere] == pytest.approx(found["here"], abs=1e-5)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -197,6 +210,42 @@ def test_trainings_of_lost_workers_run_once_more(tiny: tuple[Sample, np.ndarray]
     with pytest.raises(TrainingError, match=r"training job 0: its worker was lost .*killed.*the same in job 1"):
         run_jobs(counters(tiny[0], tmp_path / "twice"), executor=Inline(lose=5))
     assert [path.name for path in (tmp_path / "twice").iterdir()] == ["job-2"]
+
+
+@pytest.mark.parametrize("error", [KilledWorker("job", WORKER, 3), CommClosedError("gone"), CancelledError()])
+def test_dask_loses_workers_in_its_own_ways(tiny: tuple[Sample, np.ndarray], tmp_path: Path, error: Exception) -> None:
+    executor = Inline(lose=1, error=error)
+    assert len(run_jobs(counters(tiny[0], tmp_path), executor=executor)) == 3
+    assert executor.calls == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pickle.PicklingError("a lambda"),
+        ModuleNotFoundError("No module named 'mine'"),
+        BrokenProcessPool("A task has failed to un-serialize."),
+    ],
+)
+def test_what_no_worker_can_take_is_not_tried_again(
+    tiny: tuple[Sample, np.ndarray], tmp_path: Path, error: Exception
+) -> None:
+    executor = Inline(lose=1, error=error)
+    with pytest.raises(TrainingError) as raised:
+        run_jobs(counters(tiny[0], tmp_path), executor=executor)
+    said = str(raised.value)
+    assert f"training job 0: no worker could take it ({type(error).__name__}: " in said
+    assert "at the top of a module, in an environment that workers have" in said
+    assert "2 finished and kept" in said
+    assert executor.calls == 3
+
+
+def test_a_sample_that_cannot_travel_is_told(
+    tiny: tuple[Sample, np.ndarray], tmp_path: Path, executors: dict[str, Any]
+) -> None:
+    locked = replace(tiny[0], batch=threading.Lock().__enter__)
+    with pytest.raises(TrainingError, match=r"no worker could take it \(.*pickle"):
+        run_jobs(counters(locked, tmp_path), executor=executors["processes"])
 
 
 def test_a_sample_is_shipped_once(tiny: tuple[Sample, np.ndarray], tmp_path: Path) -> None:
