@@ -107,12 +107,19 @@ class Store:
         return found
 
     @contextlib.contextmanager
-    def unfinished(self, name: str, key: str) -> Iterator[Path]:
-        """Hold the folder that `make(…, resumable=True)` will hand to `fill`, so that parts can be made beforehand."""
+    def unfinished(self, name: str, key: str) -> Iterator[Path | None]:
+        """Hold the folder that `make(…, resumable=True)` will hand to `fill`, so that parts can be made beforehand.
+
+        Yields None where another run finished the artefact while this one waited for it.
+        """
         partial = self._partial(name, key)
-        partial.mkdir(parents=True, exist_ok=True)
-        with _held(partial):
-            yield partial
+        with contextlib.ExitStack() as stack:
+            while self.find(name, key) is None:
+                partial.mkdir(parents=True, exist_ok=True)
+                if stack.enter_context(_held(partial)):
+                    yield partial
+                    return
+            yield None
 
     def _partial(self, name: str, key: str) -> Path:
         folder = self.directory / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +150,24 @@ def test_two_runs_share_the_making_of_one_artefact(tmp_path: Path) -> None:
     assert calls == []
     assert (folder / "value").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["a.b"]
+
+
+def test_what_another_run_finishes_needs_no_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run renames the folder while this one waits for its lock."""
+    store, waiting = Store(tmp_path), iter([True, False])
+    with store.unfinished("a", "k1") as partial:
+        assert partial == tmp_path / ".a.k1.partial"
+    lock = fcntl.flock
+
+    def wait(*arguments: Any) -> None:
+        if next(waiting, False):
+            store.make("a", "k1", fill("theirs", []))
+        lock(*arguments)
+
+    monkeypatch.setattr("analysis.store.fcntl.flock", wait)
+    with store.unfinished("a", "k1") as partial:
+        assert partial is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_the_leftovers_of_other_keys_go(tmp_path: Path) -> None:
