@@ -64,6 +64,57 @@ def passing(scores: np.ndarray, fold_index: np.ndarray, cuts: dict[int, float]) 
     return selected
 
 
+def fold_quantiles(
+    scores: np.ndarray,
+    fold_index: np.ndarray,
+    *,
+    reference: np.ndarray,
+    reference_fold: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Each score as the fraction of the reference events of its fold that score lower, equal ones counted half.
+
+    Working points are set within folds (see `thresholds`), so a curve over scores of several folds has to be: raw
+    scores of different models only share a range. Within a fold the order against reference events is kept, whatever
+    the number of folds.
+
+    Args:
+        scores: (n_events,), or (n_events, n_members), where every member has its own quantiles.
+        fold_index: (n_events,) fold of each event.
+        reference: (n_reference,) or (n_reference, n_members) scores of the searched events.
+        reference_fold: (n_reference,) fold of each of these.
+        weight: (n_reference,) their event weights; 1 if None.
+
+    Returns:
+        float64 from 0 to 1, of the shape of `scores`.
+
+    Raises:
+        TrainingError: events of a fold without reference events of a positive sum of weights; scores that are not
+            finite.
+    """
+    scores, reference = np.asarray(scores), np.asarray(reference)
+    if scores.ndim == 2:
+        columns = zip(scores.T, reference.T, strict=True)
+        each = [
+            fold_quantiles(own, fold_index, reference=other, reference_fold=reference_fold, weight=weight)
+            for own, other in columns
+        ]
+        return np.stack(each, axis=1)
+    weights = np.ones(len(reference)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if not (np.isfinite(scores).all() and np.isfinite(reference).all()):
+        raise TrainingError("scores that are not finite have no quantile")
+    result = np.zeros(len(scores))
+    for fold in np.unique(fold_index):
+        rows, own = np.asarray(fold_index) == fold, np.asarray(reference_fold) == fold
+        order = np.argsort(reference[own], kind="stable")
+        ordered, summed = reference[own][order], np.concatenate([[0.0], np.cumsum(weights[own][order])])
+        if not summed[-1] > 0:
+            raise TrainingError(f"no searched events of fold {fold} with a positive sum of weights to compare with")
+        ends = [np.searchsorted(ordered, scores[rows], side=side) for side in ("left", "right")]
+        result[rows] = (summed[ends[0]] + summed[ends[1]]) / 2 / summed[-1]
+    return result
+
+
 def _threshold(scores: np.ndarray, weights: np.ndarray, efficiency: float, *, fold: int) -> float:
     total = float(weights.sum())
     if not total > 0:

@@ -25,6 +25,7 @@ from analysis.stages.families import ends, left_out, same_signal_window
 from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, Trained, trained
 from ml.metrics import roc
+from ml.selection import fold_quantiles
 
 Described = tuple[str, str, str, object]
 
@@ -134,24 +135,31 @@ def _curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
     """Return the ROC in the detector's window, or None where truth or one of the classes is missing."""
     if not sample.truth_known:
         return None
-    truth, mass = sample.events["truth"], sample.events["mjj"]
+    truth, mass, fold = sample.events["truth"], sample.events["mjj"], found.fold_index
     score, repeats, members = found.score, found.repeat_scores, found.members
     if sample.spare is not None and found.spare_score is not None:
         truth, mass = np.append(truth, sample.spare["truth"]), np.append(mass, sample.spare["mjj"])
         score = np.append(score, found.spare_score)
+        fold = np.append(fold, sample.spare["fold"] % found.summary["folds"])
         members = _stacked(members, found.spare_members)
         repeats = _stacked(repeats, found.spare_repeat_scores)
     rows = np.ones(len(mass), dtype=bool)
     window = window_of(run, found.name)
     if window is not None:
         rows = (mass >= window.signal[0]) & (mass < window.signal[1])
-    truth, score = truth[rows], score[rows]
+    truth, fold, own = truth[rows], fold[rows], int(rows[: len(sample.events)].sum())
+
+    def ranked(values: np.ndarray) -> np.ndarray:
+        """Return scores by their quantiles in their fold: see `ml.selection.fold_quantiles`."""
+        inside, weight = values[rows], sample.events["weight"][rows[: len(sample.events)]]
+        return fold_quantiles(inside, fold, reference=inside[:own], reference_fold=fold[:own], weight=weight)
+
     n_signal, n_background = int((truth == 1).sum()), int((truth == 0).sum())
     if n_signal == 0 or n_background < MIN_BACKGROUND:
         return None
-    curve = roc(score, truth)
+    curve = roc(ranked(score), truth)
     several = members if repeats is None else repeats
-    each = [] if several is None else [roc(column, truth) for column in several[rows].T]
+    each = [] if several is None else [roc(column, truth) for column in ranked(several).T]
     return RocCurve(
         detector_label(found.name, found.summary),
         curve.signal,

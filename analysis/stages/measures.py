@@ -11,6 +11,7 @@ from analysis.config import WindowSettings
 from analysis.events import Events
 from ml import Scores
 from ml.metrics import Measured, auc, background_rejection, max_sic, sic_at
+from ml.selection import fold_quantiles
 
 MIN_BACKGROUND = 20  # events behind the largest SIC, see ml.metrics.max_sic
 REGULATOR = 1e-4  # of the largest SIC in SALAD's paper, arXiv:2001.05001, where one background event is enough
@@ -29,24 +30,34 @@ _FIGURES: dict[str, Callable[[np.ndarray, np.ndarray, _Given], Measured]] = {
 
 
 def measure(
-    events: Events, scores: Sequence[Scores], window: WindowSettings | None
+    events: Events, scores: Sequence[Scores], window: WindowSettings | None, *, folds: int, searched: int
 ) -> dict[str, dict[str, float | int | list[float] | None]]:
     """Return figures of merit against the truth, in the signal window where there is one.
 
-    All signal events count, injected or not: each was scored by a fold that never saw it. Of one training, `spread` is
+    All signal events count, injected or not: each was scored by a fold that never saw it. Scores of different folds
+    are comparable only by their quantiles among the searched events (those in the window) of the same fold, the first
+    `searched` of `events`; an event's fold is `fold % folds`. Of one training, `spread` is
     the standard deviation over the members of its ensemble. Of several, it is that over the trainings in `repeats`,
     `value` their mean and `uncertainty` the mean of their statistical uncertainties.
     """
     rows = events.inside(window.signal) if window is not None else np.ones(len(events), dtype=bool)
-    truth, weight = events["truth"][rows], events["weight"][rows]
+    truth, weight, fold = (events[name][rows] for name in ("truth", "weight", "fold"))
+    fold, own = fold % folds, int(rows[:searched].sum())
     if not (truth == 1).any() or (truth == 0).sum() < MIN_BACKGROUND:
         return {}
 
-    def measured(name: str, one: Scores) -> Measured:
-        members = one.members[rows] if one.members is not None and len(scores) == 1 else None
-        return _FIGURES[name](one.event[rows], truth, {"weight": weight, "members": members})
+    def measured(name: str, one: tuple[np.ndarray, np.ndarray | None]) -> Measured:
+        return _FIGURES[name](one[0], truth, {"weight": weight, "members": one[1]})
 
-    return {name: _over_repeats([measured(name, one) for one in scores]) for name in _FIGURES}
+    def ranked(values: np.ndarray) -> np.ndarray:
+        inside = values[rows]
+        return fold_quantiles(inside, fold, reference=inside[:own], reference_fold=fold[:own], weight=weight[:own])
+
+    each = [
+        (ranked(one.event), ranked(one.members) if one.members is not None and len(scores) == 1 else None)
+        for one in scores
+    ]
+    return {name: _over_repeats([measured(name, one) for one in each]) for name in _FIGURES}
 
 
 def _over_repeats(found: Sequence[Measured]) -> dict[str, Any]:

@@ -247,7 +247,11 @@ def _summary(
         "members": 1 if scores[0].members is None else scores[0].members.shape[1],
         "seconds": round(seconds, 2),
         "history": History(parts=parts, seconds=sum(part.seconds for part in parts.values())).to_dict(),
-        "measured": measure(events, scores, window) if training.sample.truth_known else {},
+        "measured": (
+            measure(events, scores, window, folds=settings.folds, searched=len(training.sample.events))
+            if training.sample.truth_known
+            else {}
+        ),
     }
 
 
