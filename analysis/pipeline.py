@@ -21,7 +21,7 @@ from analysis.stages.report import report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
 from analysis.stages.simple import describe_simple, simple_limits
-from analysis.stages.simulated import check_simulation
+from analysis.stages.simulated import check_files, check_simulation
 from analysis.stages.train import as_window, train
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
@@ -58,6 +58,7 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
     Raises DarkhorseError, or the error of the library that could not go on.
     """
     check_detectors(run.search)
+    check_files(run)
     with run.options.workers.kept():
         for name, stage in STAGES.items():
             yield from stage(run)

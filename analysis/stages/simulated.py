@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
-from analysis.errors import ConfigurationError, StageError
+from analysis.errors import CatalogueError, ConfigurationError, StageError
 from analysis.events import Events
 from analysis.stages.process import processed
 from analysis.stages.searched import as_sample, columns_needed, columns_of
@@ -68,7 +70,10 @@ def _simulation_sample(run: SearchRun, name: str, columns: tuple[str, ...]) -> S
 
 
 def check_simulation(search: Search, detector: str) -> None:
-    """Raise ConfigurationError where a detector lacks the simulation that it needs, or has one that it would ignore."""
+    """Raise ConfigurationError where a detector lacks the simulation that it needs, or has one that it would ignore.
+
+    Also where the simulation is the data set that is searched, or the background of a searched mixture.
+    """
     settings = search.detectors[detector]
     unknown = detector_class(settings.type)[0].needs - ROLES
     if unknown:
@@ -92,3 +97,36 @@ def check_simulation(search: Search, detector: str) -> None:
         )
     if name in search.mixtures:
         raise ConfigurationError(f"`{key}: {name}` names a mixture; name a data set of the catalogue.")
+    for sample in search.data:
+        if name == (search.mixtures[sample].background if sample in search.mixtures else sample):
+            raise ConfigurationError(
+                f"`{key}: {name}` is what {sample!r} is made of: compared with themselves, data show nothing. Name a "
+                "data set of other events."
+            )
+
+
+def check_files(run: SearchRun) -> None:
+    """Raise ConfigurationError where the simulation of a detector holds events that are searched, by another name."""
+    for detector in run.search.detectors:
+        simulation = simulation_name(run, detector)
+        for sample in run.search.data if simulation is not None else ():
+            mixture = run.search.mixtures.get(sample)
+            source = sample if mixture is None else mixture.background
+            shared = _files(run, str(simulation)) & _files(run, source)
+            if shared:
+                raise ConfigurationError(
+                    f"The simulation {simulation!r} of {detector!r} and the searched data set {source!r} share "
+                    f"{min(shared)}: compared with themselves, data show nothing. Name a data set of other events."
+                )
+
+
+def _files(run: SearchRun, name: str) -> set[str]:
+    """Return what tells the events of a data set: its files, as far as they are on disk, and its recipe."""
+    entry = run.catalogue.entry(name)
+    if entry.recipe is not None:
+        return {f"the recipe {entry.recipe.key()} of seed {entry.recipe.seed}"}
+    try:
+        found = run.catalogue.local_files(name)
+    except CatalogueError:  # not downloaded yet
+        return set(entry.files)
+    return {*entry.files, *(str(Path(file).resolve()) if "://" not in file else file for file in found)}
