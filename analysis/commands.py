@@ -39,12 +39,18 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, *, unit: str = "it") -> Iterator[Callable[[int, int | None], None]]:
-    """Yield a callback (done, total) that draws a bar on the terminal, and nothing where there is none."""
+def progress_bar(label: str, *, unit: str = "it") -> Iterator[Callable[..., None]]:
+    """Yield a callback (done, total, text="") that draws a bar on the terminal, and nothing where there is none.
+
+    A text says what is being done and when it ends, in place of the bar's own count and estimate.
+    """
     with tqdm(desc=label, unit=unit, disable=None, unit_scale=True, leave=False, delay=2) as bar:
 
-        def update(done: int, total: int | None) -> None:
+        def update(done: int, total: int | None, text: str = "") -> None:
             bar.total = total
+            if text:
+                bar.bar_format = "{l_bar}{bar}| {elapsed}{postfix}"
+                bar.set_postfix_str(text, refresh=False)
             bar.update(done - bar.n)
 
         yield update
@@ -158,9 +164,11 @@ def export(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> None:
     """Validate a search and say which of its data sets are on disk."""
     from analysis.pipeline import check_detectors
+    from analysis.stages.simulated import check_files
 
     run = build_run(options)
     check_detectors(run.search)
+    check_files(run)
     print(f"{run.search.name}: valid; data sets:")
     _print_status(run.catalogue, datasets_of(run.search))
 

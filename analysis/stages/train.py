@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from analysis.stages.process import processed
 from analysis.stages.searched import Searched, as_sample, columns_of, searched, window_of
 from analysis.stages.simulated import simulation_name, simulation_sample
 from analysis.store import code_key, content_key, library_versions
-from ml import CrossFit, Detector, History, Sample, Scores, Window, detector_from_settings
+from ml import CrossFit, Detector, History, Sample, Scores, TrainingError, Window, detector_from_settings
 from ml.plan import Job, Outcome, run_jobs
 
 __all__ = ["MIN_BACKGROUND", "Trained", "as_window", "crossfit_of", "simulation_name", "train", "trained"]
@@ -156,6 +156,15 @@ class _Training:
         simulation = simulation_sample(self.run, self.name)
         return {"data": data} if simulation is None else {"data": data, "simulation": simulation}
 
+    def check(self, samples: Mapping[str, Sample]) -> None:
+        """Raise TrainingError, with the names of detector and data sets, for samples that cannot be trained on."""
+        try:
+            _untrained(self.settings).check(samples, window=as_window(window_of(self.run, self.name)))
+        except TrainingError as error:
+            simulation = simulation_name(self.run, self.name)
+            beside = "" if simulation is None else f" with the simulation {simulation!r}"
+            raise TrainingError(f"{self.name} cannot be trained on {self.sample.name!r}{beside}: {error}") from error
+
     def crossfit(self, folder: Path, repeat: int) -> CrossFit:
         """Return the untrained folds of one of the independent trainings, kept below `folder`."""
         place = folder / f"repeat-{repeat}" if repeat else folder
@@ -164,6 +173,7 @@ class _Training:
     def jobs(self, folder: Path) -> list[Job]:
         """Return the trainings of all folds of all repeats, repeat after repeat."""
         samples, window = self.roles(), as_window(window_of(self.run, self.name))
+        self.check(samples)
         entropy = [self.run.search.seed, zlib.crc32(self.name.encode())]
         what = f"{self.name} on {self.sample.name}"
         return [
@@ -177,6 +187,17 @@ class _Training:
             )
         ]
 
+    def remember(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep what a common plan trained, so that its samples are not hashed again; not the samples themselves."""
+        slim = [replace(outcome, job=replace(outcome.job, samples={})) for outcome in outcomes]
+        self.run.memory[f"outcomes {self.artefact}"] = slim
+
+    def remembered(self) -> list[Outcome] | None:
+        """Return what a common plan trained, None where it did not or where another run has removed it since."""
+        outcomes: list[Outcome] | None = self.run.memory.pop(f"outcomes {self.artefact}", None)
+        kept = outcomes is not None and all(one.job.directory and one.job.directory.is_dir() for one in outcomes)
+        return outcomes if kept else None
+
 
 def _train_together(run: SearchRun, pairs: Sequence[tuple[str, str]]) -> None:
     """Run the jobs of all detectors whose scores are not there yet."""
@@ -184,15 +205,18 @@ def _train_together(run: SearchRun, pairs: Sequence[tuple[str, str]]) -> None:
     missing = [one for one in trainings if run.results_store.find(one.artefact, one.key()) is None]
     with ExitStack() as stack:
         folders = [stack.enter_context(run.results_store.unfinished(one.artefact, one.key())) for one in missing]
-        jobs = [job for one, folder in zip(missing, folders, strict=True) for job in one.jobs(folder)]
+        plans = [(one, one.jobs(folder)) for one, folder in zip(missing, folders, strict=True) if folder is not None]
+        jobs = [job for _, own in plans for job in own]
         if jobs:
-            logger.info("training %d detectors on samples: %d jobs", len(missing), len(jobs))
-            _run(run, jobs, "train")
+            logger.info("training %d detectors on samples: %d jobs", len(plans), len(jobs))
+            outcomes = iter(_run(run, jobs, "train"))
+            for one, own in plans:
+                one.remember([next(outcomes) for _ in own])
 
 
 def _run(run: SearchRun, jobs: Sequence[Job], label: str) -> list[Outcome]:
     with run.options.workers.training() as executor, run.bar(label) as bar:
-        progress = None if bar is None else lambda fraction, _text: bar(round(1000 * fraction), 1000)
+        progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
         return run_jobs(jobs, executor=executor, progress=progress)
 
 
@@ -214,7 +238,9 @@ _ARRAYS = (
 
 def _fill(training: _Training, folder: Path) -> None:
     run, settings = training.run, training.settings
-    outcomes = _run(run, training.jobs(folder), f"train {training.name} on {training.sample.name}")
+    outcomes = training.remembered()
+    if outcomes is None:
+        outcomes = _run(run, training.jobs(folder), f"train {training.name} on {training.sample.name}")
     events = training.events()
     whole = training.everything(events)
     scores = []
