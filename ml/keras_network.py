@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ml.errors import TrainingError
+from ml.prediction import in_chunks
 from ml.saving import load_members, quiet_conversion, save_members
 
 _building = threading.Lock()
@@ -70,16 +71,8 @@ class KerasNetwork:
 
     def predict(self, parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
         """Outputs (members, n_events, …) float32 of x (n_events, …), in compiled chunks of fixed size."""
-        chunk = 1024
-        parts = []
-        for start in range(0, len(x), chunk):
-            part = np.asarray(x[start : start + chunk], np.float32)
-            padded = np.zeros((chunk, *part.shape[1:]), np.float32)
-            padded[: len(part)] = part
-            parts.append(_compiled(self)(list(parameters), padded).numpy()[:, : len(part)])
-        if not parts:
-            return np.empty((len(parameters[0]), 0, *_reference(self).output_shape[1:]), np.float32)
-        return np.concatenate(parts, axis=1)
+        shape = _reference(self).output_shape[1:]
+        return in_chunks(_compiled(self), parameters, x, chunk=1024, shape=shape)
 
     def to_keras(self, parameters: Sequence[np.ndarray], member: int, *, output_activation: str = "linear") -> Any:
         """One member as an ordinary Keras model with the same outputs."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ml.errors import TrainingError, nearest_names
+from ml.prediction import in_chunks
 from ml.saving import load_members, save_members
 
 ELEMENTWISE = (
@@ -98,14 +99,7 @@ class DenseNetwork:
 
     def predict(self, parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
         """Outputs (members, n_events, outputs) float32 of x (n_events, inputs), in compiled chunks of fixed size."""
-        chunk = 8192
-        outputs = np.empty((len(parameters[0]), len(x), self.outputs), np.float32)
-        for start in range(0, len(x), chunk):
-            part = np.asarray(x[start : start + chunk], np.float32)
-            padded = np.zeros((chunk, self.inputs), np.float32)
-            padded[: len(part)] = part
-            outputs[:, start : start + len(part)] = _compiled(self)(list(parameters), padded).numpy()[:, : len(part)]
-        return outputs
+        return in_chunks(_compiled(self), parameters, x, chunk=8192, shape=(self.outputs,))
 
     def to_keras(self, parameters: Sequence[np.ndarray], member: int, *, output_activation: str = "linear") -> Any:
         """One member as an ordinary Keras model with the same outputs."""

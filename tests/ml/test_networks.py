@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml import TrainingError, detector_from_settings
+from ml import TrainingError, detector_from_settings, prediction
 from ml.networks import ELEMENTWISE, DenseNetwork
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -47,3 +49,30 @@ def test_allowed_activations_do_not_mix_events(activation: str) -> None:
     outputs = network.apply(parameters, x).numpy()
     np.testing.assert_allclose(network.apply(parameters, x[:, 2:4]).numpy(), outputs[:, 2:4], atol=1e-6)
     np.testing.assert_allclose(network.to_keras(parameters, 0)(x[0]), outputs[0], atol=1e-6)
+
+
+def test_predictions_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks are multiplied by the parameter here; the last one is padded, and none is left out or filled twice."""
+    callers = set()
+
+    def outputs(parameters: list[Any], x: Any) -> Any:
+        callers.add(threading.get_ident())
+        time.sleep(0.03)
+        return parameters[0] * x[None]
+
+    x = np.arange(14.0).reshape(7, 2)
+    results = []
+    for threads in (1, 3):
+        callers.clear()
+        monkeypatch.setattr(prediction, "available", lambda threads=threads: threads)
+        results.append(
+            prediction.in_chunks(outputs, [np.array([[[1.0]], [[2.0]]], np.float32)], x, chunk=2, shape=(2,))
+        )
+        assert (len(callers) > 1) == (threads > 1)
+    np.testing.assert_array_equal(results[0], np.stack([x, 2 * x]))
+    np.testing.assert_array_equal(results[1], results[0])
+    assert prediction.in_chunks(outputs, [np.ones((2, 1, 1), np.float32)], x[:0], chunk=2, shape=(2,)).shape == (
+        2,
+        0,
+        2,
+    )
