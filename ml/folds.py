@@ -40,6 +40,17 @@ class CrossFit:
         self._directory = None if directory is None else Path(directory)
         self.detectors: list[Detector] = []
 
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """Raise TrainingError where no detector could train on all events, or on those without one of the folds."""
+        detector = self._factory()
+        detector.check(samples, window=window)
+        for fold in range(self.folds):
+            part = {role: sample.select(sample.fold % self.folds != fold) for role, sample in samples.items()}
+            try:
+                detector.check(part, window=window)
+            except TrainingError as error:
+                raise TrainingError(f"without the events of fold {fold} of {self.folds}: {error}") from error
+
     def jobs(
         self,
         samples: Mapping[str, Sample],

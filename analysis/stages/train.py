@@ -159,7 +159,8 @@ class _Training:
     def check(self, samples: Mapping[str, Sample]) -> None:
         """Raise TrainingError, with the names of detector and data sets, for samples that cannot be trained on."""
         try:
-            _untrained(self.settings).check(samples, window=as_window(window_of(self.run, self.name)))
+            folds = CrossFit(lambda: _untrained(self.settings), self.settings.folds)
+            folds.check(samples, window=as_window(window_of(self.run, self.name)))
         except TrainingError as error:
             simulation = simulation_name(self.run, self.name)
             beside = "" if simulation is None else f" with the simulation {simulation!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,19 @@ def test_bad_data_are_told_once_and_by_name(tmp_path: Path, value: float, messag
     assert said.startswith("seen cannot be trained on 'data': ")
     assert said.count(message) == 1
     assert "fold" not in said
+
+
+def test_bands_that_folds_make_too_thin_are_told_once(tmp_path: Path) -> None:
+    cwola = {"type": "cwola", "settings": {"features": ["j1_m"], "classifier": "bdt", "members": 1}}
+    run = run_with(tmp_path, detector={**cwola, "folds": 2})
+    events = run.memory["searched data"].events
+    inside = np.flatnonzero(events.inside((3700, 4100)))
+    run.memory["searched data"] = dataclasses.replace(
+        run.memory["searched data"], events=events.take(np.delete(np.arange(len(events)), inside[25:]))
+    )
+    with pytest.raises(TrainingError) as error:
+        train(run)
+    said = str(error.value)
+    assert said.startswith("seen cannot be trained on 'data': without the events of fold ")
+    assert said.count("events in the sideband (3700, 4100) GeV") == 1
+    assert not list(tmp_path.rglob("fold-*"))
