@@ -51,11 +51,13 @@ def _closure_figures(run: SearchRun, seen: Weighted, found: Reweighting, label: 
             f"reweighting-output-{name}",
             f"Output f of the reweighting {seen.detector} in the sidebands, out of fold: {_counts(*beside)}. "
             f"{_areas(found, 'sidebands')}{content}",
-            comparison_figure(_output(seen, *beside), log=True, normalise=False, label=label),
+            comparison_figure(
+                _output(seen, *beside, sample.events["weight"][beside[0]]), log=True, normalise=False, label=label
+            ),
         )
     for region, rows in (("sidebands", beside), ("window", within)):
         if region == "window":
-            yield _fresh(seen, found, label, content)
+            yield _fresh(run, seen, found, label, content)
         grid = [_feature(seen, sample.events, column, *rows) for column in columns]
         yield (
             "reweighting",
@@ -66,10 +68,10 @@ def _closure_figures(run: SearchRun, seen: Weighted, found: Reweighting, label: 
         )
 
 
-def _output(seen: Weighted, of_data: np.ndarray, of_simulation: np.ndarray) -> Comparison:
+def _output(seen: Weighted, of_data: np.ndarray, of_simulation: np.ndarray, weight: np.ndarray) -> Comparison:
     assert seen.data_output is not None
     values = seen.data_output[of_data], seen.output[of_simulation]
-    return _three("Output f of the reweighting", seen, *values, of_simulation, None)
+    return _three("Output f of the reweighting", seen, *values, of_simulation, weight)
 
 
 def _feature(seen: Weighted, events: Events, column: str, of_data: np.ndarray, of_simulation: np.ndarray) -> Comparison:
@@ -78,14 +80,25 @@ def _feature(seen: Weighted, events: Events, column: str, of_data: np.ndarray, o
 
 
 def _three(
-    x_label: str, seen: Weighted, data: np.ndarray, simulation: np.ndarray, rows: np.ndarray, weight: np.ndarray | None
+    x_label: str,
+    seen: Weighted,
+    data: np.ndarray,
+    simulation: np.ndarray,
+    rows: np.ndarray,
+    weight: np.ndarray,
+    *,
+    stands: float = 1.0,
+    more: Sequence[Values] = (),
 ) -> Comparison:
-    """Return data, simulation and corrected simulation in common bins, with ratios to data."""
-    plain = weight is None or bool(np.all(weight == 1))
+    """Return data, simulation and corrected simulation in common bins, with ratios to data.
+
+    `weight` (n_data,) are the data's; a simulated event `stands` for so many.
+    """
     samples = [
-        Values("Data", data, None if plain else weight, "data"),
-        Values("Simulation", simulation, seen.unweighted[rows], "simulation"),
-        Values("Simulation, reweighted", simulation, seen.weight[rows], _REWEIGHTED),
+        Values("Data", data, None if np.all(weight == 1) else weight, "data"),
+        Values("Simulation", simulation, stands * seen.unweighted[rows], "simulation"),
+        Values("Simulation, reweighted", simulation, stands * seen.weight[rows], _REWEIGHTED),
+        *more,
     ]
     made = histogram_values(x_label, samples)
     return Comparison(made.x_label, made.edges, made.histograms, 0)
@@ -94,24 +107,39 @@ def _three(
 _REWEIGHTED: Role = "reweighted"
 
 
-def _fresh(seen: Weighted, found: Reweighting, label: Label, content: str) -> Described:
+def _fresh(run: SearchRun, seen: Weighted, found: Reweighting, label: Label, content: str) -> Described:
     """Return the fresh classifiers' outputs in the window: trained before the correction, and after it."""
-    outputs = found.outputs
-    rows = outputs["rows_simulation"]
-    grid = [
-        _three(f"Output of a fresh classifier, {which}", seen, *values, rows, None)
-        for which, values in (
-            ("before", (outputs["before_data"], outputs["before_simulation"])),
-            ("after", (outputs["after_data"], outputs["after_simulation"])),
-        )
-    ]
-    figure = comparison_figure(grid, columns=2, log=True, normalise=False, label=label)
+    figure = comparison_figure(fresh_outputs(run, seen, found), columns=2, log=True, normalise=False, label=label)
+    rows = found.outputs["rows_data"], found.outputs["rows_simulation"]
     caption = (
-        f"Output of fresh classifiers between data and simulation in the window, trained with simulation as it is and "
-        f"with reweighted simulation, out of fold: {_counts(outputs['rows_data'], rows)}. "
+        "Output of fresh classifiers between data and simulation in the window, trained with simulation as it is and "
+        f"with reweighted simulation, out of fold: {_counts(*rows)}, scaled to all in the window. "
         f"{_areas(found, 'window')}{content}"
     )
     return "reweighting", f"reweighting-fresh-{seen.sample}-{seen.detector}", caption, figure
+
+
+def fresh_outputs(run: SearchRun, seen: Weighted, found: Reweighting) -> list[Comparison]:
+    """Return the outputs before and after the correction; the events of the closure stand for all in the window."""
+    data, window = searched(run, seen.sample).events, window_for(run, seen.detector)
+    kept = found.outputs["rows_data"], found.outputs["rows_simulation"]
+    stands = tuple(
+        float(events["weight"][window.in_signal(events["mjj"])].sum() / events["weight"][rows].sum())
+        for events, rows in zip((data, seen.events), kept, strict=True)
+    )
+    weight = data["weight"][kept[0]]
+    return [
+        _three(
+            f"Output of a fresh classifier, {which}",
+            seen,
+            found.outputs[f"{which}_data"],
+            found.outputs[f"{which}_simulation"],
+            kept[1],
+            stands[0] * weight,
+            stands=stands[1],
+        )
+        for which in ("before", "after")
+    ]
 
 
 def _counts(of_data: np.ndarray, of_simulation: np.ndarray) -> str:
@@ -198,7 +226,8 @@ def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:
     caption = (
         f"Figures of merit in the window against the amount of {scan['signal']} in {scan['background']}, from truth, "
         f"out of fold. Error bars are {' and else '.join(text for text in (errors, rest) if text)}. The samples "
-        "share their background, and mixing and training their seeds: the points of a line are correlated. "
+        "share their background, and mixing and training their seeds: the points of a line are correlated. Behind the "
+        "largest significance improvement are at least 20 background events; the regulated one may rest on a few. "
         f"{strengths}."
     )
     return "scan", f"scan-{scan['background']}{suffix}", caption, scan_figure(lines, label=label)

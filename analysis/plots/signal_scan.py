@@ -51,9 +51,10 @@ class ScanPanel:
 
 PANELS = (
     ScanPanel("auc", "Area under the ROC curve", 0.5),
-    ScanPanel("max_sic_regulated", r"Largest $\varepsilon_S$/√($\varepsilon_B + 10^{-4}$)", 1.0),
+    ScanPanel("max_sic", r"Largest $\varepsilon_S$/√$\varepsilon_B$", 1.0, log=True),
+    ScanPanel("max_sic_regulated", r"Largest $\varepsilon_S$/√($\varepsilon_B + 10^{-4}$)", 1.0, log=True),
     ScanPanel("background_efficiency_at_0.5", r"$\varepsilon_B$ at $\varepsilon_S = 0.5$", 0.5, log=True),
-    ScanPanel("sic_at_0.5", r"$\varepsilon_S$/√$\varepsilon_B$ at $\varepsilon_S = 0.5$", np.sqrt(0.5)),
+    ScanPanel("sic_at_0.5", r"$\varepsilon_S$/√$\varepsilon_B$ at $\varepsilon_S = 0.5$", np.sqrt(0.5), log=True),
 )
 
 
@@ -70,8 +71,9 @@ def scan_figure(
     """
     if not lines:
         raise ValueError("a scan needs at least one detector")
-    figure = new_figure(12.4, 9.6)
-    grid = figure.subplots(int(np.ceil(len(panels) / 2)), 2, squeeze=False)
+    rows = int(np.ceil(len(panels) / 2))
+    figure = new_figure(12.4, 4.4 * rows + 0.8)
+    grid = figure.subplots(rows, 2, squeeze=False)
     for index, panel in enumerate(panels):
         axes = grid[index // 2, index % 2]
         for number, line in enumerate(lines):
@@ -80,7 +82,11 @@ def scan_figure(
         _scales(axes, lines, panel)
     add_label(grid[0, 0], label or Label())
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=12)
+    if len(panels) % 2:  # the last cell is free
+        grid[-1, -1].axis("off")
+        grid[-1, -1].legend(handles, names, loc="center", fontsize=13)
+    else:
+        figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=12)
     return figure
 
 

@@ -42,11 +42,16 @@ DIRECT_NOTE = (
 )
 TRUTH_NOTE = "The ratio is to the true background, known from the truth."
 OBSERVED_NOTE = "The ratio is to the observed events: the truth is not known."
+LARGEST_NOTE = (
+    "Behind the largest ε_S/√ε_B are at least 20 background events; the regulated one may rest on a few. In brackets: "
+    "background events that pass (of repeats: their mean)."
+)
 SHARED_NOTE = (
     "The samples share their background, and mixing and training their seeds: the values of a detector are correlated."
 )
 _METRICS = (
     ("auc", "AUC"),
+    ("max_sic", "Largest ε_S/√ε_B"),
     ("max_sic_regulated", "Largest ε_S/√(ε_B + 10⁻⁴)"),
     ("background_efficiency_at_0.5", "ε_B at ε_S = 0.5"),
     ("sic_at_0.5", "ε_S/√ε_B at ε_S = 0.5"),
@@ -164,6 +169,7 @@ def _scan_table(scan: Entry) -> Table:
         rows,
         notes=(
             f"Errors: {errors}. From the truth, in the window, out of fold. {SHARED_NOTE}",
+            LARGEST_NOTE,
             *((LABELS_NOTE,) if labelled else ()),
         ),
     )
@@ -173,7 +179,11 @@ def _at(line: Entry, metric: str, index: int) -> str:
     values, errors = part(line, metric).get("values") or [], part(line, metric).get("errors") or []
     if index >= len(values) or number(values[index]) is None:
         return NONE
-    return format_uncertain(number(values[index]), number(errors[index]))
+    text = format_uncertain(number(values[index]), number(errors[index]))
+    behind = part(line, metric).get("n_background") or []
+    if not metric.startswith("max_sic") or index >= len(behind) or number(behind[index]) is None:
+        return text
+    return f"{text} [{format_count(number(behind[index]))}]"
 
 
 def _pairs(results: Entry, key: str) -> Iterator[tuple[str, str, Entry]]:

@@ -10,7 +10,7 @@ from analysis.stages.families import families_of, same_signal_window, signal_of
 from analysis.stages.searched import searched, window_of
 from analysis.stages.train import Trained, trained
 
-METRICS = ("auc", "max_sic_regulated", "background_efficiency_at_0.5", "sic_at_0.5")
+METRICS = ("auc", "max_sic", "max_sic_regulated", "background_efficiency_at_0.5", "sic_at_0.5")
 
 
 def scans(run: SearchRun) -> list[dict[str, Any]]:
@@ -65,6 +65,7 @@ def _line(found: list[Trained]) -> dict[str, Any]:
             metric: {
                 "values": [_number(each, metric, "value") for each in measured],
                 "errors": [_number(each, metric, "spread" if repeats > 1 else "uncertainty") for each in measured],
+                "n_background": [_number(each, metric, "n_background") for each in measured],
             }
             for metric in METRICS
         },

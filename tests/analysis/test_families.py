@@ -51,7 +51,8 @@ def test_samples_are_scanned_from_the_least_signal_up() -> None:
     assert (found["background"], found["signal"]) == ("dijets", "resonance")
     assert found["samples"] == ["none", "some"]
     assert found["s_over_b_window"] == [0.0, 0.02]
-    assert found["lines"]["cwola"]["auc"] == {"values": [0.5, 0.52], "errors": [0.01, 0.01]}
+    area = found["lines"]["cwola"]["auc"]
+    assert area == {"values": [0.5, 0.52], "errors": [0.01, 0.01], "n_background": [100.0, 100.0]}
 
 
 def test_without_a_window_nothing_is_scanned() -> None:

@@ -8,6 +8,7 @@ import pytest
 from analysis.plots.direct import DirectRatios, direct_figure
 from analysis.plots.roc import RocCurve, sic_figure
 from analysis.plots.signal_scan import PANELS, ScanLine, scan_figure
+from analysis.stages.scan import METRICS
 
 AMOUNTS = np.array([0.0, 0.005, 0.02])
 
@@ -19,15 +20,21 @@ def line(label: str, *, missing: bool = False) -> ScanLine:
 
 def test_a_scan_has_a_place_for_no_signal_and_one_legend() -> None:
     figure = scan_figure([line("salad"), line("supervised", missing=True)])
-    assert len(figure.axes) == len(PANELS) == 4
-    for axes in figure.axes:
+    assert {panel.key for panel in PANELS} == set(METRICS)
+    *drawn, beside = figure.axes
+    assert len(drawn) == len(PANELS) == 5
+    for axes, panel in zip(drawn, PANELS, strict=True):
+        # a reference that is ten times better than the rest must not flatten it
+        assert axes.get_yscale() == ("linear" if panel.key == "auc" else "log")
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "0.5", "2"]
         assert axes.get_xlim()[0] < 0
         assert axes.get_legend() is None
         low, high = axes.get_ylim()
         assert low < 0.49
         assert high > 0.71  # the error bar's end
-    (legend,) = figure.legends
+    assert not figure.legends
+    legend = beside.get_legend()
+    assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
     assert sorted(texts) == ["Random", "salad", "supervised (truth labels: reference)"]
 

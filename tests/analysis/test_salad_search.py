@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.context import SearchRun
+from analysis.figures.salad import fresh_outputs
 from analysis.pipeline import run_until
 from analysis.stages.direct import direct
 from analysis.stages.reweighting import reweighting
@@ -54,7 +55,7 @@ def salad_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
             },
             "cwola": {"type": "cwola", "folds": 2, "repeats": 2, "settings": settings},
         },
-        "closure": {"folds": 2, "events": 600},
+        "closure": {"folds": 2, "events": 300},
         "direct": {"efficiencies": [0.5, 0.1]},
     }  # fmt: skip
 
@@ -104,7 +105,7 @@ def test_figures_of_merit_name_what_they_are_of(results: dict[str, Any]) -> None
         for which in ("before", "after"):
             entry = merits[f"closure AUC {which}, {region}, salad on none"]
             assert entry["uncertainty"] > 0
-            assert entry["n"] <= 1200  # closure.events of each
+            assert 300 < entry["n"] <= 600  # closure.events of each
         assert merits[f"mean correction, {region}, salad on some"]["value"] > 0
 
 
@@ -171,6 +172,20 @@ def test_the_figures_of_the_method_are_drawn_once(run: SearchRun) -> None:
     assert errors in captions["scan-background"]
     assert captions["reweighting-window-none-salad"].count("j2_tau21") == 1  # the corrected features by name
     assert "S/√B" in captions["scan-background"]
+
+
+def test_outputs_of_fresh_classifiers_are_drawn_at_the_yields_of_the_window(run: SearchRun) -> None:
+    """The closure takes 300 events of each: those of data and those of simulation stand for different numbers."""
+    seen, found, window = weighted(run, "none", "salad"), reweighting(run)["none", "salad"], window_for(run, "salad")
+    inside = window.in_signal(seen.events["mjj"])
+    there = window.in_signal(searched(run, "none").events["mjj"]).sum()
+    assert len(found.outputs["rows_data"]) == 300 < there
+    before, after = fresh_outputs(run, seen, found)
+    for one in (before, after):
+        data, plain, corrected = (histogram.values.sum() for histogram in one.histograms)
+        assert data == pytest.approx(there, rel=0.03)  # one in a hundred is beyond the axis
+        assert plain == pytest.approx(seen.unweighted[inside].sum(), rel=0.03)
+        assert corrected == pytest.approx(seen.weight[inside].sum(), rel=0.1)
 
 
 def test_a_second_run_computes_nothing_again(
