@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ml import child_seed
 from ml.losses import weighted_mean
@@ -15,30 +14,25 @@ from ml.rows import MemberRows, whole
 from ml.training import Schedule, Trainer
 
 EVENTS, BATCH, EPOCHS = 430, 20, 2  # the last 10 events of an epoch are left out
-NETWORKS = {
-    "sigmoid": DenseNetwork(inputs=21, hidden=(10, 3, 10), outputs=21, activation="sigmoid"),
-    "selu": DenseNetwork(inputs=6, hidden=(16, 8, 16), outputs=6, activation="selu"),
-}
+NETWORK = DenseNetwork(inputs=6, hidden=(16, 8, 16), outputs=6, activation="selu")
 
 
-@pytest.mark.parametrize("activation", NETWORKS)
-def test_an_autoencoder_takes_the_steps_of_plain_keras(activation: str) -> None:
+def test_an_autoencoder_takes_the_steps_of_plain_keras() -> None:
     import keras
     import tensorflow as tf
 
-    network = NETWORKS[activation]
-    x = np.random.default_rng(0).normal(size=(EVENTS, network.inputs)).astype(np.float32)
-    initial, seed = network.initial([np.random.SeedSequence(1)]), child_seed(np.random.SeedSequence(2), 0)
+    x = np.random.default_rng(0).normal(size=(EVENTS, NETWORK.inputs)).astype(np.float32)
+    initial, seed = NETWORK.initial([np.random.SeedSequence(1)]), child_seed(np.random.SeedSequence(2), 0)
 
     def loss(parameters: Mapping[str, Any], batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
-        output = network.apply(parameters["network"], batch["x"])
+        output = NETWORK.apply(parameters["network"], batch["x"])
         return {"loss": weighted_mean(tf.reduce_mean(tf.square(output - batch["x"]), axis=-1), batch["weight"])}
 
     engine = Trainer(loss, lambda: keras.optimizers.Adam(0.01), threads=1)
     schedule = Schedule(epochs=EPOCHS, batch_size=BATCH, validation_fraction=0, patience=None, restore_best=False)
     fitted, history = engine.fit({"network": initial}, {"x": x}, schedule=schedule, seeds=[seed])
 
-    model = network.to_keras(initial, 0)
+    model = NETWORK.to_keras(initial, 0)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
     rows, chunk, losses = MemberRows([seed], validation_fraction=0), whole({"x": x}), []
     for _ in range(EPOCHS):
