@@ -51,9 +51,9 @@ def in_sidebands(sample: Sample) -> Sample:
     return sample.select(WINDOW.sideband_index(sample.mass) >= 0)
 
 
-def like_signal(sample: Sample) -> np.ndarray:
-    near = (abs(sample.columns["x"] - SIGNAL_X) < 0.5) & (sample.columns["y"] < 3 * SIGNAL_Y)
-    return near & WINDOW.in_signal(sample.mass)
+def in_place(sample: Sample) -> np.ndarray:
+    """(n,) bool: events that look like signal, of any mass."""
+    return (abs(sample.columns["x"] - SIGNAL_X) < 0.5) & (sample.columns["y"] < 3 * SIGNAL_Y)
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -85,14 +85,22 @@ def test_a_window_full_of_signal_does_not_bias_the_weights(weights: Weights) -> 
     inside, outside = WINDOW.in_signal(signal.mass).sum(), len(in_sidebands(signal))
     assert inside / (inside + len(background)) == pytest.approx(0.25, abs=0.02)
     assert outside / len(in_sidebands(data)) == pytest.approx(0.01, abs=0.003)
-    biased, rows, truth = reweighter(data).weights(PROBE), REGIONS["window"], true_ratio(PROBE)
-    ratio = (biased.value / biased.constant / truth)[rows]
-    assert np.average(ratio, weights=truth[rows]) == pytest.approx(1, abs=0.04)
-    assert np.sqrt(np.average((ratio - 1) ** 2, weights=truth[rows])) < 0.15
-    # where the signal multiplies the data, the tails in the sidebands raise the weights by a fraction
-    raised = biased.value[like_signal(PROBE)].sum() / weights.value[like_signal(PROBE)].sum()
-    assert raised < 1.5
-    assert like_signal(data).sum() > 10 * like_signal(DATA).sum()
+    biased, truth = reweighter(data).weights(PROBE), true_ratio(PROBE)
+    for region in ("sidebands", "window"):
+        rows = REGIONS[region]
+        ratio = (biased.value / biased.constant / truth)[rows]
+        assert np.average(ratio, weights=truth[rows]) == pytest.approx(1, abs=0.025)
+        assert biased.value[rows].sum() / weights.value[rows].sum() == pytest.approx(1, abs=0.04)
+    # Where the signal lies f learns its tails in the sidebands, as it must, and no more than about that excess (60% of
+    # so few events) is carried into the window, where the signal multiplies the data by more than thirty.
+    excess = in_place(in_sidebands(data)).sum() / in_place(in_sidebands(DATA)).sum() - 1
+    assert excess == pytest.approx(0.6, abs=0.1)
+    for region, most in (("sidebands", excess), ("window", 1.5 * excess)):
+        there = REGIONS[region] & in_place(PROBE)
+        raised = biased.value[there].sum() / weights.value[there].sum() - 1
+        assert 0 < raised < most, region
+    inside = [in_place(s)[WINDOW.in_signal(s.mass)].sum() for s in (data, DATA)]
+    assert inside[0] > 30 * inside[1]
 
 
 def test_sidebands_set_the_yield_whatever_the_sizes_and_weights_of_the_samples() -> None:
