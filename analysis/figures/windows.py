@@ -102,7 +102,8 @@ def _caption(run: SearchRun, sample: str, family: str) -> str:
         f"Local significance of a resonance against its mass in {sample}, where the signal window of {family} slides "
         "over the spectrum and the detector is trained again in each window (below). Thin lines: the selections of "
         "each window, hunted inside it; thick lines: the largest of the windows at each mass; negative values are "
-        "deficits. A window beside a signal has it in a sideband and learns to leave it out."
+        "deficits. A window beside a signal has it in a sideband and learns to leave it out. "
+        "Toys repeat the hunts, with events that windows share, and not the training."
         + (f" Of all windows and efficiencies together: {describe_combination(together)}." if together else "")
         + signal_content(searched(run, sample))
     )

@@ -66,7 +66,8 @@ def _notes(together: Entry) -> tuple[str, ...]:
         notes.append(
             f"Of all {len(together.get('hunts') or ())} selections (windows, efficiencies and the inclusive spectrum) "
             f"{together.get('best')} is the most significant: global p {global_p_text(together)} "
-            f"({global_z_text(together)}); {factor}."
+            f"({global_z_text(together)}); {factor}. Toys repeat the hunts, with events that windows share, not the "
+            "training."
         )
     elif together.get("reason"):
         notes.append(f"The windows have no common trials factor. {together['reason']}")
