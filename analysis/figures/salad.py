@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def _closure_figures(run: SearchRun, seen: Weighted, found: Reweighting, label: 
             "reweighting",
             f"reweighting-output-{name}",
             f"Output f of the reweighting {seen.detector} in the sidebands, out of fold: {_counts(*beside)}. "
+            f"{_of_signal(seen)}"
             f"{_areas(found, 'sidebands')}{content}",
             comparison_figure(
                 _output(seen, *beside, sample.events["weight"][beside[0]]), log=True, normalise=False, label=label
@@ -68,10 +70,23 @@ def _closure_figures(run: SearchRun, seen: Weighted, found: Reweighting, label: 
         )
 
 
+def _of_signal(seen: Weighted) -> str:
+    """Return what is drawn of the signal, if any is."""
+    if seen.signal_output is None:
+        return ""
+    count = format_count(len(seen.signal_output))
+    return f"The signal, known from the truth, is that of {count} events of any mass that were not injected. "
+
+
 def _output(seen: Weighted, of_data: np.ndarray, of_simulation: np.ndarray, weight: np.ndarray) -> Comparison:
     assert seen.data_output is not None
     values = seen.data_output[of_data], seen.output[of_simulation]
-    return _three("Output f of the reweighting", seen, *values, of_simulation, weight)
+    signal = []
+    if seen.signal_output is not None:
+        scale = np.full(len(seen.signal_output), float(weight.sum()) / len(seen.signal_output))
+        signal = [Values("Signal, not to scale", seen.signal_output, scale, "signal")]
+    made = _three("Output f of the reweighting", seen, *values, of_simulation, weight, more=signal)
+    return replace(made, whole_ratio=True)
 
 
 def _feature(seen: Weighted, events: Events, column: str, of_data: np.ndarray, of_simulation: np.ndarray) -> Comparison:

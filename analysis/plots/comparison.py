@@ -83,6 +83,7 @@ class Comparison:
         histograms: what is drawn.
         reference: index of the histogram the others are divided by, None for no ratio panel.
         window: mass window to shade where x is m_jj, GeV.
+        whole_ratio: whether the ratio panel shows all points, however far from 1.
     """
 
     x_label: str
@@ -90,6 +91,7 @@ class Comparison:
     histograms: Sequence[Histogram]
     reference: int | None = None
     window: tuple[float, float] | None = None
+    whole_ratio: bool = False
 
     def __post_init__(self) -> None:
         for histogram in self.histograms:
@@ -210,9 +212,12 @@ def _draw_ratios(axes: Axes, comparison: Comparison, *, normalise: bool) -> None
             centres[shown], ratio[shown], errors[:, shown], fmt="o", ms=3.5, elinewidth=1,
             color=_shade(histogram, index),
         )  # fmt: skip
-        extent.extend(np.abs(ratio[shown] - 1))
-    half = min(max(1.3 * float(np.quantile(extent, 0.97)), 0.15), 1.0)
-    axes.set_ylim(1 - half, 1 + half * (1 if half < 1 else 1.5))
+        extent.extend(ratio[shown] - 1)
+    half = min(max(1.3 * float(np.quantile(np.abs(extent), 0.97)), 0.15), 1.0)
+    if comparison.whole_ratio:
+        axes.set_ylim(1 + 1.2 * min(*extent, -0.1), 1 + 1.2 * max(extent))
+    else:
+        axes.set_ylim(1 - half, 1 + half * (1 if half < 1 else 1.5))
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.set_ylabel(f"Ratio to\n{_short(reference)}", loc="center", size="small")
 

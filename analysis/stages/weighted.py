@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 Pair = tuple[str, str]
 _ARRAYS = ("score", "fold", "value", "members", "output", "clipped", "constant")
+_SHOWN = ("data_output", "signal_output")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Weighted:
         clipped: (n_simulated,) bool.
         constant: (n_simulated,) the factor without reweighting, one per fold.
         data_output: (n_events,) f of the searched events in the sidebands, NaN elsewhere; None where nothing shows it.
+        signal_output: (n_spare,) f of the signal events that were not injected, of any mass; None as `data_output`.
         key: changes when any of it does.
     """
 
@@ -58,6 +60,7 @@ class Weighted:
     clipped: np.ndarray
     constant: np.ndarray
     data_output: np.ndarray | None
+    signal_output: np.ndarray | None
     key: str
 
     @property
@@ -186,7 +189,7 @@ def _weighted(run: SearchRun, sample: str, detector: str) -> Weighted:
         f"stages/weights/{sample}-{detector}", key, lambda target: _weigh(run, sample, detector, target, shown=shown)
     )
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
-        values = {field: arrays[field] for field in _ARRAYS} | {"data_output": arrays.get("data_output")}
+        values = {field: arrays[field] for field in _ARRAYS} | {field: arrays.get(field) for field in _SHOWN}
     return Weighted(sample, detector, name, simulation_of(run, detector), key=key, **values)
 
 
@@ -198,8 +201,12 @@ def _weigh(run: SearchRun, sample: str, detector: str, folder: Path, *, shown: b
     arrays |= {"score": crossfit.score(simulation).event, "fold": crossfit.index(simulation)}
     arrays["members"] = arrays["members"].astype(np.float32)
     if shown:
-        data = events_as_sample(run, detector, searched(run, sample).events)
+        one = searched(run, sample)
+        data = events_as_sample(run, detector, one.events)
         beside = window_for(run, detector).sideband_index(data.mass) >= 0
         arrays["data_output"] = np.full(len(data), np.nan)
         arrays["data_output"][beside] = crossfit.map(data.select(beside), weight_columns)["output"]
+        if one.spare is not None and len(one.spare):
+            spare = events_as_sample(run, detector, one.spare)
+            arrays["signal_output"] = crossfit.map(spare, weight_columns)["output"]
     np.savez(folder / "weights.npz", **arrays)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from analysis.plots import Comparison, Histogram, comparison_figure
 from analysis.plots.direct import DirectRatios, direct_figure
 from analysis.plots.roc import RocCurve, sic_figure
 from analysis.plots.signal_scan import PANELS, ScanLine, scan_figure
@@ -59,6 +62,17 @@ def test_predictions_are_drawn_from_loose_to_tight_with_both_errors() -> None:
     assert "observed" in other.get_ylabel()
     with pytest.raises(ValueError, match="at least one efficiency"):
         direct_figure(DirectRatios("none", *[np.zeros(0)] * 3))
+
+
+def test_the_ratio_panel_of_an_output_is_not_cut() -> None:
+    edges, data = np.arange(7.0), np.full(6, 100.0)
+    simulation = Histogram("Simulation", data * [0.2, 1.0, 1.1, 1.0, 1.0, 3.5], role="simulation")
+    comparison = Comparison("f", edges, [Histogram("Data", data), simulation], 0, whole_ratio=True)
+    low, high = comparison_figure(comparison, normalise=False).axes[1].get_ylim()
+    assert low < 0.2
+    assert high > 3.5
+    cut = comparison_figure(dataclasses.replace(comparison, whole_ratio=False), normalise=False).axes[1].get_ylim()
+    assert cut[1] < 3.5
 
 
 def test_many_curves_have_their_legend_below() -> None:

@@ -172,6 +172,11 @@ def test_the_figures_of_the_method_are_drawn_once(run: SearchRun) -> None:
     assert errors in captions["scan-background"]
     assert captions["reweighting-window-none-salad"].count("j2_tau21") == 1  # the corrected features by name
     assert "S/√B" in captions["scan-background"]
+    seen, spare = weighted(run, "none", "salad"), searched(run, "none").spare
+    assert spare is not None
+    assert seen.signal_output is not None
+    assert len(seen.signal_output) == len(spare) > 0
+    assert f"that of {len(spare)} events" in captions["reweighting-output-none-salad"]
 
 
 def test_outputs_of_fresh_classifiers_are_drawn_at_the_yields_of_the_window(run: SearchRun) -> None:
