@@ -33,6 +33,8 @@ from stats.abcd.significance import excess_significance
 
 logger = logging.getLogger(__name__)
 
+LARGEST_ERROR = 0.5  # of a prediction that an excess is measured against
+
 
 @dataclass(frozen=True)
 class DirectEstimate:
@@ -55,15 +57,19 @@ class DirectEstimate:
         if not told:
             return "no simulated event passes at any efficiency"
         last = min(told, key=lambda one: float(one["efficiency"]))
+        z = "no significance" if last["z"] is None else plain_z(last["z"])
         text = (
             f"at {last['efficiency']:.3g} of the data {last['observed']:,.0f} events observed, "
-            f"{last['predicted']:.1f} ± {last['uncertainty']:.1f} predicted ({plain_z(last['z'])})"
+            f"{last['predicted']:.1f} ± {last['uncertainty']:.1f} predicted ({z})"
         )
-        beyond = [abs(one["ratio"] - 1) - one["ratio_statistical"] for one in told if one["ratio"] is not None]
-        if not beyond:
+        if "true_background" not in last:
             return text
-        what = "true background" if "true_background" in last else "observed"
-        return f"{text}; predicted/{what} off by at most {max(0.0, *beyond):.1%} beyond its statistical error"
+        ratios = [
+            f"{one['ratio']:.2f} ± {one['ratio_statistical']:.2f} at {one['efficiency']:.3g}"
+            for one in told
+            if one["ratio"] is not None
+        ]
+        return f"{text}; predicted over true background {', '.join(ratios)}" if ratios else text
 
 
 def direct(run: SearchRun) -> dict[tuple[str, str], DirectEstimate]:
@@ -193,7 +199,13 @@ def _ratios(one: DirectBackground, there: float, variance: float) -> dict[str, f
 
 
 def _significance(entry: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return Z_Bi of the observed over the predicted events, and equation 4.1's; None where nothing is predicted."""
+    """Return Z_Bi of the observed over the predicted events, and equation 4.1's.
+
+    None where nothing is predicted, or with an uncertainty above half of the prediction: Z_Bi takes it for a count of
+    so few events that a prediction of 1 ± 8 might as well be one of 45.
+    """
+    if entry["uncertainty"] > LARGEST_ERROR * entry["predicted"]:
+        return {"z": None, "z_simple": None}
     try:
         found = excess_significance(entry["observed"], entry["predicted"], entry["uncertainty"]).to_dict()
     except StatisticsError:
