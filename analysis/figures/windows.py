@@ -61,7 +61,8 @@ def limits_of_windows(
     nearest: dict[tuple[str, str, float], dict[tuple[str, float], tuple[float, dict[str, Any]]]] = {}
     for identifier, found in limits.items():
         hunted = hunt(run)[identifier]
-        kind, window = kind_of(run, hunted), window_of(run, hunted.selection.detector)
+        kind = kind_of(run, hunted)
+        window = None if kind is None else window_of(run, hunted.selection.detector)
         if kind is None or window is None:
             continue
         for entry in found.entries:

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.config import DetectorSettings
 from analysis.events import Events, count_mixture
-from analysis.figures import limits
+from analysis.figures import limits, windows
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.data import feature_names
 from analysis.plots import Label
@@ -49,10 +49,13 @@ def test_only_features_that_a_detector_reads_are_its_inputs() -> None:
 
 
 def test_limits_are_drawn_at_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    hunted = SimpleNamespace(identifier="pseudo-inclusive", sample="pseudo", summary={})
+    hunted = SimpleNamespace(
+        identifier="pseudo-inclusive", sample="pseudo", summary={}, selection=SimpleNamespace(detector=None)
+    )
     entry = {"selection": "pseudo-inclusive", "mass": 3500.0, "observed": 3.0, "expected": [1.0, 2.0, 3.0, 4.0, 5.0]}
     run: Any = SimpleNamespace(search=SimpleNamespace(limits=SimpleNamespace(level=0.1, cross_section=None)))
     monkeypatch.setattr(limits, "hunt", lambda _: {"pseudo-inclusive": hunted})
+    monkeypatch.setattr(windows, "hunt", lambda _: {"pseudo-inclusive": hunted})
     found = Limited([{**entry, "unit": "selected events", "signal": "Gaussian"}], None, Path())
     monkeypatch.setattr(limits, "limited", lambda _: {"pseudo-inclusive": found})
     monkeypatch.setattr(limits, "searched", lambda _run, _name: sample(10))

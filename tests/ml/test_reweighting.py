@@ -142,7 +142,7 @@ def test_saved_weights_are_the_same(trained: Reweighter, weights: Weights, tmp_p
 
 def test_ratios_are_clipped_around_the_constant_and_counted(trained: Reweighter) -> None:
     tight = Reweighter(dataclasses.replace(SETTINGS, clip=1.2), FEATURES)
-    tight._classifier, tight._scaler = trained._classifier, trained._scaler
+    tight._classifier, tight._scaler, tight._mass_scaler = trained._classifier, trained._scaler, trained._mass_scaler
     tight._normalise(in_sidebands(DATA), in_sidebands(SIMULATION))
     weights = tight.weights(PROBE)
     assert weights.value.max() / weights.value.min() == pytest.approx(1.44)
