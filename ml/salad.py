@@ -19,7 +19,7 @@ from ml.classifiers import MLPSettings
 from ml.detector import Detector, History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.feature_detector import FeatureDetector
-from ml.labelled import data_and_simulation, require_bands, require_columns
+from ml.labelled import data_and_simulation
 from ml.preprocessing import balanced_weights
 from ml.reweighting import PAPER_MLP, Reweighter, ReweightingSettings, Weights
 from ml.sample import Sample
@@ -100,12 +100,9 @@ class SALAD(FeatureDetector):
             TrainingError: no window; a sample that is missing or has no events, or no positive sum of weights, in the
                 window or a sideband; a feature that is missing, constant or NaN in either sample.
         """
-        roles = {name: self.role(samples, name) for name in ("data", "simulation")}
-        if window is None:
-            raise TrainingError("SALAD needs a signal window and its sidebands: give a window")
-        require_bands(roles, window)
-        require_columns(roles, self.settings.columns)
-        data, simulation = roles["data"], roles["simulation"]
+        self.check(samples, window=window)
+        assert window is not None
+        data, simulation = samples["data"], samples["simulation"]
         parts = {}
         if self.settings.reweight:
             report = _share(progress, 0.0, "reweighting")
@@ -125,6 +122,12 @@ class SALAD(FeatureDetector):
             progress=_share(progress, 0.5, "window classifier"),
         )
         return History(parts=parts, seconds=sum(part.seconds for part in parts.values()))
+
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """See `Detector.check`."""
+        if window is None:
+            raise TrainingError("SALAD needs a signal window and its sidebands: give a window")
+        super().check(samples, window=window)
 
     def weights(self, sample: Sample) -> Weights:
         """What simulated events of any mass are to be multiplied by; one constant without `reweight`.
