@@ -11,6 +11,7 @@ import numpy as np
 
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
+from ml.jobs import without_fold
 from ml.plan import Executor, Job, run_jobs
 from ml.sample import Sample
 from ml.window import Window
@@ -45,9 +46,8 @@ class CrossFit:
         detector = self._factory()
         detector.check(samples, window=window)
         for fold in range(self.folds):
-            part = {role: sample.select(sample.fold % self.folds != fold) for role, sample in samples.items()}
             try:
-                detector.check(part, window=window)
+                detector.check(without_fold(samples, self.folds, fold), window=window)
             except TrainingError as error:
                 raise TrainingError(f"without the events of fold {fold} of {self.folds}: {error}") from error
 

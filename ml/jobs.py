@@ -39,10 +39,7 @@ class Job:
 
     def training(self) -> dict[str, Sample]:
         """The events that train, by role."""
-        if self.fold is None:
-            return dict(self.samples)
-        folds, own = self.fold
-        return {role: sample.select(sample.fold % folds != own) for role, sample in self.samples.items()}
+        return dict(self.samples) if self.fold is None else without_fold(self.samples, *self.fold)
 
     def key(self) -> str:
         """Changes with anything that decides the result."""
@@ -63,6 +60,11 @@ class Outcome:
             return self.detector
         assert self.job.directory is not None
         return type(self.job.detector).load(self.job.directory)
+
+
+def without_fold(samples: Mapping[str, Sample], folds: int, own: int) -> dict[str, Sample]:
+    """The events that train number `own` of `folds` detectors, by role."""
+    return {role: sample.select(sample.fold % folds != own) for role, sample in samples.items()}
 
 
 def is_finished(job: Job, key: str | None) -> bool:
