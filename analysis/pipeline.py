@@ -20,9 +20,10 @@ from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
+from analysis.stages.searched import as_window
 from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_files, check_simulation
-from analysis.stages.train import as_window, train
+from analysis.stages.train import train
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
 from analysis.validation import nearest

@@ -15,6 +15,7 @@ from analysis.store import code_key, content_key
 from analysis.window_settings import WindowSettings
 from ml import detector_from_settings
 from ml.sample import Sample
+from ml.window import Window
 
 FIGURE_COLUMNS = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32", "j1_pt", "j2_pt", "deta")
 
@@ -81,6 +82,13 @@ def window_of(run: SearchRun | Search, detector: str | None) -> WindowSettings |
     search = run.search if isinstance(run, SearchRun) else run
     own = search.detectors[detector].window if detector is not None else None
     return own or search.window
+
+
+def as_window(settings: WindowSettings | None) -> Window | None:
+    """Return the window as the detectors take it."""
+    if settings is None:
+        return None
+    return Window(settings.signal, settings.sidebands, settings.validation)
 
 
 def counts_of(run: SearchRun, name: str, detector: str | None) -> MixtureCounts | None:

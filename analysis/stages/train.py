@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from analysis.config import DetectorSettings, WindowSettings
+from analysis.config import DetectorSettings
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, joined
 from analysis.files import read_json, write_json
 from analysis.stages.measures import MIN_BACKGROUND, measure
 from analysis.stages.process import processed
-from analysis.stages.searched import Searched, as_sample, columns_of, searched, window_of
+from analysis.stages.searched import Searched, as_sample, as_window, columns_of, searched, window_of
 from analysis.stages.simulated import simulation_name, simulation_sample
 from analysis.store import code_key, content_key, library_versions
-from ml import CrossFit, Detector, History, Sample, Scores, TrainingError, Window, detector_from_settings
+from ml import CrossFit, Detector, History, Sample, Scores, TrainingError, detector_from_settings
 from ml.plan import Job, Outcome, run_jobs
 
-__all__ = ["MIN_BACKGROUND", "Trained", "as_window", "crossfit_of", "simulation_name", "train", "trained"]
+__all__ = ["MIN_BACKGROUND", "Trained", "crossfit_of", "simulation_name", "train", "trained"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,21 +79,16 @@ def trained(run: SearchRun, sample: str, detector: str) -> Trained:
     return run.once(_remembered(sample, detector), lambda: _trained(_Training(run, searched(run, sample), detector)))
 
 
-def crossfit_of(run: SearchRun, sample: str, detector: str) -> CrossFit:
-    """Return the trained folds of a detector on a sample (of repeats the first), loaded once per run."""
+def crossfit_of(run: SearchRun, sample: str, detector: str, *, repeat: int = 0) -> CrossFit:
+    """Return the trained folds of a detector on a sample; those of the first repeat are loaded once per run."""
     found = trained(run, sample, detector)
     assert found.folder is not None
-    folder, settings = found.folder, run.search.detectors[detector]
+    folder, settings = _place(found.folder, repeat), run.search.detectors[detector]
+    if repeat:
+        return CrossFit.load(folder, lambda: _untrained(settings))
     # networks take seconds to load, and several selections, signals and tests ask for the same
     folds: CrossFit = run.once(_folds(sample, detector), lambda: CrossFit.load(folder, lambda: _untrained(settings)))
     return folds
-
-
-def as_window(settings: WindowSettings | None) -> Window | None:
-    """Return the window as the detectors take it."""
-    if settings is None:
-        return None
-    return Window(settings.signal, settings.sidebands, settings.validation)
 
 
 def _remembered(sample: str, detector: str) -> str:
@@ -102,6 +97,11 @@ def _remembered(sample: str, detector: str) -> str:
 
 def _folds(sample: str, detector: str) -> str:
     return f"folds {sample} {detector}"
+
+
+def _place(folder: Path, repeat: int) -> Path:
+    """Return where the folds of one of the independent trainings are, below the folder of all."""
+    return folder / f"repeat-{repeat}" if repeat else folder
 
 
 def _untrained(settings: DetectorSettings) -> Detector:
@@ -168,8 +168,7 @@ class _Training:
 
     def crossfit(self, folder: Path, repeat: int) -> CrossFit:
         """Return the untrained folds of one of the independent trainings, kept below `folder`."""
-        place = folder / f"repeat-{repeat}" if repeat else folder
-        return CrossFit(lambda: _untrained(self.settings), self.settings.folds, directory=place)
+        return CrossFit(lambda: _untrained(self.settings), self.settings.folds, directory=_place(folder, repeat))
 
     def jobs(self, folder: Path) -> list[Job]:
         """Return the trainings of all folds of all repeats, repeat after repeat."""

@@ -14,11 +14,11 @@ from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.stages.families import calmest
 from analysis.stages.process import processed
-from analysis.stages.searched import as_sample, columns_of, searched, window_of
+from analysis.stages.searched import as_sample, as_window, columns_of, searched, window_of
 from analysis.stages.simulated import simulated_events, simulation_name
-from analysis.stages.train import Trained, as_window, crossfit_of, trained
+from analysis.stages.train import crossfit_of, trained
 from analysis.store import code_key, content_key, library_versions
-from ml import CrossFit, Window, detector_class, detector_from_settings
+from ml import Window, detector_class, detector_from_settings
 from ml.salad import other_weight_columns, weight_columns
 from ml.sample import Sample
 
@@ -159,22 +159,13 @@ def predicting(run: SearchRun, sample: str, detector: str) -> list[Predicting]:
     simulation = events_as_sample(run, detector, events)
     weighed = []
     for repeat in range(run.search.detectors[detector].repeats):
-        crossfit = _repeat(run, found, repeat)
+        crossfit = crossfit_of(run, sample, detector, repeat=repeat)
         arrays = crossfit.map(simulation, other_weight_columns(crossfit.detectors))
         score = found.score if found.repeat_scores is None else found.repeat_scores[:, repeat]
         # trees give many events one score: those of data and simulation need the same precision
         own = crossfit.score(simulation).event.astype(score.dtype)
         weighed.append(Predicting(events, score, own, crossfit.index(simulation), arrays["value"], arrays["members"]))
     return weighed
-
-
-def _repeat(run: SearchRun, found: Trained, repeat: int) -> CrossFit:
-    """Return the folds of one of the independent trainings; the first is kept for the run."""
-    if not repeat:
-        return crossfit_of(run, found.sample, found.name)
-    assert found.folder is not None
-    one = run.search.detectors[found.name]
-    return CrossFit.load(found.folder / f"repeat-{repeat}", lambda: detector_from_settings(one.type, one.settings))
 
 
 def _weighted(run: SearchRun, sample: str, detector: str) -> Weighted:
