@@ -6,10 +6,9 @@ from typing import Literal
 
 from ml.classifier import Classifier
 from ml.mlp import MLPClassifier, MLPSettings
-from ml.optimizers import make_optimizer
 from ml.trees import BDTClassifier, BDTSettings
 
-__all__ = ["BDTSettings", "Classifier", "ClassifierName", "MLPSettings", "classifier_of", "make_optimizer"]
+__all__ = ["BDTSettings", "Classifier", "ClassifierName", "MLPSettings", "classifier_of"]
 
 ClassifierName = Literal["mlp", "bdt"]
 """mlp: dense networks; bdt: gradient-boosted trees."""

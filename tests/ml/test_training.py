@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ml import TrainingError, child_seed
-from ml.classifiers import make_optimizer
 from ml.losses import binary_crossentropy
 from ml.networks import DenseNetwork
+from ml.optimizers import make_optimizer
 from ml.stopping import EarlyStopping
 from ml.training import Schedule, Trainer
 
