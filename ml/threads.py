@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
 from threadpoolctl import threadpool_limits
-
-logger = logging.getLogger(__name__)
 
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
 
@@ -32,20 +29,3 @@ def single_thread() -> Iterator[None]:
             yield
     finally:
         _allowed.reset(token)
-
-
-def one_thread_per_operation() -> None:
-    """Let each of TensorFlow's operations keep to the thread that calls it, unless a number of threads was chosen.
-
-    Matrices of small networks are too small to be shared out: waking another thread for each product costs a third of
-    the processor time, while shards of members use all cores without. TensorFlow takes this only before its first
-    operation; after it, training is slower and otherwise the same.
-    """
-    import tensorflow as tf
-
-    if os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads():
-        return
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-    except RuntimeError:
-        logger.info("TensorFlow runs already: its operations share out their work, which slows small networks down")

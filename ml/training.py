@@ -19,7 +19,7 @@ from ml.optimizers import check_clip_norm
 from ml.rows import ChunkSource, Columns, MemberRows, whole
 from ml.sources import chunks_for
 from ml.stopping import EarlyStopping, StoppingRule
-from ml.threads import available, one_thread_per_operation
+from ml.threads import available
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,6 @@ class Trainer:
         threads: int | None = None,
     ) -> None:
         check_clip_norm(clip_norm)
-        one_thread_per_operation()
         self._loss, self._optimizer = loss, optimizer
         self._trainable, self._clip_norm, self._threads = trainable, clip_norm, threads
         self._idle: dict[Any, queue.SimpleQueue[CompiledEnsemble]] = {}
