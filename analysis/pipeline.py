@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from analysis.config import Search
+from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
 from analysis.stages.abcd import abcd
@@ -17,7 +17,7 @@ from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
-from analysis.stages.report import report
+from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
 from analysis.stages.searched import as_window
@@ -27,7 +27,7 @@ from analysis.stages.train import train
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
 from analysis.validation import nearest
-from ml import detector_from_settings
+from ml import Detector, TrainingError, detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
         for name, stage in STAGES.items():
             yield from stage(run)
             if name == last:
-                return
+                break
+    if last != "report" and (said := outdated(run)):
+        yield said
 
 
 def check_detectors(search: Search) -> None:
@@ -76,7 +78,7 @@ def check_detectors(search: Search) -> None:
         name for name in HISTOGRAM_COLUMNS if name != "mjj"
     ]  # what identifies an event, or its truth, is no feature
     for name, detector in search.detectors.items():
-        for feature in detector_from_settings(detector.type, detector.settings).settings.columns:
+        for feature in _untrained(name, detector).settings.columns:
             if feature not in known:
                 raise ConfigurationError(
                     f"The detector {name!r} asks for the feature {feature!r}, which is not a feature of the processed "
@@ -87,6 +89,16 @@ def check_detectors(search: Search) -> None:
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
     _check_scores(search)
+
+
+def _untrained(name: str, detector: DetectorSettings) -> Detector:
+    """Return a detector as its settings ask for; raise ConfigurationError naming it where they cannot be."""
+    try:
+        return detector_from_settings(detector.type, detector.settings)
+    except TrainingError as error:
+        raise ConfigurationError(
+            f"`detectors.{detector.family or name}`: {error}. Correct the search file or the --set option."
+        ) from error
 
 
 def _check_scores(search: Search) -> None:
@@ -117,7 +129,8 @@ def _train(run: SearchRun) -> Iterator[str]:
     for (sample, detector), found in train(run).items():
         area = found.summary["measured"].get("auc")
         quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f} in the window" if area else ""
-        yield f"{detector} on {sample}: trained in {found.summary['seconds']:.0f} s{quality}"
+        when = "trained before, in" if found.before else "trained in"
+        yield f"{detector} on {sample}: {when} {found.summary['seconds']:.0f} s{quality}"
 
 
 def _hunt(run: SearchRun) -> Iterator[str]:

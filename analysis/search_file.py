@@ -18,6 +18,7 @@ from analysis.validation import nearest, validated
 logger = logging.getLogger(__name__)
 
 SEARCHES = Path(__file__).parent / "searches"
+_NAMED = ("mixtures", "detectors")  # sections whose entries have names of the user's choice
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -101,6 +102,7 @@ def set_key(content: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise ConfigurationError(f"--set {override!r} is not of the form key.sub=value.")
     *parents, last = key.split(".")
+    _require_known_name(content, override, parents)
     current: Any = content
     for depth, parent in enumerate(parents):
         current = current.setdefault(parent, {})
@@ -110,6 +112,17 @@ def set_key(content: dict[str, Any], override: str) -> None:
         current[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"--set {override!r}: the value is not YAML ({error.__class__.__name__}).") from error
+
+
+def _require_known_name(content: Mapping[str, Any], override: str, parents: Sequence[str]) -> None:
+    """Refuse a key inside an entry of the user's own naming that is not there; a whole new entry can be set."""
+    if len(parents) < 2 or parents[0] not in _NAMED:
+        return
+    known = content.get(parents[0]) or {}
+    if isinstance(known, Mapping) and parents[1] not in known:
+        raise ConfigurationError(
+            f"--set {override!r}: the search has no {'.'.join(parents[:2])}{nearest(parents[1], list(map(str, known)))}"
+        )
 
 
 def merged(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,11 @@ def check_windows(search: Search) -> None:
 def _named(search: Search) -> Iterator[tuple[str, WindowSettings]]:
     """Yield all windows, each with the key that it comes from."""
     if search.window is not None:
-        yield "window", search.window
+        yield "`window`", search.window
     for name, settings in search.detectors.items():
         if settings.window is not None:
-            yield f"{'windows' if settings.family else 'detectors'}.{name}", settings.window
+            place = f"`windows` (for {name!r})" if settings.family else f"`detectors.{name}.window`"
+            yield place, settings.window
 
 
 def _every_detector_has_one(search: Search) -> None:
@@ -47,7 +48,7 @@ def _inside_the_spectrum(search: Search) -> None:
         low, high = window.signal
         if low < spectrum.start or high > spectrum.stop:
             raise ValueError(
-                f"`{key}.signal` ({low:g} to {high:g} GeV) lies outside the spectrum ({spectrum.start:g} to "
+                f"{key}: the signal window {low:g} to {high:g} GeV lies outside the spectrum ({spectrum.start:g} to "
                 f"{spectrum.stop:g} GeV)"
             )
 
@@ -59,7 +60,7 @@ def _above_the_cut(search: Search) -> None:
         for low, high in window.bands:
             if high <= cut:
                 raise ValueError(
-                    f"`{key}`: the band {low:g} to {high:g} GeV lies below `processing.min_mjj` ({cut:g} GeV), where "
+                    f"{key}: the band {low:g} to {high:g} GeV lies below `processing.min_mjj` ({cut:g} GeV), where "
                     "no event is: move the window up, or lower the cut"
                 )
 

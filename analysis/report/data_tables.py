@@ -19,6 +19,7 @@ BOUND_NOTE = "“>”: no background event passes, so ε_B is taken as one event
 _MEASURED: tuple[tuple[str, str], ...] = (
     ("auc", "AUC"),
     ("max_sic", "Largest SIC"),
+    ("max_sic_regulated", "Largest ε_S/√(ε_B + 10⁻⁴)"),
     ("sic_at_0.5", "SIC at ε_S = 0.5"),
     ("background_rejection_at_0.5", "1/ε_B at ε_S = 0.5"),
 )
@@ -145,9 +146,10 @@ def detectors_table(results: Mapping[str, Any]) -> Table | None:
             *(metric(*pair) for pair in _MEASURED),
             *SIGNAL_CONTENT,
             ("Members", lambda _, e: scalar_text(e.get("members"))),
+            ("Folds", lambda _, e: scalar_text(e.get("folds"))),
             ("Training [s]", lambda _, e: _seconds(e.get("seconds"))),
         ],
-        known=("type", "members", "seconds", "uses_labels", *CONTENT_KEYS, *(key for key, _ in _MEASURED)),
+        known=("type", "members", "folds", "seconds", "uses_labels", *CONTENT_KEYS, *(key for key, _ in _MEASURED)),
         notes=(
             *((MEASURED_NOTE,) if measured else ()),
             *((BOUND_NOTE,) if bound else ()),

@@ -12,6 +12,17 @@ from analysis.stages.figures import draw_figures, figures_key
 from analysis.store import code_key, content_key
 
 
+def outdated(run: SearchRun) -> str | None:
+    """Say that the results on disk were made from other settings than the run's; None where they were not."""
+    try:
+        made_from = read_json(run.out / "results.json").get("config_key")
+    except (OSError, ValueError):
+        return None
+    if made_from == run.config_key:
+        return None
+    return f"results.json and the report in {run.out} are of other settings than these: `report` makes them anew"
+
+
 def report(run: SearchRun) -> Path:
     """Write report/index.html from results.json and the figures unless it shows the same already; return its path."""
     results = read_json(run.out / "results.json")

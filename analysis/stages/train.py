@@ -43,6 +43,7 @@ class Trained:
         summary: settings, roles, times, loss histories and, where truth is known, figures of merit.
         key: changes when the scores do.
         folder: where the trained folds are.
+        before: whether an earlier run trained it.
         repeat_scores, spare_repeat_scores: (n_events, n_repeats) float32, of independent trainings, of which `score`
             is the first; None where there is one.
     """
@@ -58,6 +59,7 @@ class Trained:
     summary: dict[str, Any]
     key: str
     folder: Path | None = None
+    before: bool = False
     repeat_scores: np.ndarray | None = None
     spare_repeat_scores: np.ndarray | None = None
 
@@ -222,12 +224,14 @@ def _run(run: SearchRun, jobs: Sequence[Job], label: str) -> list[Outcome]:
 
 def _trained(training: _Training) -> Trained:
     key, store = training.key(), training.run.results_store
+    before = store.find(training.artefact, key) is not None
     folder = store.make(training.artefact, key, lambda target: _fill(training, target), resumable=True)
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         values = {field: arrays.get(field) for field in _ARRAYS}
     summary = read_json(folder / "summary.json")
     return Trained(
-        name=training.name, sample=training.sample.name, summary=summary, key=key, folder=folder, **values
+        name=training.name, sample=training.sample.name, summary=summary, key=key, folder=folder,
+        before=before, **values
     )  # fmt: skip
 
 

@@ -210,7 +210,8 @@ def test_a_mistyped_key_in_a_search(darkhorse: CommandLine) -> None:
         ("bump_hunt.toys=many", "bump_hunt.toys: Input should be a valid integer"),
         ("bump_hunt.toys", "--set 'bump_hunt.toys' is not of the form key.sub=value"),
         ("seed.x=1", "--set 'seed.x=1': seed is not a mapping"),
-        ("detectors.cwola.settings.featurs=[j1_m]", "has no key 'featurs'"),
+        ("detectors.cwola.settings.featurs=[j1_m]", "`detectors.cwola`: settings of detector 'cwola' has no key"),
+        ("detectors.cwola_.folds=3", "the search has no detectors.cwola_; did you mean 'cwola'?"),
         ("detectors.cwola.settings.bdt.iteration=3", "has no key 'iteration'"),
         ("detectors.cwola.type=cwolla", "no detector of type 'cwolla'"),
         (

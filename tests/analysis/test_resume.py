@@ -88,7 +88,15 @@ def test_a_second_run_does_nothing(darkhorse: CommandLine, copy: Path, monkeypat
     before = stamps(copy)
     said = darkhorse(*RUN)
     assert (said.status, said.err) == (0, "")
+    assert "trained before, in" in said.out
     assert stamps(copy) == before
+
+
+def test_a_report_of_other_settings_is_pointed_out(darkhorse: CommandLine, copy: Path) -> None:
+    assert (copy / "out" / "report" / "index.html").is_file()
+    command = ["process", *RUN[1:]]
+    assert "other settings" not in darkhorse(*command).out
+    assert "out are of other settings than these" in darkhorse(*command, "--set", "seed=7").out
 
 
 def stage_of(marker: str) -> str:
