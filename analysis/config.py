@@ -15,7 +15,7 @@ from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
-from analysis.window_settings import SlidingWindows, WindowSettings, slid
+from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
 
 class Dataset(Model):
@@ -122,17 +122,34 @@ class DetectorSettings(Model):
     `simulation` is another data set than the search's for this detector; `repeats` trainings with seeds of their own
     measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
     in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
-    where `windows` made it.
+    where `windows` made it. `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that
+    could be remembered.
     """
 
     type: str
-    folds: int = Field(5, ge=2)
+    folds: int = Field(5, ge=1)
     settings: Mapping[str, Any] = {}
     simulation: Name | None = None
     repeats: int = Field(1, ge=1)
     search: bool = True
     window: WindowSettings | None = None
     family: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_of_the_type(cls, content: Any) -> Any:
+        """Take one fold by default where nothing is cross-fitted."""
+        if isinstance(content, Mapping) and "folds" not in content and not cross_fitted(str(content.get("type"))):
+            return {**content, "folds": 1}
+        return content
+
+    @model_validator(mode="after")
+    def _folds_where_needed(self) -> DetectorSettings:
+        if self.folds == 1 and cross_fitted(self.type):
+            raise ValueError(
+                f"`folds: 1` would score events with what {self.type!r} learned of these very events: give 2 or more"
+            )
+        return self
 
 
 class Search(Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from analysis.window_settings import WindowSettings, needs_labels
+from analysis.window_settings import WindowSettings, needs_labels, windowed
 
 if TYPE_CHECKING:
     from analysis.config import Search
@@ -30,7 +30,7 @@ def _named(search: Search) -> Iterator[tuple[str, WindowSettings]]:
 def _every_detector_has_one(search: Search) -> None:
     if search.window is not None:
         return
-    without = [name for name, settings in search.detectors.items() if settings.window is None]
+    without = [name for name, one in search.detectors.items() if one.window is None and windowed(one.type)]
     if without and search.windows is not None:
         raise ValueError(
             f"the detector {without[0]!r} does not slide over the `windows`, as it needs truth labels or says `search: "

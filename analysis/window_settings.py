@@ -167,14 +167,28 @@ def slid(detectors: Mapping[str, Any], sliding: SlidingWindows) -> dict[str, Any
 
 def slides(settings: Any) -> bool:
     """Return whether a detector takes every window of `windows` in turn."""
-    return settings.window is None and settings.search and not needs_labels(settings.type)
+    return settings.window is None and settings.search and windowed(settings.type) and not needs_labels(settings.type)
 
 
 def needs_labels(type_: str) -> bool:
     """Return whether detectors of a type train on truth; False for an unknown type, which is told elsewhere."""
+    return _has(type_, "uses_labels", unknown=False)
+
+
+def windowed(type_: str) -> bool:
+    """Return whether detectors of a type learn from a window and its sidebands; True for an unknown type."""
+    return _has(type_, "windowed", unknown=True)
+
+
+def cross_fitted(type_: str) -> bool:
+    """Return whether events must be scored by folds that never trained on them; True for an unknown type."""
+    return _has(type_, "cross_fitted", unknown=True)
+
+
+def _has(type_: str, attribute: str, *, unknown: bool) -> bool:
     from ml import TrainingError, detector_class
 
     try:
-        return detector_class(type_)[0].uses_labels
+        return bool(getattr(detector_class(type_)[0], attribute))
     except TrainingError:
-        return False
+        return unknown

@@ -28,14 +28,14 @@ class CrossFit:
 
     Args:
         factory: makes an untrained detector.
-        folds: k, at least 2.
+        folds: k, at least 2; 1, which trains on all events, only for detectors that are not `cross_fitted`.
         directory: where finished folds are kept, one folder each, written whole or not at all. A fold found there is
             used if settings, seeds, window and training events are the same, so that a training that was killed
             continues with identical results. None keeps nothing.
     """
 
     def __init__(self, factory: Callable[[], Detector], folds: int = 5, *, directory: Path | None = None) -> None:
-        if folds < 2:
+        if folds < 1 or (folds == 1 and factory().cross_fitted):
             raise TrainingError(f"cross-fitting needs at least 2 folds: got {folds}")
         self._factory, self.folds = factory, folds
         self._directory = None if directory is None else Path(directory)
@@ -45,7 +45,7 @@ class CrossFit:
         """Raise TrainingError where no detector could train on all events, or on those without one of the folds."""
         detector = self._factory()
         detector.check(samples, window=window)
-        for fold in range(self.folds):
+        for fold in range(self.folds) if self.folds > 1 else ():
             try:
                 detector.check(without_fold(samples, self.folds, fold), window=window)
             except TrainingError as error:
@@ -148,7 +148,7 @@ class CrossFit:
     def load(cls, directory: Path, factory: Callable[[], Detector]) -> CrossFit:
         """Read the folds that `save`, or `fit` with a directory, left; `factory` tells the class of the detector."""
         found = sorted(Path(directory).glob("fold-*"), key=lambda p: int(p.name.removeprefix("fold-")))
-        if [p.name for p in found] != [f"fold-{i}" for i in range(len(found))] or len(found) < 2:
+        if [p.name for p in found] != [f"fold-{i}" for i in range(len(found))] or not found:
             raise TrainingError(f"{directory} does not hold a whole set of folds: found {[p.name for p in found]}")
         loaded = cls(factory, len(found))
         kind = type(factory())

@@ -63,7 +63,9 @@ class Outcome:
 
 
 def without_fold(samples: Mapping[str, Sample], folds: int, own: int) -> dict[str, Sample]:
-    """The events that train number `own` of `folds` detectors, by role."""
+    """The events that train number `own` of `folds` detectors, by role: all of them where there is one."""
+    if folds == 1:
+        return dict(samples)
     return {role: sample.select(sample.fold % folds != own) for role, sample in samples.items()}
 
 

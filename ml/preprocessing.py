@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from ml.errors import TrainingError
 
@@ -40,6 +40,10 @@ class Standardiser:
         """Standardised x, (n_events, n_features) float32."""
         return ((x - self.mean) / self.scale).astype(np.float32)
 
+    def invert(self, x: np.ndarray) -> np.ndarray:
+        """The inverse of `apply`, (…, n_features) float64."""
+        return np.asarray(x, np.float64) * self.scale + self.mean
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
@@ -48,6 +52,40 @@ class Standardiser:
     def from_dict(cls, content: Mapping[str, Any]) -> Standardiser:
         """The inverse of `to_dict`."""
         return cls(mean=np.array(content["mean"]), scale=np.array(content["scale"]))
+
+
+@dataclass(frozen=True)
+class MaxAbs:
+    """x/scale with the largest absolute value as `scale` (n_features,), as scikit-learn's `MaxAbsScaler`."""
+
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, x: np.ndarray, weights: np.ndarray, *, names: Sequence[str]) -> MaxAbs:
+        """Largest absolute values of x (n_events, n_features), weights or not.
+
+        Raises:
+            TrainingError: a feature that is constant, named.
+        """
+        Standardiser.fit(x, weights, names=names)  # refuses constant features
+        return cls(scale=np.abs(x).max(axis=0))
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Scaled x, (n_events, n_features) float32, within [−1, 1] for the events it was fitted on."""
+        return (x / self.scale).astype(np.float32)
+
+    def invert(self, x: np.ndarray) -> np.ndarray:
+        """The inverse of `apply`, (…, n_features) float64."""
+        return np.asarray(x, np.float64) * self.scale
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"scale": self.scale.tolist()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> MaxAbs:
+        """The inverse of `to_dict`."""
+        return cls(scale=np.array(content["scale"]))
 
 
 @dataclass(frozen=True)
@@ -79,6 +117,12 @@ class NormalScores:
         cumulative = [np.interp(column, own, levels) for column, own in zip(x.T, self.quantiles, strict=True)]
         edge = 0.5 / (self.quantiles.shape[1] - 1)
         return ndtri(np.clip(np.stack(cumulative, axis=1), edge, 1 - edge)).astype(np.float32)
+
+    def invert(self, x: np.ndarray) -> np.ndarray:
+        """The inverse of `apply` between the outermost quantiles, (…, n_features) float64."""
+        levels = np.linspace(0, 1, self.quantiles.shape[1])
+        columns = [np.interp(ndtr(x[..., i]), levels, own) for i, own in enumerate(self.quantiles)]
+        return np.stack(columns, axis=-1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

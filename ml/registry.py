@@ -12,6 +12,7 @@ from ml.settings import settings_from_mapping
 
 DETECTORS: dict[str, tuple[str, str, str]] = {
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
+    "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
 }

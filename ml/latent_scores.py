@@ -1,0 +1,99 @@
+"""Scores of a variational autoencoder, each larger for more anomalous events, and which end of its latent space is so.
+
+`kl`, `reconstruction` and `elbo` are the paper's (arXiv:2103.06595, section IV). None of them knows whether signal lies
+nearer to the prior than background, or farther: see docs/latent_vae.md. `coordinate` does: it is oriented by what the
+autoencoder decodes to, without any label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.errors import TrainingError
+
+SCORES = ("coordinate", "kl", "reconstruction", "elbo")
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Which way each member's latent space points towards anomalies; fitted on training events, then fixed.
+
+    Attributes:
+        direction: (members, latent) covariance of z̄ with the sum of the oriented features.
+        mean, width: (members,) of the projection of z̄ on that direction, over the training events.
+    """
+
+    direction: np.ndarray
+    mean: np.ndarray
+    width: np.ndarray
+
+    @classmethod
+    def fit(cls, mean: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Orientation:
+        """Orient z̄ (members, n_events, latent) by a target (n_events,) that grows towards anomalies.
+
+        Raises:
+            TrainingError: a member whose latent coordinates do not depend on the events: its posterior collapsed.
+        """
+        share = weight / weight.sum()
+        z = np.asarray(mean, np.float64)
+        centred = z - np.einsum("mnl,n->ml", z, share)[:, None]
+        direction = np.einsum("mnl,n->ml", centred, share * (target - share @ target))
+        along = np.einsum("mnl,ml->mn", z, direction)
+        middle = along @ share
+        width = np.sqrt(np.maximum((along - middle[:, None]) ** 2 @ share, 0))
+        collapsed = ~(width > 1e-6 * np.abs(direction).max(axis=1))
+        if collapsed.any():
+            raise TrainingError(
+                f"the latent space of member {int(np.argmax(collapsed))} does not depend on the events (its posterior "
+                "collapsed on the prior): give the reconstruction more weight with a larger alpha"
+            )
+        return cls(direction=direction, mean=middle, width=width)
+
+    def apply(self, mean: np.ndarray) -> np.ndarray:
+        """Coordinates (members, n_events) of z̄, in standard deviations of the training events."""
+        along = np.einsum("mnl,ml->mn", np.asarray(mean, np.float64), self.direction)
+        return (along - self.mean[:, None]) / self.width[:, None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {name: getattr(self, name).tolist() for name in ("direction", "mean", "width")}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Orientation:
+        """The inverse of `to_dict`."""
+        return cls(**{name: np.array(values) for name, values in content.items()})
+
+
+def scores_of(terms: Mapping[str, np.ndarray], orientation: Orientation, *, alpha: float) -> dict[str, np.ndarray]:
+    """Every score of `SCORES`, (members, n_events) each, from `VariationalNetwork.terms`.
+
+    `elbo` is the loss of equation 1, with z at its mean.
+    """
+    return {
+        "coordinate": orientation.apply(terms["mean"]),
+        "kl": terms["kl"],
+        "reconstruction": np.asarray(terms["reconstruction"], np.float64),
+        "elbo": alpha * terms["reconstruction"] + terms["kl"],
+    }
+
+
+def oriented_sum(x: np.ndarray, features: tuple[str, ...], orientation: tuple[str, ...]) -> np.ndarray:
+    """Sum over the oriented features of x (n_events, n_features), each in units of its width, falling ones negative.
+
+    Returns:
+        (n_events,).
+    """
+    if not orientation:
+        raise TrainingError(
+            f"none of the features {list(features)} is known to grow or fall towards anomalies: name some under "
+            "`orientation`, those that fall with a leading '-'"
+        )
+    total = np.zeros(len(x))
+    for name in orientation:
+        column = x[:, features.index(name.removeprefix("-"))]
+        total += (-1.0 if name.startswith("-") else 1.0) * column / max(float(column.std()), 1e-12)
+    return total

@@ -1,0 +1,212 @@
+"""Latent-space autoencoder: an ensemble of variational autoencoders with a one-dimensional latent space.
+
+Source: arXiv:2103.06595, sections III and IV. No label takes part: not in training, stopping or the sign of the score.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ml.detector import Detector, History, Progress, Scores, child_seed
+from ml.errors import TrainingError
+from ml.labelled import require_columns
+from ml.latent_scores import SCORES, Orientation, oriented_sum, scores_of
+from ml.latent_settings import LatentVAESettings, ScalingName
+from ml.optimizers import make_optimizer
+from ml.preprocessing import MaxAbs, NormalScores, Standardiser
+from ml.sample import Sample
+from ml.settings import settings_from_mapping
+from ml.stopping import EarlyStopping, PeakStopping, StoppingRule
+from ml.training import Schedule, Trainer
+from ml.variational import DECODER, ENCODER, Parameters, VariationalNetwork, evidence_lower_bound
+from ml.window import Window
+
+Scaler = MaxAbs | Standardiser | NormalScores
+SCALERS: dict[ScalingName, type[MaxAbs] | type[Standardiser] | type[NormalScores]] = {
+    "maxabs": MaxAbs,
+    "standard": Standardiser,
+    "normal": NormalScores,
+}
+BLOCK = 50_000  # events scored at a time: what every member says of them is held in memory
+
+
+class LatentVAE(Detector):
+    """Trains on all events it is given, whatever their mass, and scores each by what the ensemble makes of it.
+
+    `Scores.extras` holds every score of `ml.latent_scores.SCORES`, averaged over the members.
+    """
+
+    windowed = False
+    cross_fitted = False
+    settings: LatentVAESettings
+
+    def __init__(self, settings: LatentVAESettings | None = None) -> None:
+        self.settings = settings or LatentVAESettings()
+        self._parameters: Parameters = {}
+        self._scaler: Scaler | None = None
+        self._orientation: Orientation | None = None
+
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """See `Detector.check`: also features that are missing, constant or NaN, and fewer events than one batch."""
+        super().check(samples, window=window)
+        require_columns({"data": samples["data"]}, self.settings.columns)
+        self._steps_per_epoch(len(samples["data"]))
+
+    def fit(
+        self,
+        samples: Mapping[str, Sample],
+        *,
+        window: Window | None,
+        seeds: np.random.SeedSequence,
+        progress: Progress | None = None,
+    ) -> History:
+        """See `Detector.fit`; `window` takes no part. Member i draws from the child of `seeds` with key i."""
+        self.check(samples, window=window)
+        data, settings = samples["data"], self.settings.resolved
+        x = data.features(settings.features)
+        weight = np.asarray(data.weight, np.float64) / np.mean(data.weight)
+        assert settings.scaling is not None
+        self._scaler = SCALERS[settings.scaling].fit(x, weight, names=settings.features)
+        members = [child_seed(seeds, member) for member in range(settings.members)]
+        scaled = self._scaler.apply(x)
+        self._parameters, history = _trainer(self._key()).fit(
+            settings.network.initial([child_seed(seed, 0) for seed in members]),
+            {"x": scaled, "weight": weight},
+            schedule=self._schedule(len(data)),
+            seeds=[child_seed(seed, 1) for seed in members],
+            stopping=lambda count: self._rule(count, len(data)),
+            progress=progress,
+        )
+        self._orient(scaled, x, weight)
+        return history
+
+    def score(self, sample: Sample) -> Scores:
+        """Mean over members of the score that the settings name; see `Detector.score`."""
+        score = self.settings.resolved.score
+        assert score is not None
+        parts = [
+            (np.asarray(found[score]), {name: found[name].mean(axis=0) for name in SCORES})
+            for found in self.member_scores(sample)
+        ]
+        event = Scores.from_members(np.concatenate([part for part, _ in parts], axis=1))
+        extras = {name: np.concatenate([means[name] for _, means in parts]).astype(np.float32) for name in SCORES}
+        return Scores(event=event.event, spread=event.spread, members=event.members, extras=extras)
+
+    def member_scores(self, sample: Sample) -> Iterator[dict[str, np.ndarray]]:
+        """Every score of every member, (members, n_block) each, for one block of events after the other."""
+        settings, x = self.settings.resolved, self.scaled(sample)
+        assert self._orientation is not None
+        assert settings.alpha is not None
+        for start in range(0, max(len(x), 1), BLOCK):
+            terms = settings.network.terms(self._parameters, x[start : start + BLOCK])
+            yield scores_of(terms, self._orientation, alpha=settings.alpha)
+
+    def scaled(self, sample: Sample) -> np.ndarray:
+        """The features as the networks see them, (n_events, n_features) float32."""
+        if self._scaler is None:
+            raise TrainingError("this detector is not trained: call fit or load first")
+        return self._scaler.apply(sample.features(self.settings.features))
+
+    def encode(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """Latent means and logarithms of variances, (members, n_events, latent) each."""
+        x = self.scaled(sample)
+        return self.settings.network.encode(self._parameters, x)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Weights of both networks, each array with a leading member axis."""
+        return self._parameters
+
+    @property
+    def scaler(self) -> Scaler:
+        """What brings features to the networks and back."""
+        if self._scaler is None:
+            raise TrainingError("this detector is not trained: call fit or load first")
+        return self._scaler
+
+    def save(self, directory: Path) -> None:
+        """`encoder/` and `decoder/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
+        if self._orientation is None:
+            raise TrainingError("this detector is not trained: there is nothing to save")
+        directory = Path(directory)
+        network = self.settings.network
+        network.encoder.save(self._parameters[ENCODER], directory / ENCODER)
+        network.decoder.save(self._parameters[DECODER], directory / DECODER)
+        fitted = {"scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
+        (directory / "preprocessing.json").write_text(json.dumps(fitted))
+        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path) -> LatentVAE:
+        """See `Detector.load`."""
+        directory = Path(directory)
+        file = directory / "settings.json"
+        detector = cls(settings_from_mapping(LatentVAESettings, json.loads(file.read_text()), where=str(file)))
+        fitted = json.loads((directory / "preprocessing.json").read_text())
+        settings = detector.settings.resolved
+        assert settings.scaling is not None
+        detector._scaler = SCALERS[settings.scaling].from_dict(fitted["scaler"])
+        detector._orientation = Orientation.from_dict(fitted["orientation"])
+        network = settings.network
+        detector._parameters = {
+            ENCODER: network.encoder.load(directory / ENCODER),
+            DECODER: network.decoder.load(directory / DECODER),
+        }
+        return detector
+
+    def _orient(self, scaled: np.ndarray, x: np.ndarray, weight: np.ndarray) -> None:
+        settings = self.settings.resolved
+        assert settings.orientation is not None
+        mean, _ = settings.network.encode(self._parameters, scaled)
+        target = oriented_sum(x, settings.features, settings.orientation)
+        self._orientation = Orientation.fit(mean, target, weight)
+
+    def _key(self) -> tuple[VariationalNetwork, float, str, float]:
+        settings = self.settings.resolved
+        assert settings.alpha is not None
+        assert settings.optimizer is not None
+        assert settings.learning_rate is not None
+        return settings.network, settings.alpha, settings.optimizer, settings.learning_rate
+
+    def _steps_per_epoch(self, events: int) -> int:
+        training = events - round(self.settings.validation_fraction * events)
+        if training < self.settings.batch_size:
+            raise TrainingError(
+                f"{training} training events are less than one batch of {self.settings.batch_size}: take a smaller "
+                "batch_size, or more events"
+            )
+        return training // self.settings.batch_size
+
+    def _schedule(self, events: int) -> Schedule:
+        settings = self.settings.resolved
+        assert settings.steps is not None
+        return Schedule(
+            epochs=math.ceil(settings.steps / self._steps_per_epoch(events)),
+            batch_size=settings.batch_size,
+            validation_fraction=settings.validation_fraction,
+            patience=None,
+            restore_best=settings.stopping != "none",
+            monitor="validation_kl" if settings.stopping == "peak" else None,
+        )
+
+    def _rule(self, members: int, events: int) -> StoppingRule:
+        settings = self.settings.resolved
+        every = max(1, round(settings.point / self._steps_per_epoch(events)))
+        if settings.stopping == "peak":
+            return PeakStopping(members, rise=settings.rise, fall=settings.fall, every=every)
+        patience = settings.patience * every if settings.stopping == "minimum" else None
+        return EarlyStopping(members, patience=patience)
+
+
+@functools.lru_cache(maxsize=8)
+def _trainer(key: tuple[VariationalNetwork, float, str, float]) -> Trainer:
+    """One trainer per network, loss and optimiser: folds and samples share what it compiled."""
+    network, alpha, optimizer, learning_rate = key
+    return Trainer(evidence_lower_bound(network, alpha=alpha), lambda: make_optimizer(optimizer, learning_rate))
