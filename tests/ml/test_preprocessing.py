@@ -9,7 +9,7 @@ import pytest
 
 from ml import Sample, TrainingError, Window
 from ml.cwola import class_weights, training_groups
-from ml.preprocessing import NormalScores, SliceQuantiles, Standardiser
+from ml.preprocessing import MaxAbs, NormalScores, SliceQuantiles, Standardiser
 
 
 def test_standardised_training_data_have_mean_zero_and_width_one() -> None:
@@ -26,6 +26,36 @@ def test_standardised_training_data_have_mean_zero_and_width_one() -> None:
 def test_a_constant_feature_is_named() -> None:
     with pytest.raises(TrainingError, match=r"feature 'b' is constant \(3\) over the 4 training events"):
         Standardiser.fit(np.array([[1, 3], [2, 3], [4, 3], [8, 3.0]]), np.ones(4), names=["a", "b"])
+
+
+def test_the_largest_absolute_value_scales_as_in_scikit_learn() -> None:
+    from sklearn.preprocessing import MaxAbsScaler
+
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 3)) * [1, 1000, 1e-3] - [0, 5000, 0]
+    scaler = MaxAbs.fit(x, random.random(300), names=["a", "b", "c"])
+    fresh = random.normal(size=(50, 3)) * 2000  # beyond the training events nothing is cut
+    reference = MaxAbsScaler().fit(x)
+    for values in (x, fresh):
+        np.testing.assert_allclose(scaler.apply(values), reference.transform(values), rtol=1e-6)
+    assert np.abs(scaler.apply(x)).max(axis=0) == pytest.approx([1, 1, 1])
+    assert MaxAbs.fit(x, np.eye(1, 300)[0] + 1, names=["a", "b", "c"]).scale.tolist() == scaler.scale.tolist()
+    back = MaxAbs.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    assert np.array_equal(back.apply(fresh), scaler.apply(fresh))
+    with pytest.raises(TrainingError, match="feature 'b' is constant"):
+        MaxAbs.fit(np.column_stack([x[:, 0], np.full(300, 2.0)]), np.ones(300), names=["a", "b"])
+
+
+@pytest.mark.parametrize("kind", [Standardiser, MaxAbs, NormalScores])
+def test_scaling_can_be_undone(kind: type[Standardiser] | type[MaxAbs] | type[NormalScores]) -> None:
+    """Also for arrays with a leading member axis, as decoders return them."""
+    random = np.random.default_rng(0)
+    x = np.column_stack([50 + random.exponential(200, size=4000), random.beta(4, 6, size=4000)])
+    scaler = kind.fit(x, np.ones(len(x)), names=["j1_m", "j1_tau21"])
+    inner = np.all((x > np.quantile(x, 0.01, axis=0)) & (x < np.quantile(x, 0.99, axis=0)), axis=1)
+    scaled = scaler.apply(x[inner])
+    np.testing.assert_allclose(scaler.invert(scaled), x[inner], rtol=1e-4)
+    assert np.array_equal(scaler.invert(np.stack([scaled, scaled]))[1], scaler.invert(scaled))
 
 
 def test_normal_scores_are_normal_whatever_the_feature_and_level_beyond_it() -> None:
