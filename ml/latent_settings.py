@@ -17,6 +17,7 @@ ScalingName = Literal["maxabs", "standard", "normal"]
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {
         "alpha": 5000.0,
+        "point": 1000,
         "scaling": "maxabs",
         "optimizer": "adadelta",
         "learning_rate": 1e-3,
@@ -25,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "score": "kl",
     },
     "robust": {
-        "alpha": 300.0,
+        "point": 250,
         "scaling": "maxabs",
         "optimizer": "adam",
         "learning_rate": 1e-3,
@@ -47,7 +48,11 @@ class LatentVAESettings:
         members: size of the ensemble.
         latent: dimensions of the latent space.
         hidden, activation: of encoder and decoder.
-        alpha: weight of the mean squared error beside the KL divergence (equation 1).
+        alpha: weight of the mean squared error beside the KL divergence (equation 1); None with the `robust` recipe
+            takes it from the data, see `contrast`.
+        contrast: alpha in units of the one below which the latent space collapses, n_features/(2λ) with the largest
+            eigenvalue λ of the covariance of the scaled features (as for probabilistic principal components,
+            arXiv:1911.02469), where alpha is None.
         scaling: maxabs (divided by the largest absolute value), standard (mean 0, width 1) or normal (normal scores).
         score: what an event's score is, see `ml.latent_scores`.
         orientation: features that grow towards anomalies, or, with a leading "-", fall: they tell which end of the
@@ -70,6 +75,7 @@ class LatentVAESettings:
     hidden: tuple[int, ...] = (64, 64, 64)
     activation: str = "selu"
     alpha: float | None = None
+    contrast: float = 1.5
     scaling: ScalingName | None = None
     score: ScoreName | None = None
     orientation: tuple[str, ...] | None = None
@@ -78,14 +84,14 @@ class LatentVAESettings:
     batch_size: int = 1000
     steps: int | None = None
     stopping: Literal["peak", "minimum", "none"] | None = None
-    point: int = 1000
+    point: int | None = None
     rise: int = 5
     fall: int = 5
     patience: int = 5
     validation_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("members", "latent", "batch_size", "point", "rise", "fall", "patience"):
+        for name in ("members", "latent", "batch_size", "rise", "fall", "patience"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1: got {getattr(self, name)}")
         if len(set(self.features)) != len(self.features) or not self.features:
@@ -97,14 +103,16 @@ class LatentVAESettings:
         self._check_resolved(self.resolved)
 
     def _check_resolved(self, full: LatentVAESettings) -> None:
-        assert full.alpha is not None
         assert full.steps is not None
+        assert full.point is not None
         assert full.optimizer is not None
         assert full.learning_rate is not None
-        if not full.alpha > 0:
+        if full.alpha is not None and not full.alpha > 0:
             raise TrainingError(f"alpha must be above 0: got {full.alpha:g}")
-        if full.steps < self.point:
-            raise TrainingError(f"steps ({full.steps}) must be at least those between two points ({self.point})")
+        if not self.contrast > 1:
+            raise TrainingError(f"contrast must be above 1, where the latent space collapses: got {self.contrast:g}")
+        if not 1 <= full.point <= full.steps:
+            raise TrainingError(f"steps ({full.steps}) must be at least those between two points ({full.point})")
         check_optimizer(full.optimizer, full.learning_rate)
         _ = self.network.encoder, self.network.decoder
         unknown = sorted({name.removeprefix("-") for name in self.orientation or ()} - set(self.features))

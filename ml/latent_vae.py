@@ -52,6 +52,7 @@ class LatentVAE(Detector):
         self._parameters: Parameters = {}
         self._scaler: Scaler | None = None
         self._orientation: Orientation | None = None
+        self._alpha = 0.0
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
         """See `Detector.check`: also features that are missing, constant or NaN, and fewer events than one batch."""
@@ -76,6 +77,7 @@ class LatentVAE(Detector):
         self._scaler = SCALERS[settings.scaling].fit(x, weight, names=settings.features)
         members = [child_seed(seeds, member) for member in range(settings.members)]
         scaled = self._scaler.apply(x)
+        self._alpha = settings.alpha or contrasted(scaled, weight, contrast=settings.contrast)
         self._parameters, history = _trainer(self._key()).fit(
             settings.network.initial([child_seed(seed, 0) for seed in members]),
             {"x": scaled, "weight": weight},
@@ -103,10 +105,9 @@ class LatentVAE(Detector):
         """Every score of every member, (members, n_block) each, for one block of events after the other."""
         settings, x = self.settings.resolved, self.scaled(sample)
         assert self._orientation is not None
-        assert settings.alpha is not None
         for start in range(0, max(len(x), 1), BLOCK):
             terms = settings.network.terms(self._parameters, x[start : start + BLOCK])
-            yield scores_of(terms, self._orientation, alpha=settings.alpha)
+            yield scores_of(terms, self._orientation, alpha=self._alpha)
 
     def scaled(self, sample: Sample) -> np.ndarray:
         """The features as the networks see them, (n_events, n_features) float32."""
@@ -131,6 +132,13 @@ class LatentVAE(Detector):
             raise TrainingError("this detector is not trained: call fit or load first")
         return self._scaler
 
+    @property
+    def orientation(self) -> Orientation:
+        """Which way each member's latent space points towards anomalies, and its coordinate."""
+        if self._orientation is None:
+            raise TrainingError("this detector is not trained: call fit or load first")
+        return self._orientation
+
     def save(self, directory: Path) -> None:
         """`encoder/` and `decoder/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
         if self._orientation is None:
@@ -139,7 +147,7 @@ class LatentVAE(Detector):
         network = self.settings.network
         network.encoder.save(self._parameters[ENCODER], directory / ENCODER)
         network.decoder.save(self._parameters[DECODER], directory / DECODER)
-        fitted = {"scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
+        fitted = {"alpha": self._alpha, "scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
         (directory / "preprocessing.json").write_text(json.dumps(fitted))
         (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
 
@@ -153,6 +161,7 @@ class LatentVAE(Detector):
         settings = detector.settings.resolved
         assert settings.scaling is not None
         detector._scaler = SCALERS[settings.scaling].from_dict(fitted["scaler"])
+        detector._alpha = float(fitted["alpha"])
         detector._orientation = Orientation.from_dict(fitted["orientation"])
         network = settings.network
         detector._parameters = {
@@ -170,10 +179,9 @@ class LatentVAE(Detector):
 
     def _key(self) -> tuple[VariationalNetwork, float, str, float]:
         settings = self.settings.resolved
-        assert settings.alpha is not None
         assert settings.optimizer is not None
         assert settings.learning_rate is not None
-        return settings.network, settings.alpha, settings.optimizer, settings.learning_rate
+        return settings.network, self._alpha, settings.optimizer, settings.learning_rate
 
     def _steps_per_epoch(self, events: int) -> int:
         training = events - round(self.settings.validation_fraction * events)
@@ -198,11 +206,27 @@ class LatentVAE(Detector):
 
     def _rule(self, members: int, events: int) -> StoppingRule:
         settings = self.settings.resolved
+        assert settings.point is not None
         every = max(1, round(settings.point / self._steps_per_epoch(events)))
         if settings.stopping == "peak":
             return PeakStopping(members, rise=settings.rise, fall=settings.fall, every=every)
         patience = settings.patience * every if settings.stopping == "minimum" else None
         return EarlyStopping(members, patience=patience)
+
+
+def contrasted(x: np.ndarray, weight: np.ndarray, *, contrast: float) -> float:
+    """`contrast` times the smallest α with which the latent space tells events apart, to two digits.
+
+    The loss is that of a decoder with variance n/(2α) per feature; a linear one uses its latent dimension if that is
+    less than the largest eigenvalue λ of the covariance (arXiv:1911.02469): α > n/(2λ).
+
+    Args:
+        x: scaled features (n_events, n).
+        weight: (n_events,).
+        contrast: above 1.
+    """
+    largest = float(np.linalg.eigvalsh(np.atleast_2d(np.cov(x, rowvar=False, aweights=weight)))[-1])
+    return float(f"{contrast * x.shape[1] / (2 * largest):.1e}")
 
 
 @functools.lru_cache(maxsize=8)
