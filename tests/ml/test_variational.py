@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -50,6 +48,8 @@ def x() -> np.ndarray:
 
 def batch_of(x: np.ndarray, members: int = 2, dtype: Any = np.float32) -> dict[str, Any]:
     """The batch that the engine makes: every member with its own events, and weights that differ."""
+    import tensorflow as tf
+
     shuffled = np.stack([x[np.random.default_rng(member).permutation(len(x))] for member in range(members)])
     weight = np.stack([np.linspace(0.5, 1.5 + member, len(x)) for member in range(members)])
     return {"x": tf.constant(shuffled, dtype), "weight": tf.constant(weight, dtype)}
@@ -89,6 +89,8 @@ def test_the_kl_divergence_is_0_at_the_prior_alone() -> None:
 def test_terms_are_those_of_the_exported_keras_models(
     parameters: dict[str, list[np.ndarray]], x: np.ndarray, tmp_path: Path
 ) -> None:
+    import keras
+
     terms = NETWORK.terms(parameters, x)
     assert {name: values.shape for name, values in terms.items()} == {
         "mean": (2, 40, 2),
@@ -150,6 +152,8 @@ def test_the_gradient_of_the_loss_is_its_finite_difference(
 
     Random numbers are drawn in single precision: there the step is large, and the activation one without a kink.
     """
+    import tensorflow as tf
+
     loss = evidence_lower_bound(dataclasses.replace(NETWORK, activation=activation), alpha=ALPHA)
     batch, draws = batch_of(x, dtype=dtype), None if seed is None else tf.constant(seed)
     flat = [tf.constant(array, dtype) for name in (ENCODER, DECODER) for array in parameters[name]]
@@ -176,6 +180,8 @@ def test_the_gradient_of_the_loss_is_its_finite_difference(
 
 
 def test_the_latent_coordinate_is_drawn_from_the_posterior_by_each_member_alone() -> None:
+    import tensorflow as tf
+
     mean = tf.constant(np.stack([np.full((20_000, 1), m, np.float32) for m in (-1.0, 3.0)]))
     log_variance = tf.constant(np.stack([np.full((20_000, 1), 2 * np.log(s), np.float32) for s in (0.5, 2.0)]))
     seeds = tf.constant([[5, 6], [7, 8]])
