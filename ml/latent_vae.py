@@ -55,9 +55,10 @@ class LatentVAE(Detector):
         self._alpha = 0.0
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
-        """See `Detector.check`: also features that are missing, constant or NaN, and fewer events than one batch."""
+        """See `Detector.check`: also features that are missing, constant, NaN or without direction, too few events."""
         super().check(samples, window=window)
         require_columns({"data": samples["data"]}, self.settings.columns)
+        _ = self._target(samples["data"].features(self.settings.features))
         self._steps_per_epoch(len(samples["data"]))
 
     def fit(
@@ -171,11 +172,13 @@ class LatentVAE(Detector):
         return detector
 
     def _orient(self, scaled: np.ndarray, x: np.ndarray, weight: np.ndarray) -> None:
+        mean, _ = self.settings.network.encode(self._parameters, scaled)
+        self._orientation = Orientation.fit(mean, self._target(x), weight)
+
+    def _target(self, x: np.ndarray) -> np.ndarray:
         settings = self.settings.resolved
         assert settings.orientation is not None
-        mean, _ = settings.network.encode(self._parameters, scaled)
-        target = oriented_sum(x, settings.features, settings.orientation)
-        self._orientation = Orientation.fit(mean, target, weight)
+        return oriented_sum(x, settings.features, settings.orientation)
 
     def _key(self) -> tuple[VariationalNetwork, float, str, float]:
         settings = self.settings.resolved

@@ -71,8 +71,9 @@ def roc(scores: np.ndarray, truth: np.ndarray, *, weight: np.ndarray | None = No
         passed, passed_squares = np.cumsum(w)[ends], np.cumsum(w**2)[ends]
         efficiency = np.concatenate([[0.0], passed / total])
         kept = np.concatenate([[0.0], passed_squares])
+        left = np.maximum(squares - kept, 0.0)  # rounding
         curves[name] = efficiency
-        curves[f"{name}_variance"] = ((1 - efficiency) ** 2 * kept + efficiency**2 * (squares - kept)) / total**2
+        curves[f"{name}_variance"] = ((1 - efficiency) ** 2 * kept + efficiency**2 * left) / total**2
         curves[f"n_{name}"] = np.concatenate([[0], np.cumsum(own)[ends]])
     return ROC(**curves)
 
