@@ -1,0 +1,301 @@
+"""The invariant-mass decoder: what events look like at each point of latent space and resonance mass.
+
+Source: arXiv:2103.06595, section V. It interprets what a search selected and takes no part in the selection.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.compiled import LossFunction
+from ml.detector import History, Progress, child_seed
+from ml.errors import TrainingError
+from ml.latent_marginals import marginals, median_pulls
+from ml.latent_scores import Orientation
+from ml.latent_vae import BLOCK, SCALERS, LatentVAE, Scaler
+from ml.losses import weighted_mean
+from ml.networks import DenseNetwork
+from ml.optimizers import check_optimizer, make_optimizer
+from ml.prediction import in_chunks
+from ml.preprocessing import Standardiser
+from ml.sample import Sample
+from ml.settings import settings_from_mapping
+from ml.training import Schedule, Trainer
+from ml.variational import ENCODER, VariationalNetwork, sampled
+
+__all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "marginals", "mass_decoder_loss", "median_pulls"]
+
+MASS_DECODER = "mass_decoder"
+
+
+@dataclass(frozen=True)
+class MassDecoderSettings:
+    """A dense network from (z, m) to the features, trained with Adam until its validation loss stops falling.
+
+    Attributes:
+        hidden, activation: see `ml.networks.DenseNetwork`.
+        learning_rate: of Adam.
+        batch_size: events per step.
+        epochs: at most so many.
+        patience: epochs without a new minimum of the validation loss.
+        mass_resolution: standard deviation of m in units of the resonance mass.
+        validation_fraction: share of the events that a member does not train on, other ones for each.
+    """
+
+    hidden: tuple[int, ...] = (64, 64, 64)
+    activation: str = "selu"
+    learning_rate: float = 1e-3
+    batch_size: int = 1000
+    epochs: int = 40
+    patience: int = 5
+    mass_resolution: float = 0.025
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} of the mass decoder must be at least 1: got {getattr(self, name)}")
+        if not 0 < self.mass_resolution < 1:
+            raise TrainingError(f"mass_resolution must be between 0 and 1: got {self.mass_resolution:g}")
+        if not 0 < self.validation_fraction < 1:
+            raise TrainingError(f"validation_fraction must be between 0 and 1: got {self.validation_fraction:g}")
+        check_optimizer("adam", self.learning_rate)
+        self.network(inputs=2, outputs=1)
+
+    def network(self, *, inputs: int, outputs: int) -> DenseNetwork:
+        """The decoder of `inputs` latent dimensions and masses to `outputs` features."""
+        return DenseNetwork(inputs, self.hidden, outputs, self.activation)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a trained decoder knows of the autoencoder it was trained with."""
+
+    features: tuple[str, ...]
+    encoder: str  # its digest
+    mass: Standardiser
+    scaling: str
+    scaler: Scaler
+    orientation: Orientation
+
+    def to_dict(self) -> dict[str, Any]:
+        same = {"features": list(self.features), "encoder": self.encoder, "scaling": self.scaling}
+        return same | {name: getattr(self, name).to_dict() for name in ("mass", "scaler", "orientation")}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> _Fitted:
+        return cls(
+            features=tuple(content["features"]),
+            encoder=content["encoder"],
+            mass=Standardiser.from_dict(content["mass"]),
+            scaling=content["scaling"],
+            scaler=SCALERS[content["scaling"]].from_dict(content["scaler"]),
+            orientation=Orientation.from_dict(content["orientation"]),
+        )
+
+
+class MassDecoder:
+    """One decoder for each member of a trained `LatentVAE`, whose encoders stay as they are."""
+
+    def __init__(self, settings: MassDecoderSettings | None = None) -> None:
+        self.settings = settings or MassDecoderSettings()
+        self._parameters: list[np.ndarray] = []
+        self._known: _Fitted | None = None
+
+    def fit(
+        self,
+        detector: LatentVAE,
+        sample: Sample,
+        *,
+        seeds: np.random.SeedSequence,
+        progress: Progress | None = None,
+    ) -> History:
+        """Minimise the mean squared error of the scaled features, with z ~ N(z̄, σ_z) and m ~ N(m_jj, resolution·m_jj).
+
+        Member i draws from the child of `seeds` with key i. Losses are validated at z̄ and m_jj.
+
+        Raises:
+            TrainingError: an untrained detector, masses that are not positive or all the same, and what
+                `ml.training.Trainer.fit` refuses.
+        """
+        settings, own = detector.settings.resolved, self.settings
+        assert settings.scaling is not None
+        mass, weight = _checked_masses(sample), np.asarray(sample.weight, np.float64) / np.mean(sample.weight)
+        scale = Standardiser.fit(mass[:, None], weight, names=["mass"])
+        x, encoder = detector.scaled(sample), detector.parameters[ENCODER]
+        network = own.network(inputs=settings.latent + 1, outputs=len(settings.features))
+        members = [child_seed(seeds, member) for member in range(settings.members)]
+        parameters, history = _trainer(settings.network, network, own.learning_rate).fit(
+            {ENCODER: encoder, MASS_DECODER: network.initial([child_seed(seed, 0) for seed in members])},
+            {
+                "x": x,
+                "mass": scale.apply(mass[:, None]),
+                "log_variance": 2 * np.log(own.mass_resolution * mass[:, None] / scale.scale),
+                "weight": weight,
+            },
+            schedule=Schedule(
+                epochs=own.epochs,
+                batch_size=own.batch_size,
+                validation_fraction=own.validation_fraction,
+                patience=own.patience,
+            ),
+            seeds=[child_seed(seed, 1) for seed in members],
+            progress=progress,
+        )
+        self._parameters = parameters[MASS_DECODER]
+        self._known = _Fitted(
+            settings.features, _digest(detector), scale, settings.scaling, detector.scaler, detector.orientation
+        )
+        return history
+
+    def grid(self, coordinates: np.ndarray, masses: np.ndarray) -> np.ndarray:
+        """What each member decodes at every pair of a coordinate and a mass.
+
+        Args:
+            coordinates: (n_coordinates,) in standard deviations of the training events, as `Orientation.apply` gives
+                them: the same for all members, although their z differ in sign and scale.
+            masses: (n_masses,) in GeV.
+
+        Returns:
+            (members, n_coordinates, n_masses, n_features) in the units of the features.
+
+        Raises:
+            TrainingError: not trained, or a latent space of more than one dimension.
+        """
+        known = self._trained
+        orientation, u = known.orientation, np.asarray(coordinates, np.float64)
+        latent = orientation.direction.shape[1]
+        if latent != 1:
+            raise TrainingError(
+                f"a grid over latent coordinate and mass needs a latent space of one dimension: it has {latent}; "
+                "train with latent: 1, or decode events with `reconstruct`"
+            )
+        z = (u * orientation.width[:, None] + orientation.mean[:, None]) / orientation.direction
+        shape = (len(z), len(u), len(masses))
+        points = np.broadcast_to(z[:, :, None], shape).reshape(len(z), -1, 1)
+        repeated = np.broadcast_to(np.asarray(masses, np.float64), shape[1:]).ravel()
+        return known.scaler.invert(self._decode(points, repeated)).reshape(*shape, len(known.features))
+
+    def reconstruct(self, detector: LatentVAE, sample: Sample) -> np.ndarray:
+        """Every event decoded from its z̄ and m_jj by every member.
+
+        Returns:
+            (members, n_events, n_features) float32 in the units of the features.
+
+        Raises:
+            TrainingError: not trained, or trained with another detector.
+        """
+        known = self._trained
+        if _digest(detector) != known.encoder:
+            raise TrainingError(
+                "this mass decoder was trained with the encoders of another detector: load both of one training"
+            )
+        x, network = detector.scaled(sample), detector.settings.network
+        result = np.empty((len(self._parameters[0]), len(x), len(known.features)), np.float32)
+        for start in range(0, len(x), BLOCK):
+            block = slice(start, start + BLOCK)
+            mean, _ = network.encode(detector.parameters, x[block])
+            result[:, block] = known.scaler.invert(self._decode(mean, np.asarray(sample.mass)[block]))
+        return result
+
+    def save(self, directory: Path) -> None:
+        """`mass_decoder/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
+        known, directory = self._trained, Path(directory)
+        self._network(known).save(self._parameters, directory / MASS_DECODER)
+        (directory / "preprocessing.json").write_text(json.dumps(known.to_dict()))
+        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path) -> MassDecoder:
+        """Read what `save` wrote; its outputs are identical."""
+        file = Path(directory) / "settings.json"
+        decoder = cls(settings_from_mapping(MassDecoderSettings, json.loads(file.read_text()), where=str(file)))
+        known = _Fitted.from_dict(json.loads((Path(directory) / "preprocessing.json").read_text()))
+        decoder._known = known
+        decoder._parameters = decoder._network(known).load(Path(directory) / MASS_DECODER)
+        return decoder
+
+    @property
+    def _trained(self) -> _Fitted:
+        if self._known is None:
+            raise TrainingError("this mass decoder is not trained: call fit or load first")
+        return self._known
+
+    def _network(self, known: _Fitted) -> DenseNetwork:
+        return self.settings.network(inputs=known.orientation.direction.shape[1] + 1, outputs=len(known.features))
+
+    def _decode(self, z: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        """Scaled features (members, n, n_features) of z (members, n, latent) and masses (n,) in GeV."""
+        known = self._trained
+        scaled = np.broadcast_to(known.mass.apply(mass[:, None]), (len(z), len(mass), 1))
+        inputs = np.concatenate([z, scaled], axis=-1, dtype=np.float32).transpose(1, 0, 2)
+        return in_chunks(
+            _compiled(self._network(known)), self._parameters, inputs, chunk=8192, shape=(len(known.features),)
+        )
+
+
+def mass_decoder_loss(encoder: VariationalNetwork, decoder: DenseNetwork) -> LossFunction:
+    """Mean squared error over the features decoded from z and m; without a seed those are z̄ and m_jj.
+
+    Batch columns: x (scaled features), mass (m_jj as the decoder sees it) and log_variance (that of m around it).
+    """
+
+    def loss(parameters: Mapping[str, Any], batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        code = encoder.encoder.apply(parameters[ENCODER], batch["x"])
+        z = sampled(code[..., : encoder.latent], code[..., encoder.latent :], seed)
+        # the second number of a seed counts the steps: the first one tells the masses' draws from those of z
+        m = sampled(batch["mass"], batch["log_variance"], None if seed is None else seed + tf.constant([1, 0]))
+        output = decoder.apply(parameters[MASS_DECODER], tf.concat([z, m], axis=-1))
+        squared = tf.reduce_mean(tf.square(batch["x"] - output), axis=-1)
+        return {"loss": weighted_mean(squared, batch["weight"])}
+
+    return loss
+
+
+def _checked_masses(sample: Sample) -> np.ndarray:
+    mass = np.asarray(sample.mass, np.float64)
+    if not len(mass):
+        raise TrainingError("the sample has no events: a mass decoder cannot train")
+    if not (mass > 0).all():
+        raise TrainingError(
+            f"{int((mass <= 0).sum())} of {len(mass)} resonance masses are not above 0: a mass decoder smears them by "
+            "a share of themselves; cut these events"
+        )
+    return mass
+
+
+def _digest(detector: LatentVAE) -> str:
+    total = hashlib.sha256(repr(detector.settings.features).encode())
+    for array in detector.parameters.get(ENCODER, ()):
+        total.update(np.ascontiguousarray(array, np.float32).tobytes())
+    return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _trainer(encoder: VariationalNetwork, decoder: DenseNetwork, learning_rate: float) -> Trainer:
+    """One trainer per pair of networks: subsets of the data share what it compiled."""
+    return Trainer(
+        mass_decoder_loss(encoder, decoder),
+        lambda: make_optimizer("adam", learning_rate),
+        trainable=frozenset({MASS_DECODER}),
+    )
+
+
+@functools.cache
+def _compiled(network: DenseNetwork) -> Any:
+    import tensorflow as tf
+
+    def outputs(parameters: Any, x: Any) -> Any:
+        return network.apply(parameters, tf.transpose(x, [1, 0, 2]))  # each member has inputs of its own
+
+    return tf.function(outputs, jit_compile=True, autograph=False)
