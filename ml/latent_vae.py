@@ -79,7 +79,7 @@ class LatentVAE(Detector):
         members = [child_seed(seeds, member) for member in range(settings.members)]
         scaled = self._scaler.apply(x)
         self._alpha = settings.alpha or contrasted(scaled, weight, contrast=settings.contrast)
-        self._parameters, history = _trainer(self._key()).fit(
+        self._parameters, history = trainer_for(self._key()).fit(
             settings.network.initial([child_seed(seed, 0) for seed in members]),
             {"x": scaled, "weight": weight},
             schedule=self._schedule(len(data)),
@@ -233,7 +233,7 @@ def contrasted(x: np.ndarray, weight: np.ndarray, *, contrast: float) -> float:
 
 
 @functools.lru_cache(maxsize=8)
-def _trainer(key: tuple[VariationalNetwork, float, str, float]) -> Trainer:
+def trainer_for(key: tuple[VariationalNetwork, float, str, float]) -> Trainer:
     """One trainer per network, loss and optimiser: folds and samples share what it compiled."""
     network, alpha, optimizer, learning_rate = key
     return Trainer(evidence_lower_bound(network, alpha=alpha), lambda: make_optimizer(optimizer, learning_rate))

@@ -15,12 +15,11 @@ from ml.detector import Progress, child_seed
 from ml.errors import TrainingError
 from ml.latent_scores import SCORES, Orientation, oriented_sum, scores_of
 from ml.latent_settings import LatentVAESettings
-from ml.latent_vae import SCALERS, LatentVAE
+from ml.latent_vae import SCALERS, LatentVAE, contrasted, trainer_for
 from ml.metrics import auc, background_rejection
-from ml.optimizers import make_optimizer
 from ml.sample import Sample
-from ml.training import OptimizerState, Schedule, Trainer
-from ml.variational import Parameters, evidence_lower_bound
+from ml.training import OptimizerState, Schedule
+from ml.variational import Parameters
 
 LOSSES = ("loss", "kl", "reconstruction")
 EFFICIENCY = 0.5  # of the signal, at which background rejection is measured
@@ -121,18 +120,20 @@ class _Training:
 
     def __init__(self, settings: LatentVAESettings, sample: Sample, seeds: np.random.SeedSequence) -> None:
         assert settings.scaling is not None
-        assert settings.alpha is not None
         assert settings.orientation is not None
-        self._settings, self._alpha = settings, settings.alpha
+        assert settings.optimizer is not None
+        assert settings.learning_rate is not None
+        self._settings = settings
         x, weight = sample.features(settings.features), np.asarray(sample.weight, np.float64) / np.mean(sample.weight)
         self.scaler = SCALERS[settings.scaling].fit(x, weight, names=settings.features)
         self.steps_per_epoch = len(x) // settings.batch_size
         self._data = {"x": self.scaler.apply(x), "weight": weight}
+        self._alpha = settings.alpha or contrasted(self._data["x"], weight, contrast=settings.contrast)
         self._rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), ORIENTING)).astype(int))
         self._target = oriented_sum(x, settings.features, settings.orientation)[self._rows]
         self._seeds = [child_seed(seeds, member) for member in range(settings.members)]
         self._parameters: Parameters = settings.network.initial([child_seed(seed, 0) for seed in self._seeds])
-        self._trainer = Trainer(evidence_lower_bound(settings.network, alpha=self._alpha), self._optimizer)
+        self._trainer = trainer_for((settings.network, self._alpha, settings.optimizer, settings.learning_rate))
         self._state = OptimizerState()
 
     def train(self, number: int, epochs: int) -> None:
@@ -174,12 +175,6 @@ class _Training:
                 orientation = Orientation(np.full((1, mean.shape[2]), np.nan), undefined, undefined)
             parts.append(scores_of({n: v[own] for n, v in terms.items()}, orientation, alpha=self._alpha))
         return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
-
-    def _optimizer(self) -> Any:
-        settings = self._settings
-        assert settings.optimizer is not None
-        assert settings.learning_rate is not None
-        return make_optimizer(settings.optimizer, settings.learning_rate)
 
 
 def _check(steps: int, point: int, probe: Sample, truth: np.ndarray | None) -> None:

@@ -1,0 +1,292 @@
+"""The latent-space autoencoder, end to end on a small search."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml import CrossFit, Sample, TrainingError, Window, child_seed, detector_class, detector_from_settings
+from ml.latent_scores import SCORES
+from ml.latent_settings import LatentVAESettings
+from ml.latent_vae import LatentVAE, contrasted
+from ml.metrics import auc
+from ml.preprocessing import MaxAbs, Standardiser
+from ml.settings import settings_from_mapping
+from tests.ml.conftest import FEATURES
+
+SEEDS = np.random.SeedSequence(11)
+TINY: dict[str, Any] = {
+    "features": list(FEATURES), "members": 2, "hidden": [8], "alpha": 300.0, "batch_size": 250, "steps": 200,
+    "point": 40,
+}  # fmt: skip
+Change = Callable[[Sample], Sample]
+
+
+def train(sample: Sample, seeds: np.random.SeedSequence = SEEDS, **settings: Any) -> LatentVAE:
+    detector = detector_from_settings("latent_vae", TINY | settings)
+    assert isinstance(detector, LatentVAE)
+    detector.fit({"data": sample}, window=None, seeds=seeds)
+    return detector
+
+
+@pytest.fixture(scope="module")
+def sample(tiny: tuple[Sample, np.ndarray]) -> Sample:
+    return tiny[0]
+
+
+@pytest.fixture(scope="module")
+def trained(sample: Sample) -> LatentVAE:
+    return train(sample)
+
+
+def test_the_same_seed_gives_the_same_scores(sample: Sample, trained: LatentVAE) -> None:
+    again = train(sample).score(sample)
+    assert np.array_equal(again.event, trained.score(sample).event)
+    other = train(sample, np.random.SeedSequence(12)).score(sample)
+    assert not np.array_equal(again.event, other.event)
+
+
+def test_no_label_mass_or_window_takes_part(sample: Sample, trained: LatentVAE, window: Window) -> None:
+    random = np.random.default_rng(0)
+    labelled = dataclasses.replace(
+        sample, category=random.integers(0, 2, len(sample)), mass=random.uniform(1000, 9000, len(sample))
+    )
+    detector = detector_from_settings("latent_vae", TINY)
+    detector.fit({"data": labelled}, window=window, seeds=SEEDS)
+    assert not detector.uses_labels
+    assert not detector.windowed
+    assert np.array_equal(detector.score(labelled).event, trained.score(sample).event)
+
+
+def test_scores_are_means_over_the_members(sample: Sample, trained: LatentVAE) -> None:
+    scores = trained.score(sample)
+    assert scores.members is not None
+    np.testing.assert_allclose(scores.event, scores.members.mean(axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores.spread, scores.members.std(axis=1, ddof=1), rtol=1e-4, atol=1e-6)
+    assert set(scores.extras) == set(SCORES)
+    (whole,) = trained.member_scores(sample)
+    for name in SCORES:
+        assert whole[name].shape == (2, len(sample))
+        np.testing.assert_allclose(scores.extras[name], whole[name].mean(axis=0), rtol=1e-5, atol=1e-6)
+    assert np.array_equal(scores.event, scores.extras["coordinate"])
+    assert (scores.extras["kl"] >= 0).all()
+    np.testing.assert_allclose(
+        scores.extras["elbo"], 300 * scores.extras["reconstruction"] + scores.extras["kl"], rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_any_score_is_the_events_score_by_setting(
+    sample: Sample, trained: LatentVAE, tmp_path: Path, score: str
+) -> None:
+    """The score takes no part in the training, so what was trained for one can be read for another."""
+    trained.save(tmp_path)
+    settings = (tmp_path / "settings.json").read_text()
+    (tmp_path / "settings.json").write_text(settings.replace('"score": null', f'"score": "{score}"'))
+    scores = LatentVAE.load(tmp_path).score(sample)
+    assert np.array_equal(scores.event, trained.score(sample).extras[score])
+
+
+def test_events_do_not_know_of_each_other(sample: Sample, trained: LatentVAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained.score(sample)
+    few = trained.score(sample.select(np.array([5, 3, 700])))
+    np.testing.assert_allclose(few.event, whole.event[[5, 3, 700]], rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr("ml.latent_vae.BLOCK", 1000)
+    blocks = trained.score(sample)
+    np.testing.assert_allclose(blocks.event, whole.event, rtol=1e-5, atol=1e-6)
+    assert len(list(trained.member_scores(sample))) == 4
+    assert len(trained.score(sample.select(np.zeros(0, dtype=int)))) == 0
+
+
+def test_a_member_alone_is_the_member_in_the_ensemble(sample: Sample, trained: LatentVAE) -> None:
+    """Members draw from children of one seed, so more members leave the first ones what they are."""
+    more = train(sample, members=3).score(sample).members
+    two, one = trained.score(sample).members, train(sample, members=1).score(sample).members
+    assert more is not None
+    assert two is not None
+    assert one is not None
+    np.testing.assert_allclose(two, more[:, :2], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(one, more[:, :1], rtol=2e-3, atol=2e-3)
+    assert not np.allclose(two[:, 0], two[:, 1], atol=2e-3)
+
+
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+def test_saved_detectors_score_the_same(sample: Sample, tmp_path: Path, recipe: str) -> None:
+    """Both recipes train, in one or more dimensions; so few steps do not reach the peak of the KL divergence."""
+    paper = {"recipe": "paper", "latent": 2, "alpha": None}
+    detector = train(sample, **(paper if recipe == "paper" else {"scaling": "standard"}))
+    assert {values.shape for values in detector.encode(sample)} == {(2, len(sample), 2 if recipe == "paper" else 1)}
+    assert isinstance(detector.scaler, Standardiser if recipe == "robust" else MaxAbs)
+    detector.save(tmp_path)
+    loaded = detector_class("latent_vae")[0].load(tmp_path)
+    before, after = detector.score(sample), loaded.score(sample)
+    assert np.array_equal(before.event, after.event)
+    assert np.array_equal(before.spread, after.spread)
+    assert all(np.array_equal(before.extras[name], after.extras[name]) for name in SCORES)
+    assert np.array_equal(before.event, before.extras["kl" if recipe == "paper" else "coordinate"])
+    assert loaded.settings == detector.settings
+    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".keras", ".json"}
+
+
+def test_signal_lies_at_the_upper_end_of_every_members_coordinate(sample: Sample) -> None:
+    """Of jets whose mass grows while their substructure falls, as they do with the number of prongs, signal is the
+    extreme; members whose latent space is mirrored agree on it."""
+    random = np.random.default_rng(4)
+    truth = (np.arange(len(sample)) % 50 == 0).astype(int)
+    prongs = random.normal(size=len(sample)) + 2.0 * truth
+    noise = 0.3 * random.normal(size=(4, len(sample)))
+    columns = {
+        name: 10 + (-1 if "tau" in name else 1) * prongs + own for name, own in zip(FEATURES, noise, strict=True)
+    }
+    detector = train(dataclasses.replace(sample, columns=columns), members=3, stopping="none")
+    scored = dataclasses.replace(sample, columns=columns)
+    members, (mean, _) = detector.score(scored).members, detector.encode(scored)
+    assert members is not None
+    assert all(auc(member, truth).value > 0.85 for member in members.T)
+    raw = [auc(member, truth).value for member in mean[..., 0]]
+    assert min(raw) < 0.15
+    assert max(raw) > 0.85
+
+
+def test_the_losses_fall_and_are_those_of_the_bound(sample: Sample) -> None:
+    detector = LatentVAE(settings_from_mapping(LatentVAESettings, TINY))
+    losses = detector.fit({"data": sample}, window=None, seeds=SEEDS).losses
+    assert (losses["validation_loss"][-1] < losses["validation_loss"][0]).all()
+    for kind in ("", "validation_"):
+        total = 300 * losses[f"{kind}reconstruction"] + losses[f"{kind}kl"]
+        np.testing.assert_allclose(losses[f"{kind}loss"], total, rtol=1e-4)
+
+
+@pytest.mark.parametrize("stopping", ["peak", "none"])
+def test_steps_count_not_epochs(sample: Sample, stopping: str) -> None:
+    """2754 training events are 11 batches of 250: 200 steps take 19 epochs."""
+    detector = LatentVAE(settings_from_mapping(LatentVAESettings, TINY | {"stopping": stopping, "point": 100}))
+    history = detector.fit({"data": sample}, window=None, seeds=SEEDS)
+    assert len(history.losses["loss"]) == 19
+    if stopping == "peak":  # points are 9 epochs apart, and two of them are no peak
+        assert history.best_epoch.tolist() == [17, 17]
+
+
+def test_weights_scale_the_share_of_an_event_and_not_the_training(sample: Sample, trained: LatentVAE) -> None:
+    scaled = train(dataclasses.replace(sample, weight=np.full(len(sample), 1e-4)))
+    np.testing.assert_allclose(scaled.score(sample).event, trained.score(sample).event, rtol=1e-3, atol=1e-3)
+
+
+def test_the_weight_of_the_reconstruction_comes_from_the_largest_variance() -> None:
+    """α > n/(2λ): λ = 4 of n = 3 features, in whatever directions they are written."""
+    random = np.random.default_rng(0)
+    rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]
+    x = (random.normal(size=(200_000, 3)) * [2.0, 1.0, 0.5]) @ rotation
+    weight = np.ones(len(x))
+    assert contrasted(x, weight, contrast=2.0) == pytest.approx(2 * 3 / (2 * 4), rel=0.05)
+    assert contrasted(x / 100, weight, contrast=2.0) == pytest.approx(1e4 * contrasted(x, weight, contrast=2.0))
+    doubled = np.where(np.arange(len(x)) < 100_000, 3.0, 0.0)
+    assert contrasted(x, doubled, contrast=2.0) == contrasted(x[:100_000], np.ones(100_000), contrast=2.0)
+    assert contrasted(x[:, :1], weight, contrast=1.5) > 0
+
+
+def test_cross_fitting_with_one_fold_is_plain_training(sample: Sample, trained: LatentVAE) -> None:
+    """There is no class to remember, so events may be scored by what trained on them; not so for classifiers."""
+    folds = CrossFit(lambda: detector_from_settings("latent_vae", TINY), 1)
+    folds.fit({"data": sample}, window=None, seeds=SEEDS)
+    alone = train(sample, child_seed(SEEDS, 0))
+    assert np.array_equal(folds.score(sample).event, alone.score(sample).event)
+    with pytest.raises(TrainingError, match="at least 2 folds: got 1"):
+        CrossFit(lambda: detector_from_settings("cwola", {}), 1)
+    with pytest.raises(TrainingError, match="at least 2 folds: got 0"):
+        CrossFit(lambda: detector_from_settings("latent_vae", TINY), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha": 0.0}, "alpha must be above 0"),
+        ({"alpha": -1.0}, "alpha must be above 0"),
+        ({"members": 0}, "members must be at least 1"),
+        ({"latent": 0}, "latent must be at least 1"),
+        ({"point": 0}, r"between two points \(0\)"),
+        ({"contrast": 1.0}, "contrast must be above 1, where the latent space collapses"),
+        ({"rise": 0}, "rise must be at least 1"),
+        ({"hidden": [8, 0]}, "at least one unit"),
+        ({"activation": "softmax"}, "no activation 'softmax'"),
+        ({"steps": 30}, r"steps \(30\) must be at least those between two points \(40\)"),
+        ({"features": ["j1_m", "j1_m"]}, "features must be distinct"),
+        ({"features": []}, "features must be distinct, and at least one"),
+        ({"features": ["j1_m", "mjj"]}, "the resonance mass 'mjj' cannot be a feature"),
+        ({"validation_fraction": 0.0}, "validation_fraction must be between 0 and 1"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be between 0 and 1"),
+        ({"optimizer": "adamm"}, "no optimiser 'adamm': did you mean 'adam"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"orientation": ["-j3_m"]}, r"orientation names \['j3_m'\], which are not among the features"),
+        ({"score": "klo"}, "score is 'klo'"),
+        ({"recipe": "papers"}, "recipe is 'papers'"),
+        ({"stopping": "peek"}, "stopping is 'peek'"),
+        ({"alhpa": 1.0}, "no key 'alhpa': did you mean 'alpha'"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        detector_from_settings("latent_vae", TINY | settings)
+
+
+def test_settings_given_stand_above_the_recipe() -> None:
+    paper = settings_from_mapping(LatentVAESettings, {"recipe": "paper", "alpha": 1000.0}).resolved
+    assert (paper.alpha, paper.optimizer, paper.score) == (1000.0, "adadelta", "kl")
+    assert paper.resolved is paper
+    assert (paper.members, paper.hidden, paper.activation, paper.batch_size) == (20, (64, 64, 64), "selu", 1000)
+    assert LatentVAESettings().resolved.recipe == "robust"
+
+
+def with_column(value: Callable[[np.ndarray], np.ndarray] | None) -> Change:
+    """Another column "j2_m", or none."""
+
+    def change(sample: Sample) -> Sample:
+        columns = dict(sample.columns)
+        old = columns.pop("j2_m")
+        return dataclasses.replace(sample, columns=columns if value is None else columns | {"j2_m": value(old)})
+
+    return change
+
+
+def one_nan(column: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(len(column)) == 7, np.nan, column)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_column(None), "no feature 'j2_m': did you mean"),
+        (with_column(lambda old: np.full_like(old, 4.0)), r"feature 'j2_m' is constant \(4\)"),
+        (with_column(one_nan), "column 'j2_m' is NaN or infinite in 1 of 3060 events"),
+        (lambda sample: sample.select(np.arange(200)), "180 training events are less than one batch of 250"),
+        (lambda sample: sample.select(np.zeros(0, dtype=int)), "the sample of role 'data' has no events"),
+        (lambda sample: dataclasses.replace(sample, weight=0 * sample.weight), "the event weights .* sum to 0"),
+        (lambda sample: dataclasses.replace(sample, weight=-sample.weight), "3060 of 3060 event weights .* negative"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_are_refused(sample: Sample, change: Change, message: str) -> None:
+    with pytest.raises(TrainingError, match=message) as error:
+        train(change(sample))
+    assert "\n" not in str(error.value)
+
+
+def test_features_without_a_known_direction_are_refused(sample: Sample) -> None:
+    renamed = dataclasses.replace(sample, columns={"a": sample.columns["j1_m"], "b": sample.columns["j2_m"]})
+    detector = detector_from_settings("latent_vae", TINY | {"features": ["a", "b"]})
+    with pytest.raises(TrainingError, match=r"none of the features \['a', 'b'\] is known to grow or fall"):
+        detector.check({"data": renamed}, window=None)  # and not after hours of training
+    assert LatentVAESettings(features=("a", "b"), orientation=("-a",)).resolved.orientation == ("-a",)
+
+
+def test_what_is_not_trained_says_so(sample: Sample, trained: LatentVAE, tmp_path: Path) -> None:
+    empty = LatentVAE()
+    for use in (lambda: empty.score(sample), lambda: empty.encode(sample), lambda: empty.save(tmp_path)):
+        with pytest.raises(TrainingError, match="not trained"):
+            use()
+    with pytest.raises(TrainingError, match="column 'j2_m' is NaN or infinite"):
+        trained.score(with_column(one_nan)(sample))
