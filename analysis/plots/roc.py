@@ -27,6 +27,7 @@ class RocCurve:
         members: the same curves (ε_S, ε_B) for each member of the ensemble or each repeated training: the band.
         repeated: `members` are repeated trainings, whose mean is drawn in place of the curve itself.
         uses_labels: trained with truth labels, hence a reference only.
+        line: colour of the line where it is not that of the band.
     """
 
     label: str
@@ -37,6 +38,7 @@ class RocCurve:
     members: Sequence[tuple[np.ndarray, np.ndarray]] = ()
     uses_labels: bool = False
     repeated: bool = False
+    line: str | None = None
 
     @property
     def band(self) -> str:
@@ -126,7 +128,7 @@ def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, inde
         value = np.mean(each, axis=0) if curve.repeated else value
     else:
         spread = value * power * np.sqrt((1 - background) / (background * curve.n_background))
-    axes.plot(signal, value, color=colour(index), ls=_LINES[index % len(_LINES)], label=curve.name)
+    axes.plot(signal, value, color=curve.line or colour(index), ls=_LINES[index % len(_LINES)], label=curve.name)
     if not len(value):
         return 0.0
     axes.fill_between(signal, np.maximum(value - spread, 1e-3), value + spread, color=colour(index), alpha=0.22, lw=0)
