@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.closure_settings import ClosureSettings, DirectSettings
+from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Model, Name
@@ -171,6 +172,7 @@ class Search(Model):
     efficiencies: tuple[float, ...] = (0.01,)
     closure: ClosureSettings = ClosureSettings()
     direct: DirectSettings = DirectSettings()
+    latent: LatentSettings | None = None
     spectrum: SpectrumSettings | None = None
     bump_hunt: BumpHuntSettings | None = None
     validation: ValidationSettings | None = None
