@@ -15,18 +15,21 @@ from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
+from analysis.stages.latent import check_latent, latent
+from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
 from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
-from analysis.stages.searched import as_window
+from analysis.stages.searched import as_window, window_of
 from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_files, check_simulation
 from analysis.stages.train import train
+from analysis.stages.trajectories import trajectories
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
-from analysis.validation import nearest
+from analysis.validation import corrected, nearest
 from ml import Detector, TrainingError, detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
 
@@ -89,6 +92,7 @@ def check_detectors(search: Search) -> None:
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
     _check_scores(search)
+    check_latent(search)
 
 
 def _untrained(name: str, detector: DetectorSettings) -> Detector:
@@ -96,9 +100,7 @@ def _untrained(name: str, detector: DetectorSettings) -> Detector:
     try:
         return detector_from_settings(detector.type, detector.settings)
     except TrainingError as error:
-        raise ConfigurationError(
-            f"`detectors.{detector.family or name}`: {error}. Correct the search file or the --set option."
-        ) from error
+        raise ConfigurationError(corrected(f"`detectors.{detector.family or name}`: {error}")) from error
 
 
 def _check_scores(search: Search) -> None:
@@ -128,7 +130,8 @@ def _train(run: SearchRun) -> Iterator[str]:
     check_bands(run)
     for (sample, detector), found in train(run).items():
         area = found.summary["measured"].get("auc")
-        quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f} in the window" if area else ""
+        where = " in the window" if window_of(run, detector) is not None else ""
+        quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f}{where}" if area else ""
         when = "trained before, in" if found.before else "trained in"
         yield f"{detector} on {sample}: {when} {found.summary['seconds']:.0f} s{quality}"
 
@@ -144,6 +147,14 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: {correction.headline()}"
     for (sample, detector), prediction in direct(run).items():
         yield f"{detector} on {sample}: {prediction.headline()}"
+    for sample, detectors in latent_scores(run).items():
+        for detector, scores in detectors.items():
+            areas = ", ".join(f"{name} {one['ensemble']['auc']:.3f}" for name, one in scores.items())
+            yield f"{detector} on {sample}: AUC by score, all events: {areas}"
+    for (sample, detector), read in latent(run).items():
+        yield f"{detector} on {sample}: {read.headline()}"
+    for (sample, detector), followed in trajectories(run).items():
+        yield f"{detector} on {sample}: followed through training with {', '.join(one.optimizer for one in followed)}"
 
 
 def _validate(run: SearchRun) -> Iterator[str]:

@@ -31,8 +31,12 @@ def describe(error: ValidationError, model: type[BaseModel], *, source: str | Pa
             message = item["msg"].removeprefix("Value error, ")
             got = "" if item["type"] in {"missing", "value_error"} else f", got {item['input']!r}"
             problems.append(f"{path}: {message}{got}")
-    said = "; ".join(problems)
-    return f"{source} is not valid. {said}{'' if said.endswith('?') else '.'} Correct the file or the --set option."
+    return f"{source} is not valid. {corrected('; '.join(problems))}"
+
+
+def corrected(said: str) -> str:
+    """Return what is wrong with settings as a sentence, with where to mend it."""
+    return f"{said}{'' if said.endswith('?') else '.'} Correct the file or the --set option."
 
 
 def known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

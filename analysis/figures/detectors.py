@@ -67,13 +67,13 @@ def _groups(run: SearchRun) -> Iterator[tuple[str, list[str]]]:
 def _efficiency_figures(
     run: SearchRun, sample: Searched, found: list[Trained], suffix: str, label: Label
 ) -> Iterator[Described]:
-    curves = [curve for one in found if (curve := _curve(run, sample, one)) is not None]
+    curves = [curve for one in found if (curve := detector_curve(run, sample, one)) is not None]
     if not curves:
         return
     windows = {_window_text(run, one.name) for one in found}
-    where = f" in the window {windows.pop()}" if len(windows) == 1 else ", each in its own window"
+    where = windows.pop() if len(windows) == 1 else ", each in its own window"
     content = (
-        f"{where}, from the truth, out of fold, on {_range([c.n_signal for c in curves])} signal and "
+        f"{where}, from the truth{_out_of_fold(found)}, on {_range([c.n_signal for c in curves])} signal and "
         f"{_range([c.n_background for c in curves])} background events.{signal_content(sample)}"
     )
     yield (
@@ -97,7 +97,7 @@ def _score_figures(
     yield (
         "detectors",
         f"scores-{sample.name}{suffix}",
-        f"Scores of the detectors on {sample.name}, every event scored by models that did not see it.{content}",
+        f"Scores of the detectors on {sample.name}{_out_of_fold(found)}.{content}",
         comparison_figure([_scores(sample, one) for one in found], log=True, label=label),
     )
     rows = sample.events["truth"] != 1
@@ -126,12 +126,18 @@ def _scores(sample: Searched, found: Trained) -> Any:
     return histogram_values(f"Score of {detector_label(found.name, found.summary)}", shown, coverage=1.0)
 
 
+def _out_of_fold(found: list[Trained]) -> str:
+    """Return words on who scored whom, for captions; none where it differs between detectors."""
+    folds = {one.summary["folds"] == 1 for one in found}
+    return ", all events trained" if folds == {True} else ", out of fold" if folds == {False} else ""
+
+
 def _standardised(score: np.ndarray) -> np.ndarray:
     exact = np.asarray(score, dtype=np.float64)
     return (exact - exact.mean()) / (exact.std() or 1.0) if len(exact) else exact
 
 
-def _curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
+def detector_curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
     """Return the ROC in the detector's window, or None where truth or one of the classes is missing."""
     if not sample.truth_known:
         return None
@@ -184,4 +190,4 @@ def _range(counts: list[int]) -> str:
 
 def _window_text(run: SearchRun, detector: str) -> str:
     window = window_of(run, detector)
-    return "all masses" if window is None else f"{window.signal[0]:g} to {window.signal[1]:g} GeV"
+    return " at all masses" if window is None else f" in the window {window.signal[0]:g} to {window.signal[1]:g} GeV"

@@ -15,6 +15,7 @@ from analysis.files import write_atomically
 from analysis.report import (
     abcd_tables,
     data_tables,
+    latent_tables,
     limit_tables,
     result_tables,
     salad_tables,
@@ -48,6 +49,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
     ),
     "detectors": ("Detectors", (data_tables.detectors_table,)),
     "scan": ("Sensitivity against S/B", (salad_tables.scan_tables,)),
+    "latent": ("Latent space", (latent_tables.scores_table, latent_tables.pulls_table)),
     "reweighting": ("Simulation corrected to data", (salad_tables.correction_table, salad_tables.closure_table)),
     "direct": ("Background predicted by simulation", (salad_tables.direct_tables,)),
     "selections": (

@@ -12,6 +12,7 @@ from analysis.figures.abcd import abcd_figures
 from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures
+from analysis.figures.latent import latent_figures
 from analysis.figures.limits import limit_figures
 from analysis.figures.salad import salad_figures
 from analysis.figures.validation import validation_figures
@@ -24,10 +25,12 @@ from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
 from analysis.stages.direct import direct
 from analysis.stages.hunt import hunt
+from analysis.stages.latent import latent
 from analysis.stages.limit import limited
 from analysis.stages.reweighting import reweighting
 from analysis.stages.searched import searched
 from analysis.stages.train import train
+from analysis.stages.trajectories import trajectories
 from analysis.stages.validate import background_orders, validate
 from analysis.store import code_key, content_key
 
@@ -47,6 +50,8 @@ def figures_key(run: SearchRun) -> str:
         [found.key for found in abcd(run).values()],
         [found.key for found in reweighting(run).values()],
         [found.key for found in direct(run).values()],
+        [found.key for found in latent(run).values()],
+        [one.to_dict() for found in trajectories(run).values() for one in found],
         combined(run),
         background_orders(run),
         validate(run),
@@ -89,6 +94,7 @@ def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]
     yield from data_figures(run, label)
     yield from detector_figures(run, label)
     yield from salad_figures(run, label)
+    yield from latent_figures(run, label)
     yield from window_figures(run, label)
     yield from hunt_figures(run, label)
     yield from abcd_figures(run, label)

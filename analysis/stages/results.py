@@ -15,6 +15,8 @@ from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
 from analysis.stages.direct import direct_results
 from analysis.stages.hunt import hunt
+from analysis.stages.latent import latent_results
+from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
@@ -55,6 +57,8 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "profiles": {name: found.profile for name, found in limited(run).items() if found.profile is not None},
         "reweighting": reweighting_results(run),
         "direct_background": direct_results(run),
+        "latent": latent_results(run),
+        "latent_scores": latent_scores(run),
         "scans": scans(run),
         "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},

@@ -99,17 +99,17 @@ class RocInWindow:
 
 
 def roc_in_window(run: SearchRun, sample: str, detector: str, signal: str) -> RocInWindow:
-    """Return the ROC curve of a detector as it was trained on a sample.
+    """Return the ROC curve of a detector as it was trained on a sample, of all masses where there is no window.
 
     Where truth is unknown all events of the window count as background. Scores of different folds are not comparable:
     each is turned into the fraction of its fold's background above it. Raises StatisticsError for an empty window.
     """
     window = window_of(run, detector)
-    assert window is not None  # every detector has one
     data, found = searched(run, sample), trained(run, sample, detector)
-    rows = data.events.inside(window.signal) & (data.events["truth"] != 1)
-    events = simulated_events(run, signal)
-    events = events.take(events.inside(window.signal))
+    rows, events = data.events["truth"] != 1, simulated_events(run, signal)
+    if window is not None:
+        rows &= data.events.inside(window.signal)
+        events = events.take(events.inside(window.signal))
     if not (len(events) and rows.any()):
         raise StatisticsError(
             f"The window holds {len(events)} events of {signal!r} and {int(rows.sum())} of {sample}'s background: a "
