@@ -15,64 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from ml.compiled import LossFunction
 from ml.detector import History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.latent_marginals import marginals, median_pulls
 from ml.latent_scores import Orientation
 from ml.latent_vae import BLOCK, SCALERS, LatentVAE, Scaler
-from ml.losses import weighted_mean
+from ml.mass_decoding import MASS_DECODER, MassDecoderSettings, level_start, mass_decoder_trainer
 from ml.networks import DenseNetwork
-from ml.optimizers import check_optimizer, make_optimizer
 from ml.prediction import in_chunks
 from ml.preprocessing import Standardiser
 from ml.sample import Sample
 from ml.settings import settings_from_mapping
-from ml.training import Schedule, Trainer
-from ml.variational import ENCODER, VariationalNetwork, sampled
+from ml.variational import ENCODER
 
-__all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "marginals", "mass_decoder_loss", "median_pulls"]
-
-MASS_DECODER = "mass_decoder"
-
-
-@dataclass(frozen=True)
-class MassDecoderSettings:
-    """A dense network from (z, m) to the features, trained with Adam until its validation loss stops falling.
-
-    Attributes:
-        hidden, activation: see `ml.networks.DenseNetwork`.
-        learning_rate: of Adam.
-        batch_size: events per step.
-        epochs: at most so many.
-        patience: epochs without a new minimum of the validation loss.
-        mass_resolution: standard deviation of m in units of the resonance mass.
-        validation_fraction: share of the events that a member does not train on, other ones for each.
-    """
-
-    hidden: tuple[int, ...] = (64, 64, 64)
-    activation: str = "selu"
-    learning_rate: float = 1e-3
-    batch_size: int = 1000
-    epochs: int = 40
-    patience: int = 5
-    mass_resolution: float = 0.025
-    validation_fraction: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} of the mass decoder must be at least 1: got {getattr(self, name)}")
-        if not 0 < self.mass_resolution < 1:
-            raise TrainingError(f"mass_resolution must be between 0 and 1: got {self.mass_resolution:g}")
-        if not 0 < self.validation_fraction < 1:
-            raise TrainingError(f"validation_fraction must be between 0 and 1: got {self.validation_fraction:g}")
-        check_optimizer("adam", self.learning_rate)
-        self.network(inputs=2, outputs=1)
-
-    def network(self, *, inputs: int, outputs: int) -> DenseNetwork:
-        """The decoder of `inputs` latent dimensions and masses to `outputs` features."""
-        return DenseNetwork(inputs, self.hidden, outputs, self.activation)
+__all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "marginals", "median_pulls"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +76,7 @@ class MassDecoder:
     ) -> History:
         """Minimise the mean squared error of the scaled features, with z ~ N(z̄, σ_z) and m ~ N(m_jj, resolution·m_jj).
 
-        Member i draws from the child of `seeds` with key i. Losses are validated at z̄ and m_jj.
+        Member i draws from the child of `seeds` with key i.
 
         Raises:
             TrainingError: an untrained detector, masses that are not positive or all the same, and what
@@ -133,20 +89,20 @@ class MassDecoder:
         x, encoder = detector.scaled(sample), detector.parameters[ENCODER]
         network = own.network(inputs=settings.latent + 1, outputs=len(settings.features))
         members = [child_seed(seeds, member) for member in range(settings.members)]
-        parameters, history = _trainer(settings.network, network, own.learning_rate).fit(
-            {ENCODER: encoder, MASS_DECODER: network.initial([child_seed(seed, 0) for seed in members])},
+        initial = level_start(
+            network.initial([child_seed(seed, 0) for seed in members]), np.average(x, axis=0, weights=weight)
+        )
+        parameters, history = mass_decoder_trainer(
+            settings.network, network, rate=own.learning_rate, steps=own.steps
+        ).fit(
+            {ENCODER: encoder, MASS_DECODER: initial},
             {
                 "x": x,
                 "mass": scale.apply(mass[:, None]),
                 "log_variance": 2 * np.log(own.mass_resolution * mass[:, None] / scale.scale),
                 "weight": weight,
             },
-            schedule=Schedule(
-                epochs=own.epochs,
-                batch_size=own.batch_size,
-                validation_fraction=own.validation_fraction,
-                patience=own.patience,
-            ),
+            schedule=own.schedule(len(sample)),
             seeds=[child_seed(seed, 1) for seed in members],
             progress=progress,
         )
@@ -242,26 +198,6 @@ class MassDecoder:
         )
 
 
-def mass_decoder_loss(encoder: VariationalNetwork, decoder: DenseNetwork) -> LossFunction:
-    """Mean squared error over the features decoded from z and m; without a seed those are z̄ and m_jj.
-
-    Batch columns: x (scaled features), mass (m_jj as the decoder sees it) and log_variance (that of m around it).
-    """
-
-    def loss(parameters: Mapping[str, Any], batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
-        import tensorflow as tf
-
-        code = encoder.encoder.apply(parameters[ENCODER], batch["x"])
-        z = sampled(code[..., : encoder.latent], code[..., encoder.latent :], seed)
-        # the second number of a seed counts the steps: the first one tells the masses' draws from those of z
-        m = sampled(batch["mass"], batch["log_variance"], None if seed is None else seed + tf.constant([1, 0]))
-        output = decoder.apply(parameters[MASS_DECODER], tf.concat([z, m], axis=-1))
-        squared = tf.reduce_mean(tf.square(batch["x"] - output), axis=-1)
-        return {"loss": weighted_mean(squared, batch["weight"])}
-
-    return loss
-
-
 def _checked_masses(sample: Sample) -> np.ndarray:
     mass = np.asarray(sample.mass, np.float64)
     if not len(mass):
@@ -279,16 +215,6 @@ def _digest(detector: LatentVAE) -> str:
     for array in detector.parameters.get(ENCODER, ()):
         total.update(np.ascontiguousarray(array, np.float32).tobytes())
     return total.hexdigest()
-
-
-@functools.lru_cache(maxsize=8)
-def _trainer(encoder: VariationalNetwork, decoder: DenseNetwork, learning_rate: float) -> Trainer:
-    """One trainer per pair of networks: subsets of the data share what it compiled."""
-    return Trainer(
-        mass_decoder_loss(encoder, decoder),
-        lambda: make_optimizer("adam", learning_rate),
-        trainable=frozenset({MASS_DECODER}),
-    )
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import pytest
 from ml import Sample, TrainingError
 from ml.latent_decoder import MassDecoder, MassDecoderSettings, marginals, median_pulls
 from ml.latent_vae import LatentVAE, LatentVAESettings
+from ml.mass_decoding import level_start
 from ml.preprocessing import Standardiser
 from ml.variational import ENCODER
 
@@ -28,7 +29,7 @@ SETTINGS = LatentVAESettings(
     scaling="standard",
     alpha=300.0,
 )
-OWN = MassDecoderSettings(hidden=(16, 16), batch_size=200, epochs=40, learning_rate=5e-3, patience=8)
+OWN = MassDecoderSettings(hidden=(16, 16), batch_size=200, steps=800, learning_rate=1e-2)
 COORDINATES, MASSES = np.linspace(-1.5, 1.5, 7), np.linspace(2200.0, 4800.0, 27)
 
 
@@ -145,7 +146,7 @@ def test_saved_and_loaded_decoders_are_identical(trained: Trained, tmp_path: Pat
 
 def test_the_same_seed_gives_the_same_decoder_and_smearing_takes_part(trained: Trained) -> None:
     detector, _, sample, _ = trained
-    short = MassDecoderSettings(hidden=(8,), batch_size=500, epochs=2)
+    short = MassDecoderSettings(hidden=(8,), batch_size=500, steps=14)
     grids = []
     for seed, resolution in ((3, 0.025), (3, 0.025), (4, 0.025), (3, 0.2)):
         decoder = MassDecoder(dataclasses.replace(short, mass_resolution=resolution))
@@ -174,7 +175,7 @@ def starting(sample: Sample, *, latent: int) -> LatentVAE:
 
 def test_events_decode_from_more_dimensions_but_grids_do_not(trained: Trained) -> None:
     sample = trained[2]
-    detector, decoder = starting(sample, latent=2), MassDecoder(MassDecoderSettings(hidden=(8,), epochs=1))
+    detector, decoder = starting(sample, latent=2), MassDecoder(MassDecoderSettings(hidden=(8,), steps=1))
     decoder.fit(detector, sample, seeds=np.random.SeedSequence(1))
     assert np.isfinite(decoder.reconstruct(detector, sample)).all()
     with pytest.raises(TrainingError, match="one dimension: it has 2"):
@@ -211,8 +212,7 @@ def test_samples_that_cannot_be_trained_on(trained: Trained) -> None:
     "changes",
     [
         {"batch_size": 0},
-        {"epochs": 0},
-        {"patience": 0},
+        {"steps": 0},
         {"mass_resolution": 0.0},
         {"validation_fraction": 0.0},
         {"learning_rate": -1.0},
@@ -223,6 +223,19 @@ def test_samples_that_cannot_be_trained_on(trained: Trained) -> None:
 def test_settings_are_checked(changes: dict[str, Any]) -> None:
     with pytest.raises(TrainingError):
         MassDecoderSettings(**changes)
+
+
+def test_steps_are_counted_not_epochs() -> None:
+    """A tenth of 10,000 events validates, 9 batches of 1,000 train."""
+    settings = MassDecoderSettings(steps=91)
+    assert settings.schedule(10_000).epochs == 11
+    assert settings.schedule(100).epochs == 91  # less than one batch is one step
+
+
+def test_a_decoder_starts_from_the_mean_of_the_features() -> None:
+    network = MassDecoderSettings(hidden=(8,)).network(inputs=2, outputs=3)
+    start = level_start(network.initial(np.random.SeedSequence(1).spawn(2)), np.array([0.1, 0.2, 0.3]))
+    np.testing.assert_allclose(network.predict(start, np.ones((4, 2))), np.broadcast_to([0.1, 0.2, 0.3], (2, 4, 3)))
 
 
 def test_marginals_of_a_known_grid() -> None:
