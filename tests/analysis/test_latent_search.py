@@ -1,0 +1,167 @@
+"""A search by a latent-space autoencoder, from end to end: no window, one fold, decoder, scores, maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.config import Search
+from analysis.context import SearchRun
+from analysis.errors import ConfigurationError
+from analysis.figures.latent import latent_figures
+from analysis.pipeline import check_detectors, run_until
+from analysis.plots import Label
+from analysis.report.latent_tables import pulls_table, scores_table
+from analysis.search_file import merged
+from analysis.stages.latent import latent
+from analysis.stages.searched import searched
+from analysis.stages.train import trained
+from analysis.stages.trajectories import trajectories
+from tests.analysis.conftest import search_of
+from tests.analysis.statistics_search import run_of
+
+
+def latent_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
+    """Return a search of one sample with signal by two small autoencoders, without any window."""
+    search = search_of([])
+    for key in ("limits", "bump_hunt", "spectrum", "window"):
+        search.pop(key, None)
+    small = {"members": 2, "hidden": [8], "alpha": 300, "batch_size": 200, "steps": 120, "point": 30}
+    return {
+        **search,
+        "name": "latent",
+        "datasets": {
+            "background": {"files": [str(file) for file in sorted(events_folder.glob("*.root"))]},
+            "resonance": {"files": [str(signals_folder / "resonance.root")], "role": "signal"},
+        },
+        "mixtures": {"some": {"background": "background", "signal": "resonance", "fraction": 0.05, "seed": 3}},
+        "data": ["some"],
+        "detectors": {
+            "vae": {"type": "latent_vae", "settings": small},
+            "paper": {"type": "latent_vae", "search": False, "settings": {**small, "recipe": "paper"}},
+        },
+        "latent": {
+            "decoder": {"hidden": [8], "batch_size": 200},
+            "grid": {"mass": [2500, 6000], "points": 7},
+            "subsets": 2,
+            "optimizers": ["adam"],
+            "trajectory": {"members": 2, "steps": 60, "point": 30, "events": 200},
+        },
+        "efficiencies": [0.3],
+    }
+
+
+@pytest.fixture(scope="module")
+def run(
+    events_folder: Path, signals_folder: Path, everything: SearchRun, tmp_path_factory: pytest.TempPathFactory
+) -> SearchRun:
+    """The finished search, over events that another search has processed."""
+    search = latent_search(events_folder, signals_folder)
+    made = run_of(tmp_path_factory.mktemp("latent"), search, data=everything.catalogue.directory)
+    for _ in run_until(made, "report"):
+        pass
+    return made
+
+
+@pytest.fixture(scope="module")
+def results(run: SearchRun) -> dict[str, Any]:
+    """What it left in results.json."""
+    return dict(json.loads((run.out / "results.json").read_text()))
+
+
+def test_all_events_train_and_are_scored(run: SearchRun) -> None:
+    found = trained(run, "some", "vae")
+    assert found.summary["folds"] == 1
+    assert (found.fold_index == 0).all()
+    assert found.members is not None
+    assert found.members.shape == (len(searched(run, "some").events), 2)
+    np.testing.assert_allclose(found.score, found.members.mean(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_only_the_searched_autoencoder_is_read(run: SearchRun) -> None:
+    assert list(latent(run)) == [("some", "vae")]
+
+
+def test_arrays_fit_the_grid(run: SearchRun) -> None:
+    arrays = latent(run)["some", "vae"].arrays
+    features = len(latent(run)["some", "vae"].summary["features"])
+    assert arrays["grid"].shape == (7, 7, features)
+    assert arrays["marginals"].shape == arrays["band"].shape == (2, 7, features)
+    np.testing.assert_allclose(arrays["masses"], np.linspace(2500, 6000, 7))
+    truth = searched(run, "some").events["truth"]
+    assert (truth[arrays["rows_signal"]] == 1).all()
+    assert (truth[arrays["rows_background"]] == 0).all()
+    assert arrays["reconstructed_signal"].shape == (2, len(arrays["rows_signal"]))
+
+
+def test_scores_are_shown_with_and_without_the_labels_choice(results: dict[str, Any]) -> None:
+    scores = results["latent_scores"]["some"]
+    assert set(scores) == {"vae", "paper"}
+    for entry in scores["paper"].values():
+        turned = entry["flipped_by_labels"]
+        assert turned["members"]["auc"]["mean"] >= max(entry["members"]["auc"]["mean"], 0.5)
+        assert 0 <= turned["n_flipped"] <= 2
+        if not turned["n_flipped"]:
+            assert turned["ensemble"] == entry["ensemble"]
+
+
+def test_the_score_of_the_search_is_that_of_the_table(run: SearchRun, results: dict[str, Any]) -> None:
+    area = trained(run, "some", "vae").summary["measured"]["auc"]["value"]
+    assert results["latent_scores"]["some"]["vae"]["coordinate"]["ensemble"]["auc"] == pytest.approx(area, abs=1e-6)
+
+
+def test_trainings_are_followed(run: SearchRun) -> None:
+    (followed,) = trajectories(run)["some", "vae"]
+    assert followed.optimizer == "adam"
+    assert followed.auc["coordinate"].shape == (len(followed.steps), 2)
+
+
+def test_every_figure_of_the_paper_is_there(run: SearchRun, results: dict[str, Any]) -> None:
+    names = [name for _, name, _, _ in latent_figures(run, Label())]
+    assert names == [
+        f"latent-{what}-some-vae" for what in ("training", "roc", "reconstruction", "maps", "marginals")
+    ]  # fmt: skip
+    page = (run.out / "report" / "index.html").read_text()
+    assert "Latent space" in page
+    table = scores_table(results)
+    assert table is not None
+    assert len(table.rows) == 8
+    assert pulls_table(results) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"latent": {"detectors": ["cwola"]}}, "'cwola' is none of the latent_vae detectors"),
+        ({"latent": {"decoder": {"hiden": [8]}}}, "has no key 'hiden': did you mean 'hidden'"),
+        ({"latent": {"optimizers": ["adm"]}}, "no optimiser 'adm'"),
+        ({"detectors": {"vae": {"settings": {"latent": 2}}}}, "'vae' has 2"),
+        ({"detectors": {"vae": {"settings": {"alpha": -1}}}}, "`detectors.vae`: alpha must be above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_training(
+    events_folder: Path, signals_folder: Path, change: dict[str, Any], message: str
+) -> None:
+    search = Search.model_validate(merged(latent_search(events_folder, signals_folder), change))
+    with pytest.raises(ConfigurationError, match=message):
+        check_detectors(search)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"latent": {"grid": {"mass": [5000, 4000]}}}, "is no interval"),
+        ({"latent": {"trajectory": {"point": 100, "steps": 60}}}, "beyond the last"),
+        ({"detectors": {"cwola": {"type": "cwola", "folds": 1}}}, "give 2 or more"),
+        ({"detectors": {"cwola": {"type": "cwola"}}}, "need a `window`"),
+    ],
+)
+def test_search_files_that_cannot_be(
+    events_folder: Path, signals_folder: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Search.model_validate(merged(latent_search(events_folder, signals_folder), change))
