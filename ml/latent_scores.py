@@ -25,11 +25,14 @@ class Orientation:
     Attributes:
         direction: (members, latent) covariance of z̄ with the sum of the oriented features.
         mean, width: (members,) of the projection of z̄ on that direction, over the training events.
+        alignment: (members,) correlation of that projection with the sum of the oriented features. The sign of a
+            latent coordinate can be chosen, not what it follows: one near 0 follows something else.
     """
 
     direction: np.ndarray
     mean: np.ndarray
     width: np.ndarray
+    alignment: np.ndarray
 
     @classmethod
     def fit(cls, mean: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Orientation:
@@ -51,7 +54,9 @@ class Orientation:
                 f"the latent space of member {int(np.argmax(collapsed))} does not depend on the events (its posterior "
                 "collapsed on the prior): give the reconstruction more weight with a larger alpha"
             )
-        return cls(direction=direction, mean=middle, width=width)
+        spread = np.sqrt(share @ (target - share @ target) ** 2)
+        alignment = (along - middle[:, None]) @ (share * (target - share @ target)) / (width * spread)
+        return cls(direction=direction, mean=middle, width=width, alignment=alignment)
 
     def apply(self, mean: np.ndarray) -> np.ndarray:
         """Coordinates (members, n_events) of z̄, in standard deviations of the training events."""
@@ -60,7 +65,7 @@ class Orientation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {name: getattr(self, name).tolist() for name in ("direction", "mean", "width")}
+        return {name: getattr(self, name).tolist() for name in ("direction", "mean", "width", "alignment")}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Orientation:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -28,12 +29,15 @@ from ml.training import Schedule, Trainer
 from ml.variational import DECODER, ENCODER, Parameters, VariationalNetwork, evidence_lower_bound
 from ml.window import Window
 
+logger = logging.getLogger(__name__)
+
 Scaler = MaxAbs | Standardiser | NormalScores
 SCALERS: dict[ScalingName, type[MaxAbs] | type[Standardiser] | type[NormalScores]] = {
     "maxabs": MaxAbs,
     "standard": Standardiser,
     "normal": NormalScores,
 }
+ALIGNED = 0.5  # correlation with the oriented features below which a member's coordinate is doubted
 BLOCK = 50_000  # events scored at a time: what every member says of them is held in memory
 
 
@@ -174,6 +178,13 @@ class LatentVAE(Detector):
     def _orient(self, scaled: np.ndarray, x: np.ndarray, weight: np.ndarray) -> None:
         mean, _ = self.settings.network.encode(self._parameters, scaled)
         self._orientation = Orientation.fit(mean, self._target(x), weight)
+        loose = self._orientation.alignment < ALIGNED
+        if loose.any():
+            logger.warning(
+                "the latent coordinate of %d of %d members hardly follows the features that point to anomalies "
+                "(correlation below %g): their scores are nearly of arbitrary direction; use features that vary "
+                "together, or name others under orientation", loose.sum(), len(loose), ALIGNED,
+            )  # fmt: skip
 
     def _target(self, x: np.ndarray) -> np.ndarray:
         settings = self.settings.resolved

@@ -172,7 +172,7 @@ class _Training:
                 orientation = Orientation.fit(mean[own], self._target, weight)
             except TrainingError:  # collapsed, perhaps only for now: the other scores are still of interest
                 undefined = np.full(1, np.nan)
-                orientation = Orientation(np.full((1, mean.shape[2]), np.nan), undefined, undefined)
+                orientation = Orientation(np.full((1, mean.shape[2]), np.nan), undefined, undefined, undefined)
             parts.append(scores_of({n: v[own] for n, v in terms.items()}, orientation, alpha=self._alpha))
         return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
 

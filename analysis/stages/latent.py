@@ -164,6 +164,7 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
     }
     summary = {
         "features": list(columns),
+        "alignment": found.orientation.alignment.tolist(),
         "pulls": pulls,
         "decoder_epochs": [int(epoch) + 1 for epoch in history.best_epoch],
         "decoder_seconds": history.seconds,

@@ -107,3 +107,13 @@ def test_every_score_is_made_of_the_terms(target: np.ndarray, weight: np.ndarray
     assert np.array_equal(scores["reconstruction"], terms["reconstruction"])
     np.testing.assert_allclose(scores["elbo"], 10 * z[..., 0] ** 2 + np.abs(z[..., 0]))
     assert np.array_equal(scores["coordinate"], orientation.apply(z))
+
+
+def test_alignment_tells_a_coordinate_that_follows_something_else(target: np.ndarray, weight: np.ndarray) -> None:
+    other = np.random.default_rng(5).normal(size=EVENTS)
+    members = np.stack([-target, target + 10 * other])[:, :, None]
+    alignment = Orientation.fit(members, target, weight).alignment
+    assert alignment[0] == pytest.approx(1, abs=1e-9)
+    expected = np.cov(members[1, :, 0], target, aweights=weight)
+    assert alignment[1] == pytest.approx(abs(expected[0, 1]) / np.sqrt(expected[0, 0] * expected[1, 1]), rel=1e-6)
+    assert alignment[1] < 0.3
