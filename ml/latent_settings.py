@@ -30,8 +30,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "scaling": "maxabs",
         "optimizer": "adam",
         "learning_rate": 1e-3,
-        "stopping": "minimum",
-        "steps": 5_000,
+        "stopping": "none",
+        "steps": 4_000,
         "score": "coordinate",
     },
 }

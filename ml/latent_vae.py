@@ -85,7 +85,7 @@ class LatentVAE(Detector):
         self._alpha = settings.alpha or contrasted(scaled, weight, contrast=settings.contrast)
         self._parameters, history = trainer_for(self._key()).fit(
             settings.network.initial([child_seed(seed, 0) for seed in members]),
-            {"x": scaled, "weight": weight},
+            {"x": scaled, "weight": weight, "draws": _draws(seeds, (len(x), settings.latent))},
             schedule=self._schedule(len(data)),
             seeds=[child_seed(seed, 1) for seed in members],
             stopping=lambda count: self._rule(count, len(data)),
@@ -226,6 +226,11 @@ class LatentVAE(Detector):
             return PeakStopping(members, rise=settings.rise, fall=settings.fall, every=every)
         patience = settings.patience * every if settings.stopping == "minimum" else None
         return EarlyStopping(members, patience=patience)
+
+
+def _draws(seeds: np.random.SeedSequence, shape: tuple[int, int]) -> np.ndarray:
+    """What validation samples z with: always the same, so that epochs differ by their weights alone."""
+    return np.random.default_rng(child_seed(seeds, 0, 2)).standard_normal(shape, np.float32)
 
 
 def contrasted(x: np.ndarray, weight: np.ndarray, *, contrast: float) -> float:
