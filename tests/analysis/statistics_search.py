@@ -9,6 +9,7 @@ from typing import Any
 from analysis.cli import parser
 from analysis.commands import build_run
 from analysis.context import SearchRun
+from analysis.pipeline import run_until
 from analysis.samples.writers import write_events
 from tests.analysis.conftest import dijet_events, search_of, write_search
 
@@ -32,6 +33,14 @@ def run_of(folder: Path, search: dict[str, Any], *options: str, data: Path | Non
     path = write_search(folder / f"{search['name']}.yaml", search)
     where = ["--out", str(folder / "out"), "--data", str(data or folder / "data")]
     return build_run(parser().parse_args(["run", str(path), *where, "--executor", "iterative", *options]))
+
+
+def finished_run(folder: Path, search: dict[str, Any], *, data: Path) -> SearchRun:
+    """Return a search that ran to its report, over events that another search has processed."""
+    made = run_of(folder, search, data=data)
+    for _ in run_until(made, "report"):
+        pass
+    return made
 
 
 def again(run: SearchRun, folder: Path, *options: str) -> SearchRun:

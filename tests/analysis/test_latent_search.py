@@ -13,7 +13,7 @@ from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.figures.latent import latent_figures
-from analysis.pipeline import check_detectors, run_until
+from analysis.pipeline import check_detectors
 from analysis.plots import Label
 from analysis.report.latent_tables import pulls_table, scores_table
 from analysis.search_file import merged
@@ -22,7 +22,7 @@ from analysis.stages.searched import searched
 from analysis.stages.train import trained
 from analysis.stages.trajectories import trajectories
 from tests.analysis.conftest import search_of
-from tests.analysis.statistics_search import run_of
+from tests.analysis.statistics_search import finished_run
 
 
 def latent_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
@@ -59,12 +59,9 @@ def latent_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
 def run(
     events_folder: Path, signals_folder: Path, everything: SearchRun, tmp_path_factory: pytest.TempPathFactory
 ) -> SearchRun:
-    """The finished search, over events that another search has processed."""
+    """The finished search."""
     search = latent_search(events_folder, signals_folder)
-    made = run_of(tmp_path_factory.mktemp("latent"), search, data=everything.catalogue.directory)
-    for _ in run_until(made, "report"):
-        pass
-    return made
+    return finished_run(tmp_path_factory.mktemp("latent"), search, data=everything.catalogue.directory)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from analysis.stages.scan import METRICS, scans
 from analysis.stages.searched import searched
 from analysis.stages.weighted import comparing_pairs, weighted, window_for
 from tests.analysis.conftest import search_of
-from tests.analysis.statistics_search import run_of
+from tests.analysis.statistics_search import finished_run
 
 REGIONS = ("sidebands", "window")
 ALONE = "after, background of the data alone"
@@ -64,12 +64,9 @@ def salad_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
 def run(
     events_folder: Path, signals_folder: Path, everything: SearchRun, tmp_path_factory: pytest.TempPathFactory
 ) -> SearchRun:
-    """The finished search, over events that another search has processed."""
+    """The finished search."""
     search = salad_search(events_folder, signals_folder)
-    made = run_of(tmp_path_factory.mktemp("corrected"), search, data=everything.catalogue.directory)
-    for _ in run_until(made, "report"):
-        pass
-    return made
+    return finished_run(tmp_path_factory.mktemp("corrected"), search, data=everything.catalogue.directory)
 
 
 @pytest.fixture(scope="module")
