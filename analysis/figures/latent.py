@@ -84,7 +84,7 @@ def _reconstruction(run: SearchRun, found: Latent, label: Label) -> Iterator[Des
             name.capitalize(),
             events[features[0]][found.arrays[f"rows_{name}"]],
             found.arrays[f"reconstructed_{name}"],
-            _pulls(found, name),
+            found.arrays[f"pulls_{name}"],
             signal=name == "signal",
         )
         for name in names
@@ -97,13 +97,6 @@ def _reconstruction(run: SearchRun, found: Latent, label: Label) -> Iterator[Des
         f"of all features with its spread over the members.{_content(run, found.sample)}",
         reconstruction_figure(samples, feature=features[0], features=features, label=label),
     )
-
-
-def _pulls(found: Latent, name: str) -> np.ndarray:
-    """(2, n_features) pulls with the mean and the spread over members that the summary holds."""
-    entry = found.summary["pulls"][name]
-    mean, spread = np.array(entry["mean"]), np.array(entry["spread"])
-    return np.stack([mean - spread / np.sqrt(2), mean + spread / np.sqrt(2)])
 
 
 def _maps(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:

@@ -41,8 +41,8 @@ class Latent:
     Attributes:
         summary: its entry under `latent` of results.json: pulls of the medians, and the decoder.
         arrays: coordinates (n_u,), masses (n_m,) in GeV, grid (n_u, n_m, n_features) mean over members, marginals
-            (members, n_m, n_features), band (subsets, n_m, n_features), and, by class, of the events
-            shown: rows, coordinate (n,) and reconstructed (members, n) of the first feature.
+            (members, n_m, n_features), band (subsets, n_m, n_features), and, by class, of the events shown: rows,
+            coordinate (n,), reconstructed (members, n) of the first feature, pulls (members, n_features).
         key: changes when any of it does.
     """
 
@@ -145,6 +145,7 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
     grid, coordinates, masses = _grid(run, decoder)
     shown = _shown(data.events["truth"], run.rng(f"latent {sample} {detector}"))
     decoded = {name: decoder.reconstruct(found, events.select(rows)) for name, rows in shown.items()}
+    pulls = {name: median_pulls(events.select(rows).features(columns), decoded[name]) for name, rows in shown.items()}
     arrays = {
         "coordinates": coordinates,
         "masses": masses,
@@ -152,20 +153,17 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
         "marginals": marginals(grid, coordinates),
         **{f"rows_{name}": rows for name, rows in shown.items()},
         **{f"reconstructed_{name}": values[..., 0] for name, values in decoded.items()},
+        **{f"pulls_{name}": values for name, values in pulls.items()},
         **{f"coordinate_{name}": _coordinate(found, events.select(rows)) for name, rows in shown.items()},
     }
     if asked_of(run).subsets and data.truth_known:
         background = as_sample(data.events.take(data.events["truth"] == 0), columns)
         arrays["band"] = _band(run, found, background, seeds, coordinates, masses)
     np.savez(folder / "latent.npz", **arrays)
-    pulls = {
-        name: _spread(median_pulls(events.select(rows).features(columns), decoded[name]))
-        for name, rows in shown.items()
-    }
     summary = {
         "features": list(columns),
         "alignment": found.orientation.alignment.tolist(),
-        "pulls": pulls,
+        "pulls": {name: _spread(values) for name, values in pulls.items()},
         "decoder_epochs": [int(epoch) + 1 for epoch in history.best_epoch],
         "decoder_seconds": history.seconds,
     }
