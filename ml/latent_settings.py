@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ml.errors import TrainingError
 from ml.optimizers import check_optimizer
-from ml.tagger import DEFAULT_FEATURES
+from ml.tagger import DEFAULT_FEATURES, require_features
 from ml.variational import VariationalNetwork
 
 ScoreName = Literal["coordinate", "kl", "reconstruction", "elbo"]
@@ -94,10 +94,7 @@ class LatentVAESettings:
         for name in ("members", "latent", "batch_size", "rise", "fall", "patience"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if len(set(self.features)) != len(self.features) or not self.features:
-            raise TrainingError(f"features must be distinct, and at least one: got {list(self.features)}")
-        if "mjj" in self.features:
-            raise TrainingError("the resonance mass 'mjj' cannot be a feature: its selection feeds a bump hunt")
+        require_features(self.features)
         if not 0 < self.validation_fraction < 1:
             raise TrainingError(f"validation_fraction must be between 0 and 1: got {self.validation_fraction:g}")
         self._check_resolved(self.resolved)

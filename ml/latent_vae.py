@@ -109,16 +109,13 @@ class LatentVAE(Detector):
     def member_scores(self, sample: Sample) -> Iterator[dict[str, np.ndarray]]:
         """Every score of every member, (members, n_block) each, for one block of events after the other."""
         settings, x = self.settings.resolved, self.scaled(sample)
-        assert self._orientation is not None
         for start in range(0, max(len(x), 1), BLOCK):
             terms = settings.network.terms(self._parameters, x[start : start + BLOCK])
-            yield scores_of(terms, self._orientation, alpha=self._alpha)
+            yield scores_of(terms, self.orientation, alpha=self._alpha)
 
     def scaled(self, sample: Sample) -> np.ndarray:
         """The features as the networks see them, (n_events, n_features) float32."""
-        if self._scaler is None:
-            raise TrainingError("this detector is not trained: call fit or load first")
-        return self._scaler.apply(sample.features(self.settings.features))
+        return self.scaler.apply(sample.features(self.settings.features))
 
     def encode(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Latent means and logarithms of variances, (members, n_events, latent) each."""

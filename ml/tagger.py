@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,14 @@ DEFAULT_FEATURES = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau3
 RANKED = 10_000  # events, evenly spaced, whose order by a feature is compared with that by mass
 SLICES = 5  # by default
 SAME_ORDER = 0.999  # rank correlation with the mass above which a feature is refused
+
+
+def require_features(features: Sequence[str]) -> None:
+    """Raise TrainingError for no features, for one listed twice, and for the resonance mass."""
+    if len(set(features)) != len(features) or not features:
+        raise TrainingError(f"features must be distinct, and at least one: got {list(features)}")
+    if "mjj" in features:
+        raise TrainingError("the resonance mass 'mjj' cannot be a feature: its selection feeds a bump hunt")
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,7 @@ class TaggerSettings:
         if self.members < 1 or self.slices < 1:
             raise TrainingError(f"members and slices must be at least 1: got {self.members} and {self.slices}")
         require_truncation(self.truncation)
-        if len(set(self.features)) != len(self.features) or not self.features:
-            raise TrainingError(f"features must be distinct, and at least one: got {list(self.features)}")
-        if "mjj" in self.features:
-            raise TrainingError("the resonance mass 'mjj' cannot be a feature: its selection feeds a bump hunt")
+        require_features(self.features)
         unknown = set(self.ratio_features or ()) - set(self.features)
         if unknown:
             raise TrainingError(f"ratio_features {sorted(unknown)} are not among the features {list(self.features)}")
