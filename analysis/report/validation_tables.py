@@ -113,6 +113,7 @@ def spurious_table(results: Entry) -> Table | None:
             ("Template", lambda _, e: str(e.get("truth") or "simulation") if "family" in e else NONE),
             ("Largest |S| [events]", lambda _, e: format_number(number(e.get("systematic")))),
             ("Largest |S|/σ", lambda _, e: format_number(_largest(e.get("ratio")))),
+            ("Largest |S|/template's error", lambda _, e: format_number(_largest(_of_template(e)))),
             ("Accepted below", lambda _, e: format_number(number(e.get("limit")))),
             ("Failed fits", lambda _, e: format_count(number(e.get("failed")))),
             ("Verdict", lambda _, e: str(e.get("verdict", NONE))),
@@ -120,10 +121,16 @@ def spurious_table(results: Entry) -> Table | None:
         known=None,
         notes=(
             "σ is the statistical error that the data have; a spurious signal is accepted below the limit or if the "
-            "statistics of the template explain it.",
+            "statistics of the template explain it. A template that is a fitted function has no error of its own.",
             *_reasons(rows),
         ),
     )
+
+
+def _of_template(entry: Entry) -> list[float | None]:
+    """Spurious signal by mass in units of its error from the template's statistics; None where there is none."""
+    pairs = zip(entry.get("yields") or [], entry.get("template_errors") or [], strict=True)
+    return [spurious / error if spurious is not None and error else None for spurious, error in pairs]
 
 
 def injection_table(results: Entry) -> Table | None:

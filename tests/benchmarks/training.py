@@ -28,7 +28,7 @@ from tests.benchmarks.training_cases import Case, autoencoder, classifier, start
 
 TURNS, MEMBERS, SEEDS, EPOCHS = 3, 20, 4, 2
 APART = 3.0  # standard deviations that the losses may be apart
-CASES = {"vae": variational, "autoencoder": autoencoder, "classifier": classifier}
+CASES: dict[str, Callable[..., Case]] = {"vae": variational, "autoencoder": autoencoder, "classifier": classifier}
 
 
 def engine(case: Case, members: int) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
@@ -50,10 +50,10 @@ def engine(case: Case, members: int) -> Callable[[int], tuple[np.ndarray, np.nda
 class KerasProcess:
     """`keras.Model.fit` in a process of its own, where TensorFlow has the threads it takes by itself."""
 
-    def __init__(self, case: str) -> None:
+    def __init__(self, case: str, *data: np.ndarray) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, case), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, case, *data), daemon=True)
         self._process.start()
 
     def fit(self, seed: int, epochs: int) -> tuple[np.ndarray, float]:
@@ -68,10 +68,10 @@ class KerasProcess:
         self._process.join()
 
 
-def _serve(pipe: Connection, name: str) -> None:
+def _serve(pipe: Connection, name: str, *data: np.ndarray) -> None:
     import keras
 
-    case = CASES[name]()
+    case = CASES[name](*data)
     timed = case.keras_model(0)
     timed.fit(*case.keras_data, batch_size=case.batch, epochs=1, verbose=0)
     while (task := pipe.recv()) is not None:

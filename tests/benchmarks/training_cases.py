@@ -43,14 +43,17 @@ def start_seed(member: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([7, member])
 
 
-def variational() -> Case:
-    """A VAE with one latent dimension: encoder and decoder 3 × 64 SELU, 6 features, Adadelta at learning rate 1."""
+def variational(events: np.ndarray | None = None) -> Case:
+    """A VAE with one latent dimension: encoder and decoder 3 × 64 SELU, 6 features, Adadelta at learning rate 1.
+
+    `events` (n, 6) float32 take the place of uniform random numbers.
+    """
     import keras
     import tensorflow as tf
 
     encoder = DenseNetwork(inputs=6, hidden=(64, 64, 64), outputs=2, activation="selu")
     decoder = DenseNetwork(inputs=1, hidden=(64, 64, 64), outputs=6, activation="selu")
-    x = np.random.default_rng(0).random((EVENTS, 6), dtype=np.float32)
+    x = np.random.default_rng(0).random((EVENTS, 6), dtype=np.float32) if events is None else events
 
     def loss(parameters: Mapping[str, Any], batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
         code = encoder.apply(parameters["encoder"], batch["x"])
