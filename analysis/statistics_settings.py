@@ -257,11 +257,11 @@ class ValidationSettings(Model):
 class AbcdSettings(Model):
     """A background estimate from two scores that are independent for background.
 
-    `first` and `second` name detectors of the search or columns of the processed events, these with a leading `-`
-    where smaller is more anomalous. `signal` names a simulated signal that says how a signal is shared among the
-    regions; without it, and without truth, it is taken to be in none but the selected one. `background_like` is the
-    lowest part of one score in which the other's efficiency is measured, `systematic` the relative uncertainty of Tag
-    N' Train, `closure` that of the likelihood.
+    `first` and `second` name detectors of the search, `.first` and `.second` of a detector that scores each of two
+    objects, or columns of the processed events, these with a leading `-` where smaller is more anomalous. `signal`
+    names a simulated signal that says how a signal is shared among the regions; without it, and without truth, it is
+    taken to be in none but the selected one. `background_like` is the lowest part of one score in which the other's
+    efficiency is measured, `systematic` the relative uncertainty of Tag N' Train, `closure` that of the likelihood.
     """
 
     name: Name

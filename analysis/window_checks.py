@@ -91,7 +91,7 @@ def _scores(search: Search) -> None:
     families = search.families
     for settings in search.abcd:
         for key, name in (("first", settings.first), ("second", settings.second)):
-            if (family := name.removeprefix("-")) in families:
+            if (family := name.removeprefix("-").partition(".")[0]) in families:
                 raise ValueError(
                     f"`abcd.{settings.name}.{key}: {name}` slides over the `windows`: name one of its windows, such as "
                     f"{families[family][0]!r}, or give the detector a `window` of its own"

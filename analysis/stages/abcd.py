@@ -21,7 +21,7 @@ from analysis.stages.abcd_estimates import ScoredEvents, estimates, score_column
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import signal_content
-from analysis.stages.signals import scores_of, simulated_events
+from analysis.stages.signals import all_scores_of, scores_of, simulated_events
 from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
@@ -30,6 +30,7 @@ from stats.abcd.closure import NO_CLOSURE
 
 logger = logging.getLogger(__name__)
 
+OBJECTS = ("first", "second")  # of an event, as detectors that score each of them call them
 VIEW_BINS = 60
 SHOWN_SIGNAL = 300  # events of it in the figure
 
@@ -110,12 +111,33 @@ class _Score:
 def _score(run: SearchRun, sample: Searched, name: str, events: Events | None = None) -> _Score:
     """Return a score of the sample's events, or of simulated `events`, which the sample's detectors score."""
     sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
+    detector, _, part = plain_name.rpartition(".")
+    if detector in run.search.detectors and part in OBJECTS:
+        return _object_score(run, sample, detector, part, events, sign=sign)
     if plain_name not in run.search.detectors:
         column = _column(run, sample.events if events is None else events, plain_name)
         return _Score(sign * column.astype(float), None, None)
     found = trained(run, sample.name, plain_name)
     score, fold = (found.score, found.fold_index) if events is None else scores_of(run, sample.name, plain_name, events)
     return _Score(sign * score.astype(float), fold, found.key, bool(found.summary.get("uses_labels")))
+
+
+def _object_score(
+    run: SearchRun, sample: Searched, detector: str, part: str, events: Events | None, *, sign: float
+) -> _Score:
+    """Return the score that a detector gives the first or the second object of each event."""
+    found = trained(run, sample.name, detector)
+    objects, fold = found.objects, found.fold_index
+    if objects is not None and events is not None:
+        scores, fold = all_scores_of(run, sample.name, detector, events)
+        objects = scores.objects
+    if objects is None:
+        raise ConfigurationError(
+            f"An `abcd` estimate asks for {detector}.{part}, but {detector!r} scores whole events, not each of two "
+            "objects: take the score of another detector, such as one of type tnt."
+        )
+    values = sign * objects[:, OBJECTS.index(part)].astype(float)
+    return _Score(values, fold, found.key, bool(found.summary.get("uses_labels")))
 
 
 def _simulated(run: SearchRun, sample: Searched, settings: AbcdSettings) -> ScoredEvents | None:

@@ -16,10 +16,12 @@ from analysis.stages.searched import as_sample, columns_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simulated import simulated_events
 from analysis.stages.train import crossfit_of, trained
+from ml import Scores
 from ml.selection import passing, thresholds
 
 __all__ = [
     "KeptSignal",
+    "all_scores_of",
     "binomial_error",
     "kept_signal",
     "passing_rows",
@@ -86,9 +88,15 @@ def passing_rows(run: SearchRun, selection: Selection, events: Events) -> np.nda
 
 def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return score and fold of each event, scored by the fold's detector as it was trained on a searched sample."""
+    scores, fold = all_scores_of(run, sample, detector, events)
+    return scores.event, fold
+
+
+def all_scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[Scores, np.ndarray]:
+    """Return everything that the fold's detector says of each event, and the fold."""
     crossfit = crossfit_of(run, sample, detector)
     content = as_sample(events, columns_of(run.search.detectors[detector]))
-    return crossfit.score(content).event, crossfit.index(content)
+    return crossfit.score(content), crossfit.index(content)
 
 
 def produced_weight(run: SearchRun, name: str) -> float:

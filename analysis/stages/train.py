@@ -39,7 +39,8 @@ class Trained:
         score, spread: (n_events,) of the searched sample, out of fold.
         members: (n_events, n_members) or None.
         fold_index: (n_events,) fold of each event.
-        spare_score, spare_members: of the signal events that were not injected, or None.
+        objects: (n_events, 2) float32, scores of each of two objects, None for detectors that score whole events.
+        spare_score, spare_members, spare_objects: of the signal events that were not injected, or None.
         summary: settings, roles, times, loss histories and, where truth is known, figures of merit.
         key: changes when the scores do.
         folder: where the trained folds are.
@@ -62,6 +63,8 @@ class Trained:
     before: bool = False
     repeat_scores: np.ndarray | None = None
     spare_repeat_scores: np.ndarray | None = None
+    objects: np.ndarray | None = None
+    spare_objects: np.ndarray | None = None
 
 
 def train(run: SearchRun) -> dict[tuple[str, str], Trained]:
@@ -237,6 +240,7 @@ def _trained(training: _Training) -> Trained:
 
 _ARRAYS = (
     "score", "spread", "members", "fold_index", "spare_score", "spare_members", "repeat_scores", "spare_repeat_scores",
+    "objects", "spare_objects",
 )  # fmt: skip
 
 
@@ -295,6 +299,8 @@ def _save_scores(path: Path, scores: Sequence[Scores], fold_index: np.ndarray, n
     }
     if first.members is not None:
         arrays |= {"members": first.members[:n_searched], "spare_members": first.members[n_searched:]}
+    if first.objects is not None:
+        arrays |= {"objects": first.objects[:n_searched], "spare_objects": first.objects[n_searched:]}
     if len(scores) > 1:
         repeats = np.stack([one.event for one in scores], axis=1).astype(np.float32)
         arrays |= {"repeat_scores": repeats[:n_searched], "spare_repeat_scores": repeats[n_searched:]}
