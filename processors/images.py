@@ -91,8 +91,9 @@ class JetImages:
     def __post_init__(self) -> None:
         _check_flat(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
         self._set("offsets", read_only(np.asarray(self.offsets, dtype=np.int64)))
-        for name in ("pt", "eta", "phi"):
-            self._set(name, read_only(np.asarray(getattr(self, name), dtype=np.float32)))
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused
+            for name in ("pt", "eta", "phi"):
+                self._set(name, read_only(np.asarray(getattr(self, name), dtype=np.float32)))
         _check_values(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
         self._set("_most", int(np.max(np.diff(self.offsets), initial=0)))
         s = self.settings

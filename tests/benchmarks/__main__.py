@@ -7,7 +7,7 @@ import sys
 
 BENCHMARKS = (
     "features", "generation", "memory", "fits", "bumphunt", "validation", "abcd", "limits", "coverage", "training",
-    "latent_ensemble",
+    "images", "latent_ensemble",
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def synthetic_jets(n_jets: int, *, seed: int = 0) -> tuple[np.ndarray, ...]:
 
 
 def image_in_numpy(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """The image of one jet (hardest constituent first), step by step with NumPy, as one writes it in a notebook."""
+    """The image of one jet (hardest of its constituents first) with NumPy, as one writes it in a notebook."""
     pt, eta, phi = (values.astype(np.float64) for values in (pt, eta, phi))
     phi = (phi - phi[0] + np.pi) % (2 * np.pi) - np.pi
     x, y = eta - np.average(eta, weights=pt), phi - np.average(phi, weights=pt)
