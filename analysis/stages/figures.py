@@ -15,6 +15,7 @@ from analysis.figures.hunts import hunt_figures
 from analysis.figures.latent import latent_figures
 from analysis.figures.limits import limit_figures
 from analysis.figures.salad import salad_figures
+from analysis.figures.selected import selected_figures
 from analysis.figures.validation import validation_figures
 from analysis.figures.windows import window_figures
 from analysis.files import read_json, write_json
@@ -93,6 +94,7 @@ def _below(out: Path, figure: ReportFigure) -> ReportFigure:
 def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]:
     yield from data_figures(run, label)
     yield from detector_figures(run, label)
+    yield from selected_figures(run, label)
     yield from salad_figures(run, label)
     yield from latent_figures(run, label)
     yield from window_figures(run, label)
