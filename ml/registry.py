@@ -11,6 +11,7 @@ from ml.errors import TrainingError, nearest_names
 from ml.settings import settings_from_mapping
 
 DETECTORS: dict[str, tuple[str, str, str]] = {
+    "autoencoder": ("ml.autoencoder", "Autoencoder", "AutoencoderSettings"),
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
