@@ -30,7 +30,7 @@ def _named(search: Search) -> Iterator[tuple[str, WindowSettings]]:
 def _every_detector_has_one(search: Search) -> None:
     if search.window is not None:
         return
-    without = [name for name, one in search.detectors.items() if one.window is None and windowed(one.type)]
+    without = [name for name, one in search.detectors.items() if one.window is None and windowed(one)]
     if without and search.windows is not None:
         raise ValueError(
             f"the detector {without[0]!r} does not slide over the `windows`, as it needs truth labels or says `search: "

@@ -167,7 +167,7 @@ def slid(detectors: Mapping[str, Any], sliding: SlidingWindows) -> dict[str, Any
 
 def slides(settings: Any) -> bool:
     """Return whether a detector takes every window of `windows` in turn."""
-    return settings.window is None and settings.search and windowed(settings.type) and not needs_labels(settings.type)
+    return settings.window is None and settings.search and windowed(settings) and not needs_labels(settings.type)
 
 
 def needs_labels(type_: str) -> bool:
@@ -175,9 +175,14 @@ def needs_labels(type_: str) -> bool:
     return _has(type_, "uses_labels", unknown=False)
 
 
-def windowed(type_: str) -> bool:
-    """Return whether detectors of a type learn from a window and its sidebands; True for an unknown type."""
-    return _has(type_, "windowed", unknown=True)
+def windowed(settings: Any) -> bool:
+    """Return whether a detector learns from a window, which its settings may decide; True for an unknown type."""
+    from ml import TrainingError, detector_from_settings
+
+    try:
+        return detector_from_settings(settings.type, settings.settings).windowed
+    except TrainingError:  # told elsewhere, and better
+        return _has(settings.type, "windowed", unknown=True)
 
 
 def cross_fitted(type_: str) -> bool:

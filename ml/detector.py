@@ -111,15 +111,15 @@ class Detector(abc.ABC):
     """Fits samples by role, then gives every event a score.
 
     `needs` are the roles `fit` expects among its samples. `uses_labels` is True only for references trained on
-    truth, which the report marks. `windowed` says whether it learns from a signal window and its sidebands, and
-    `cross_fitted` whether events must be scored by what never trained on them: classifiers remember what class an event
-    was of, while an autoencoder has none to remember. `settings` is a frozen dataclass: with seeds and samples it
-    decides the result.
+    truth, which the report marks. `windowed` says whether it learns from a signal window (settings may decide it: ask
+    an instance), and `cross_fitted` whether events must be scored by what never trained on them: classifiers remember
+    what class an event was of, while an autoencoder has none to remember. `settings` is a frozen dataclass: with seeds
+    and samples it decides the result.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
     uses_labels: ClassVar[bool] = False
-    windowed: ClassVar[bool] = True
+    windowed: bool = True
     cross_fitted: ClassVar[bool] = True
     settings: Any
 

@@ -16,6 +16,7 @@ DETECTORS: dict[str, tuple[str, str, str]] = {
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
+    "tnt": ("ml.tnt", "TNT", "TNTSettings"),
 }
 """Type → module, detector class and settings class; imported when first asked for."""
 

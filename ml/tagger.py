@@ -123,7 +123,7 @@ class Tagger:
             progress: passed on to the training.
         """
         x = sample.features(self.settings.features)
-        self._refuse_mass(x, sample.mass)
+        refuse_mass(self.settings.features, x, sample.mass)
         if self.settings.decorrelation == "slices":
             self._slices = self._fit_slices(x, sample, reference)
         x = self._decorrelate(x, sample.mass)
@@ -175,21 +175,26 @@ class Tagger:
             return np.where(self.settings.divided, x / mass[:, None], x)
         return x if self._slices is None else self._slices.apply(x, mass)
 
-    def _refuse_mass(self, x: np.ndarray, mass: np.ndarray) -> None:
-        """Refuse a feature that orders events as the resonance mass does: in any unit or precision, its logarithm, …
 
-        A function of the mass that rises and falls, or of the mass and other columns, is not recognised.
-        """
-        rows = np.unique(np.linspace(0, len(mass) - 1, RANKED).astype(int))
-        ranks = _centred_ranks(mass[rows])
-        for name, column in zip(self.settings.features, x[rows].T, strict=True):
-            own = _centred_ranks(column)
-            scale = np.sqrt((own**2).sum() * (ranks**2).sum())
-            if scale > 0 and abs((own * ranks).sum()) > SAME_ORDER * scale:
-                raise TrainingError(
-                    f"feature {name!r} is the resonance mass, or a monotonic function of it: its selection feeds a "
-                    "bump hunt; remove it"
-                )
+def refuse_mass(features: Sequence[str], x: np.ndarray, mass: np.ndarray) -> None:
+    """Raise TrainingError for a feature that orders events as the resonance mass does: in any unit or precision, its
+    logarithm, …
+
+    A function of the mass that rises and falls, or of the mass and other columns, is not recognised.
+
+    Args:
+        features: names of the columns of `x` (n_events, n_features). mass: (n_events,) GeV.
+    """
+    rows = np.unique(np.linspace(0, len(mass) - 1, RANKED).astype(int))
+    ranks = _centred_ranks(mass[rows])
+    for name, column in zip(features, x[rows].T, strict=True):
+        own = _centred_ranks(column)
+        scale = np.sqrt((own**2).sum() * (ranks**2).sum())
+        if scale > 0 and abs((own * ranks).sum()) > SAME_ORDER * scale:
+            raise TrainingError(
+                f"feature {name!r} is the resonance mass, or a monotonic function of it: its selection feeds a "
+                "bump hunt; remove it"
+            )
 
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,183 @@
+"""Tag N' Train: one object of an event tags, the other one trains; no labels.
+
+Source: Amram, Mantilla Suarez, arXiv:2002.12376. Weak classifiers of each object make samples rich in signal or
+in background; a classifier of the other object learns to tell them apart, which is optimal in the limit of many events
+if the two objects are independent in background. The new classifiers then tag in their turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ml.detector import Detector, History, Progress, Scores, child_seed
+from ml.errors import TrainingError
+from ml.labelled import require_columns
+from ml.objects import OBJECTS, Percentiles, jet_names, objects_of
+from ml.registry import detector_class
+from ml.sample import Sample
+from ml.settings import settings_from_mapping
+from ml.tagger import Tagger, refuse_mass
+from ml.tagging import Split, parts_of
+from ml.tnt_settings import TNTSettings
+from ml.tnt_training import Copies, Iterations, Scorer, require_rich
+from ml.window import Window
+
+SPLIT = 1_000_000  # key of the seed that shares out events; iterations have the small ones
+
+
+class TNT(Detector):
+    """Scores are joint percentiles: an event's is the lower one of its two objects' (footnote 5).
+
+    An object's percentile is the share of the training events whose object scores lower (`Scores.objects`), so that
+    events above X are those whose objects are both above the percentile X. `Scores.extras` has the classifiers' own
+    outputs, `first` and `second`. Member i of an event is the same of the i-th members of both objects' ensembles, in
+    the percentiles of the whole ensembles; the event's score is not the members' mean.
+    """
+
+    settings: TNTSettings
+
+    def __init__(self, settings: TNTSettings | None = None) -> None:
+        self.settings = settings or TNTSettings()
+        self.windowed = self.settings.mass_window and self.settings.iterations > 0
+        self._models: list[Copies] = []
+        self._percentiles: list[Percentiles] = []
+
+    def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
+        """See `Detector.check`: also features that are missing, constant, NaN or the mass, and too few events."""
+        super().check(samples, window=window)
+        data, settings = samples["data"], self.settings
+        require_columns({"data": data}, settings.columns)
+        parts_of(data.event_id, settings.parts, salt=0)
+        names = jet_names(settings.features)
+        for own in self._objects(data):
+            refuse_mass(names, own.features(names), own.mass)
+            # as many events as train
+            settings.weak_detector().check({"data": own.select(np.arange(self._training(len(own))))}, window=None)
+        if settings.iterations:
+            self._require_tagged(data, window)
+
+    def fit(
+        self,
+        samples: Mapping[str, Sample],
+        *,
+        window: Window | None,
+        seeds: np.random.SeedSequence,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train on the sample of role "data"; events of any mass train.
+
+        Returns:
+            See `Iterations.run`.
+
+        Raises:
+            TrainingError: no window where `mass_window` asks for one, fewer than `ml.window.MIN_EVENTS` events in a
+                sample rich in signal or background, negative weights, a feature that is missing, constant or NaN.
+        """
+        self.check(samples, window=window)
+        data, settings = samples["data"], self.settings
+        salt = int(np.random.default_rng(child_seed(seeds, SPLIT)).integers(2**62))
+        split = Split(
+            parts_of(data.event_id, settings.parts, salt=salt), settings.parts, folds=settings.scheme == "folds"
+        )
+        iterations = Iterations(
+            settings, self._objects(data), split, window if self.windowed else None, seeds, progress
+        )
+        self._models, scores, history = iterations.run()
+        self._percentiles = [Percentiles.fit(own.astype(np.float32), data.weight) for own in scores]
+        return history
+
+    def score(self, sample: Sample) -> Scores:
+        """Joint percentile of every event; see the class, and `Detector.score`."""
+        if not self._percentiles:
+            raise TrainingError("this detector is not trained: call fit or load first")
+        raw, places, members = [], [], []
+        for own, copies, table in zip(self._objects(sample), self._models, self._percentiles, strict=True):
+            event, each = _mean(copies, own)
+            raw.append(event)
+            places.append(table.apply(event))
+            members.append(table.apply(each))
+        joint = np.minimum(*members)
+        return Scores(
+            event=np.minimum(*places).astype(np.float32),
+            spread=joint.std(axis=1, ddof=1 if joint.shape[1] > 1 else 0).astype(np.float32),
+            objects=np.stack(places, axis=1).astype(np.float32),
+            members=joint.astype(np.float32),
+            extras=dict(zip(OBJECTS, raw, strict=True)),
+        )
+
+    def save(self, directory: Path) -> None:
+        """`settings.json`, `percentiles.json`, and what the copies save in `first/0`, `first/1`, …, `second/0`, …"""
+        if not self._percentiles:
+            raise TrainingError("this detector is not trained: there is nothing to save")
+        directory = Path(directory)
+        for name, copies in zip(OBJECTS, self._models, strict=True):
+            for i, copy in enumerate(copies):
+                copy.save(directory / name / str(i))
+        tables = {name: table.to_dict() for name, table in zip(OBJECTS, self._percentiles, strict=True)}
+        (directory / "percentiles.json").write_text(json.dumps(tables))
+        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path) -> TNT:
+        """See `Detector.load`."""
+        directory = Path(directory)
+        file = directory / "settings.json"
+        detector = cls(settings_from_mapping(TNTSettings, json.loads(file.read_text()), where=str(file)))
+        tables = json.loads((directory / "percentiles.json").read_text())
+        detector._percentiles = [Percentiles.from_dict(tables[name]) for name in OBJECTS]
+        detector._models = [
+            [
+                detector._loaded(folder)
+                for folder in sorted((directory / name).iterdir(), key=lambda path: int(path.name))
+            ]
+            for name in OBJECTS
+        ]
+        return detector
+
+    def _loaded(self, folder: Path) -> Scorer:
+        if not self.settings.iterations:
+            return detector_class(self.settings.weak.type)[0].load(folder)
+        tagger = Tagger(self.settings.tagger)
+        tagger.load(folder)
+        return tagger
+
+    def _objects(self, sample: Sample) -> tuple[Sample, Sample]:
+        return objects_of(sample, self.settings.quantities, order=self.settings.object_order)
+
+    def _training(self, events: int) -> int:
+        """How many of so many events train a classifier, about."""
+        parts = self.settings.parts
+        return events - events // parts if self.settings.scheme == "folds" else events // parts
+
+    def _require_tagged(self, data: Sample, window: Window | None) -> None:
+        """Raise TrainingError where the samples rich in signal or in background would be too small."""
+        events = inside = self._training(len(data))
+        if self.windowed:
+            if window is None:
+                raise TrainingError(
+                    "Tag N' Train with `mass_window` needs a signal window: give a window, or set mass_window to false"
+                )
+            masses = window.in_signal(data.mass)
+            if not masses.any():
+                raise TrainingError(
+                    f"no events in the signal window ({window.signal[0]:g}, {window.signal[1]:g}) GeV: masses run from "
+                    f"{np.min(data.mass):g} to {np.max(data.mass):g} GeV; move the window"
+                )
+            inside = self._training(int(masses.sum()))
+        fractions = self.settings.fractions(self.settings.iterations)
+        for name, count in (("signal", inside), ("background", events)):
+            expected = count * fractions[f"{name}_fraction"]
+            require_rich(name, expected, what="each iteration", mass=self.windowed)
+
+
+def _mean(copies: Copies, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (n_events,) and those of each member (n_events, n_members), both the mean over copies, float32."""
+    found = [copy.score(sample) for copy in copies]
+    members = [one.event[:, None] if one.members is None else one.members for one in found]
+    event = np.mean([np.asarray(one.event, np.float64) for one in found], axis=0)
+    return event.astype(np.float32), np.mean(np.stack(members).astype(np.float64), axis=0).astype(np.float32)

@@ -1,0 +1,154 @@
+"""Settings of Tag N' Train: the paper's, and what it leaves open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ml.classifiers import BDTSettings, ClassifierName, MLPSettings
+from ml.detector import Detector
+from ml.errors import TrainingError
+from ml.objects import ORDERED_BY, OrderName, event_names, jet_names
+from ml.registry import detector_from_settings
+from ml.tagger import TaggerSettings, require_features
+
+INNER_FOLDS = 2  # by default
+
+
+@dataclass(frozen=True)
+class WeakSettings:
+    """The classifier that tags first, one for each object.
+
+    Attributes:
+        type: any detector that needs neither labels nor a window nor anything but data.
+        settings: its settings; `features`, where they are left out, are those of an object ("jet_m", …).
+    """
+
+    type: str = "autoencoder"
+    settings: dict = field(default_factory=dict)
+
+    def detector(self, features: tuple[str, ...]) -> Detector:
+        """An untrained one, for objects with these columns."""
+        detector = detector_from_settings(self.type, {"features": list(features), **self.settings})
+        if detector.uses_labels or detector.windowed or detector.needs != {"data"}:
+            raise TrainingError(
+                f"weak.type {self.type!r} cannot tag first: it has to learn from data alone, without labels, "
+                "simulation or window; take 'autoencoder' or 'latent_vae'"
+            )
+        return detector
+
+
+@dataclass(frozen=True)
+class TNTSettings:
+    """Tag N' Train on features of two jets (arXiv:2002.12376).
+
+    Attributes:
+        features: quantities of each jet that are its classifier's inputs: "m" is j1_m and j2_m.
+        object_order: which jet is the first object, the one of larger pt or of larger mass (the paper's). Ordering by
+            mass makes the two jets' masses depend on each other, in background, too.
+        weak: the classifiers that tag first.
+        iterations: how often classifiers are trained on what those of the iteration before tag; 0 leaves the weak
+            ones, with the same selection of events.
+        signal_fractions: share of the events, those of highest score, that are rich in signal, iteration by iteration;
+            the last one holds for all later ones.
+        background_fraction: share of the events, those of lowest score, that are rich in background.
+        scheme: disjoint (each iteration, and the weak classifiers, have events of their own: the paper's) or folds
+            (cross-fitted within the training events, none wasted; see `ml.tagging.Split`).
+        inner_folds: how many, for the latter.
+        tag_with: other (the other object tags), or same (an object tags itself: cannot learn more than its first tagger
+            knew, appendix A; a cautionary example).
+        mass_window: signal-rich events lie in the signal window, too (TNT + M_jj); false needs no window.
+        pt_reweighting: weight background-rich objects to the pT distribution of signal-rich ones.
+        soft_labels: labels between 0 and 1 by the rank of the tag (footnote 4); for `classifier: mlp`.
+        classifier, members, truncation, mlp, bdt: see `ml.tagger.TaggerSettings`.
+    """
+
+    features: tuple[str, ...] = ("m", "tau21", "tau32")
+    object_order: OrderName = "pt"
+    weak: WeakSettings = field(default_factory=WeakSettings)
+    iterations: int = 3
+    signal_fractions: tuple[float, ...] = (0.2, 0.1)
+    background_fraction: float = 0.4
+    scheme: Literal["disjoint", "folds"] = "folds"
+    inner_folds: int = INNER_FOLDS
+    tag_with: Literal["other", "same"] = "other"
+    mass_window: bool = True
+    pt_reweighting: bool = False
+    soft_labels: bool = False
+    classifier: ClassifierName = "mlp"
+    members: int = 4
+    truncation: float = 0.0
+    mlp: MLPSettings = field(default_factory=MLPSettings)
+    bdt: BDTSettings = field(default_factory=BDTSettings)
+
+    def __post_init__(self) -> None:
+        require_features(self.features)
+        whole = [name for name in self.features if name.startswith(("j1_", "j2_", "jet_"))]
+        if whole:
+            raise TrainingError(
+                f"features are named without their jet, 'm' for j1_m and j2_m: got {whole}, expected "
+                f"{[name.split('_', 1)[1] for name in whole]}"
+            )
+        if self.iterations < 0 or self.inner_folds < 2:
+            raise TrainingError(
+                f"iterations must be at least 0 and inner_folds at least 2: got {self.iterations} and "
+                f"{self.inner_folds}"
+            )
+        self._check_fractions()
+        self._refuse_ignored()
+        _ = self.tagger, self.weak_detector()
+
+    def _check_fractions(self) -> None:
+        if not self.signal_fractions or min(*self.signal_fractions, self.background_fraction) <= 0:
+            raise TrainingError(
+                "signal_fractions (at least one) and background_fraction must be above 0: got "
+                f"{list(self.signal_fractions)} and {self.background_fraction:g}"
+            )
+        if max(self.signal_fractions) + self.background_fraction > 1:
+            raise TrainingError(
+                f"signal_fractions {list(self.signal_fractions)} and background_fraction {self.background_fraction:g} "
+                "overlap: an event is rich in one or the other, so they must not sum to more than 1"
+            )
+
+    def _refuse_ignored(self) -> None:
+        if self.soft_labels and self.classifier == "bdt":
+            raise TrainingError("soft_labels need classifier 'mlp': boosted trees take labels of 0 and 1")
+        if self.inner_folds != INNER_FOLDS and self.scheme != "folds":
+            raise TrainingError("inner_folds has no effect with scheme 'disjoint': leave it out, or take 'folds'")
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What is read of each jet: inputs, what orders them, and pT for its weights."""
+        further = (ORDERED_BY[self.object_order], *(("pt",) if self.pt_reweighting else ()))
+        return tuple(dict.fromkeys((*self.features, *further)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that a sample must have."""
+        return event_names(self.quantities)
+
+    @property
+    def parts(self) -> int:
+        """Parts that training events are shared out to."""
+        return self.inner_folds if self.scheme == "folds" else 1 + self.iterations
+
+    @property
+    def tagger(self) -> TaggerSettings:
+        """The classifier of one object."""
+        return TaggerSettings(
+            features=jet_names(self.features),
+            classifier=self.classifier,
+            members=self.members,
+            truncation=self.truncation,
+            mlp=self.mlp,
+            bdt=self.bdt,
+        )
+
+    def weak_detector(self) -> Detector:
+        """The untrained classifier that tags first, of one object."""
+        return self.weak.detector(jet_names(self.features))
+
+    def fractions(self, iteration: int) -> dict[str, Any]:
+        """Shares of the events that are rich in signal and in background, for `ml.tagging.tag`; iterations from 1."""
+        signal = self.signal_fractions[min(iteration, len(self.signal_fractions)) - 1]
+        return {"signal_fraction": signal, "background_fraction": self.background_fraction}
