@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from processors.failures import describe_failure
     from processors.hdf5_runner import HDF5Runner
     from processors.histograms import DEFAULT_HISTOGRAMS, AxisSpec
+    from processors.images import ImageSettings, ImageStack, JetImages, average_image
     from processors.run import Output, run_files
     from processors.schemas import FORMATS, schema_for
     from processors.sources import standardise
@@ -24,9 +25,13 @@ _MODULES = {
     "DijetProcessor": "dijet",
     "FORMATS": "schemas",
     "HDF5Runner": "hdf5_runner",
+    "ImageSettings": "images",
+    "ImageStack": "images",
     "InputError": "errors",
+    "JetImages": "images",
     "Output": "run",
     "OutputError": "columns",
+    "average_image": "images",
     "describe_failure": "failures",
     "open_executor": "executors",
     "read_parts": "columns",
@@ -41,9 +46,13 @@ __all__ = [
     "AxisSpec",
     "DijetProcessor",
     "HDF5Runner",
+    "ImageSettings",
+    "ImageStack",
     "InputError",
+    "JetImages",
     "Output",
     "OutputError",
+    "average_image",
     "describe_failure",
     "open_executor",
     "read_parts",

@@ -2,7 +2,7 @@
 
 The steps are those of section 3 of Tag N' Train (arXiv:2002.12376); what the paper leaves open is settled at
 :class:`ImageSettings`. A :class:`JetImages` is called with row indices and gives images, so it can stand as the
-``batch`` of a sample; it can be pickled. Zero mean and unit variance of the pixels: ``processors.pixel_scaling``.
+``batch`` of a sample; it can be pickled. Zero mean and unit variance of the pixels belong to what is trained on them.
 """
 
 from __future__ import annotations
