@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.compiled import LossFunction
+from ml.keras_network import KerasNetwork
 from ml.networks import DenseNetwork
 
 
@@ -16,8 +17,8 @@ def weighted_mean(values: Any, weight: Any) -> Any:
     return tf.math.divide_no_nan(tf.reduce_sum(values * weight, axis=1), tf.reduce_sum(weight, axis=1))
 
 
-def binary_crossentropy(network: DenseNetwork, *, name: str = "classifier") -> LossFunction:
-    """Cross-entropy of the network `name` on batch columns `x` and `label` (1 or 0), from its one logit."""
+def binary_crossentropy(network: DenseNetwork | KerasNetwork, *, name: str = "classifier") -> LossFunction:
+    """Cross-entropy of the network `name` on batch columns `x` and `label` (0 to 1), from its one logit."""
 
     def loss(parameters: Mapping[str, Any], batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
         import tensorflow as tf

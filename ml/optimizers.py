@@ -13,6 +13,9 @@ ELEMENTWISE = ("adadelta", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion",
 
 _NAMES = ", ".join(ELEMENTWISE)
 
+BETAS = ("adam", "adamax", "adamw", "lion", "nadam")
+"""Those that average gradients with two decay rates."""
+
 _MIXES = "it mixes the weights of an array, and with them the members of an ensemble"
 UNSUITABLE = {
     "adafactor": _MIXES,
@@ -30,13 +33,15 @@ class RateSchedule:
     """How the learning rate changes with the optimiser's steps; Keras's own schedules.
 
     Attributes:
-        type: cosine (`CosineDecay`: down to `factor` of the start after `steps`, then level) or exponential
-            (`ExponentialDecay`: times `factor` every `steps`, continuously).
+        type: cosine (`CosineDecay`: down to `factor` of the start after `steps`, then level), exponential
+            (`ExponentialDecay`: times `factor` every `steps`, continuously) or inverse (`InverseTimeDecay`: falls as
+            1/(1 + d·step), to `factor` of the start after `steps`; the `decay` d of older Keras optimisers is
+            (1/factor − 1)/steps).
         steps: optimiser steps, not epochs: an epoch of a small sample has few.
         factor: see `type`.
     """
 
-    type: Literal["cosine", "exponential"]
+    type: Literal["cosine", "exponential", "inverse"]
     steps: int
     factor: float = 0.1
 
@@ -46,6 +51,8 @@ class RateSchedule:
                 f"a learning-rate schedule needs steps of at least 1 and a factor from 0 to 1: got {self.steps} and "
                 f"{self.factor:g}"
             )
+        if self.type == "inverse" and not self.factor:
+            raise TrainingError("a learning rate that falls as 1/step never reaches a factor of 0: give one above it")
 
     def to_keras(self, learning_rate: float) -> Any:
         """The Keras schedule that starts at `learning_rate`."""
@@ -53,6 +60,8 @@ class RateSchedule:
 
         if self.type == "cosine":
             return schedules.CosineDecay(learning_rate, self.steps, alpha=self.factor)
+        if self.type == "inverse":
+            return schedules.InverseTimeDecay(learning_rate, self.steps, 1 / self.factor - 1)
         return schedules.ExponentialDecay(learning_rate, self.steps, self.factor)
 
 
@@ -75,6 +84,16 @@ def check_optimizer(name: str, learning_rate: float, weight_decay: float | None 
         )
 
 
+def check_betas(name: str, betas: tuple[float, ...] | None) -> None:
+    """Refuse decay rates of moments that are not two numbers from 0 to below 1, or that the optimiser does not have."""
+    if betas is None:
+        return
+    if name not in BETAS:
+        raise TrainingError(f"optimiser {name!r} has no betas: set them to null, or take one of {', '.join(BETAS)}")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise TrainingError(f"betas must be two numbers from 0 to below 1: got {list(betas)}")
+
+
 def check_clip_norm(clip_norm: float | None) -> None:
     """Refuse a largest gradient norm that is not above 0: with 0 nothing is learned, below 0 the loss is maximised."""
     if clip_norm is not None and not 0 < clip_norm < math.inf:
@@ -82,12 +101,22 @@ def check_clip_norm(clip_norm: float | None) -> None:
 
 
 def make_optimizer(
-    name: str, learning_rate: float, weight_decay: float | None = None, schedule: RateSchedule | None = None
+    name: str,
+    learning_rate: float,
+    weight_decay: float | None = None,
+    schedule: RateSchedule | None = None,
+    betas: tuple[float, ...] | None = None,
 ) -> Any:
-    """A Keras optimiser by its lower-case name; raises what `check_optimizer` raises."""
+    """A Keras optimiser by its lower-case name; raises what `check_optimizer` and `check_betas` raise.
+
+    `betas` are the decay rates of the first and second moments; None leaves the optimiser's own.
+    """
     import keras
 
     check_optimizer(name, learning_rate, weight_decay)
+    check_betas(name, betas)
     known = {n.lower(): c for n, c in vars(keras.optimizers).items() if isinstance(c, type)}
-    decay = {} if weight_decay is None else {"weight_decay": weight_decay}
-    return known[name](learning_rate=schedule.to_keras(learning_rate) if schedule else learning_rate, **decay)
+    further = {} if weight_decay is None else {"weight_decay": weight_decay}
+    if betas is not None:
+        further |= {"beta_1": betas[0], "beta_2": betas[1]}
+    return known[name](learning_rate=schedule.to_keras(learning_rate) if schedule else learning_rate, **further)

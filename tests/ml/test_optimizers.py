@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from ml import TrainingError, detector_from_settings
-from ml.optimizers import ELEMENTWISE, RateSchedule, make_optimizer
+from ml.optimizers import BETAS, ELEMENTWISE, RateSchedule, make_optimizer
 
 
 @pytest.mark.parametrize(
     ("type_", "halfway"),
-    [("cosine", 0.1 + 0.9 / 2), ("exponential", 0.1**0.5)],
+    [("cosine", 0.1 + 0.9 / 2), ("exponential", 0.1**0.5), ("inverse", 1 / 5.5)],
 )
 def test_rates_fall_to_the_factor_over_the_steps(type_: Any, halfway: float) -> None:
     schedule = RateSchedule(type_, steps=200, factor=0.1).to_keras(0.02)
@@ -35,11 +35,34 @@ def test_a_search_file_names_the_schedule() -> None:
         ({"type": "cosine"}, "schedule lacks the key 'steps'"),
         ({"type": "cosine", "steps": 0}, "steps of at least 1"),
         ({"type": "exponential", "steps": 9, "factor": 2.0}, "a factor from 0 to 1"),
+        ({"type": "inverse", "steps": 9, "factor": 0.0}, "never reaches a factor of 0"),
     ],
 )
 def test_impossible_schedules_are_refused(schedule: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         detector_from_settings("cwola", {"mlp": {"schedule": schedule}})
+
+
+def test_the_decay_of_older_keras_optimisers() -> None:
+    schedule = RateSchedule("inverse", steps=2000, factor=0.5).to_keras(1e-3)
+    for step in (0, 1, 500, 10_000):
+        assert float(schedule(step)) == pytest.approx(1e-3 / (1 + 5e-4 * step), rel=1e-5)
+
+
+def test_decay_rates_of_moments_reach_the_optimiser() -> None:
+    for name in BETAS:
+        optimizer = make_optimizer(name, 0.1, betas=(0.8, 0.99))
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.8, 0.99)
+    assert make_optimizer("adam", 0.1).beta_1 == 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "betas", "message"),
+    [("sgd", (0.8, 0.99), "'sgd' has no betas"), ("adam", (0.8,), "two numbers"), ("adam", (0.8, 1.0), "below 1")],
+)
+def test_impossible_decay_rates_are_refused(name: str, betas: tuple[float, ...], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        make_optimizer(name, 0.1, betas=betas)
 
 
 def test_every_name_is_known_to_keras() -> None:
