@@ -27,7 +27,8 @@ class CompiledEnsemble:
 
     The optimiser is an ordinary Keras one acting on variables with a member axis. Keras 3.x refuses `stateless_apply`
     on the TensorFlow backend, so the state lives in variables, and one instance serves one training at a time.
-    No device is named: TensorFlow puts variables and compiled functions on a GPU where it sees one.
+    No device is named: TensorFlow puts variables and compiled functions on a GPU where it sees one. `xla` is for dense
+    networks, which it makes several times as fast; see `ml.keras_network.KerasNetwork` for what it does to others.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class CompiledEnsemble:
         optimizer: Callable[[], Any],
         trainable: frozenset[str] | None,
         clip_norm: float | None,
+        xla: bool = True,
     ) -> None:
         import keras
         import tensorflow as tf
@@ -55,8 +57,8 @@ class CompiledEnsemble:
         _require_independent_members(self._optimizer)
         self._optimizer.build(self._targets)
         self._optimizer_start = self.optimizer_state()
-        self.train = tf.function(self._train, jit_compile=True, autograph=False)
-        self.evaluate = tf.function(self._evaluate, jit_compile=True, autograph=False)
+        self.train = tf.function(self._train, jit_compile=xla, autograph=False)
+        self.evaluate = tf.function(self._evaluate, jit_compile=xla, autograph=False)
 
     def reset(
         self, initial: Mapping[str, Sequence[np.ndarray]], optimizer_state: Sequence[np.ndarray] | None = None

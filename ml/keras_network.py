@@ -26,6 +26,9 @@ class KerasNetwork:
     Attributes:
         build: makes the model, the same one at every call. A function of a module, so that jobs can be sent to other
             processes.
+        xla: compile predictions with XLA. Convolutions on a processor do better without: XLA has no fast gradient of
+            them (a 3 × 3 network of three layers trained 7 to 10 times as fast without, and compiled in a sixth of the
+            time), so give such networks to a `ml.training.Trainer` with `xla=False`, too.
 
     Losses of layers (regularisers, `add_loss`) and constraints on weights are refused: the engine minimises the loss it
     is given and nothing else. So is state that training changes beside the weights (the moving averages of batch
@@ -34,6 +37,7 @@ class KerasNetwork:
     """
 
     build: Callable[[], Any]
+    xla: bool = True
 
     def initial(self, seeds: Sequence[np.random.SeedSequence]) -> list[np.ndarray]:
         """Starting weights from the layers' own initialisers, each array with a leading member axis; one per seed.
@@ -129,7 +133,7 @@ def _compiled(network: KerasNetwork) -> Any:
     def outputs(parameters: Sequence[Any], x: Any) -> Any:
         return network.apply(parameters, tf.broadcast_to(x, (parameters[0].shape[0], *x.shape)))
 
-    return tf.function(outputs, jit_compile=True, autograph=False)
+    return tf.function(outputs, jit_compile=network.xla, autograph=False)
 
 
 def _random_state(tf: Any, variable: Any, index: int, seed: Any, member: int) -> Any:

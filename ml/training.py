@@ -83,6 +83,7 @@ class Trainer:
         clip_norm: largest norm of a member's gradient over all its weights.
         threads: shards of members trained side by side (XLA runs such small steps on one core); the number of
             processors if None, 1 where TensorFlow sees a GPU. The result does not depend on it beyond rounding.
+        xla: compile epochs with XLA; false for convolutional networks on a processor.
     """
 
     def __init__(
@@ -93,10 +94,11 @@ class Trainer:
         trainable: frozenset[str] | None = None,
         clip_norm: float | None = None,
         threads: int | None = None,
+        xla: bool = True,
     ) -> None:
         check_clip_norm(clip_norm)
         self._loss, self._optimizer = loss, optimizer
-        self._trainable, self._clip_norm, self._threads = trainable, clip_norm, threads
+        self._trainable, self._clip_norm, self._threads, self._xla = trainable, clip_norm, threads, xla
         self._idle: dict[Any, queue.SimpleQueue[CompiledEnsemble]] = {}
 
     def fit(
@@ -194,6 +196,7 @@ class Trainer:
                 optimizer=self._optimizer,
                 trainable=self._trainable,
                 clip_norm=self._clip_norm,
+                xla=self._xla,
             )
 
 
