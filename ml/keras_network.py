@@ -86,7 +86,7 @@ class KerasNetwork:
         model.set_weights([np.asarray(array)[member] for array in parameters])
         if output_activation == "linear":
             return model
-        return keras.Model(model.inputs, keras.layers.Activation(output_activation)(model.outputs[0]))
+        return keras.Model(model.inputs[0], keras.layers.Activation(output_activation)(model.outputs[0]))
 
     def save(self, parameters: Sequence[np.ndarray], directory: Path, *, output_activation: str = "linear") -> None:
         """Write every member as `member-NNN.keras`."""

@@ -13,6 +13,7 @@ from ml.settings import settings_from_mapping
 DETECTORS: dict[str, tuple[str, str, str]] = {
     "autoencoder": ("ml.autoencoder", "Autoencoder", "AutoencoderSettings"),
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
+    "image_autoencoder": ("ml.image_autoencoder", "ImageAutoencoder", "ImageAutoencoderSettings"),
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
