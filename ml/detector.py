@@ -76,12 +76,14 @@ class History:
         losses: name → (n_epochs, n_members); a stopped member's later epochs are NaN.
         best_epoch: (n_members,) index of the epoch whose weights were kept.
         seconds: wall-clock time of the training.
+        facts: what else is to be known of the members, JSON-ready, by name.
         parts: histories of what was trained on the way, by name (folds, or several networks).
     """
 
     losses: Mapping[str, np.ndarray] = field(default_factory=dict)
     best_epoch: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     seconds: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, History] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ class History:
             },
             "best_epoch": [int(e) for e in self.best_epoch],
             "seconds": self.seconds,
+            "facts": dict(self.facts),
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
         }
 
@@ -103,6 +106,7 @@ class History:
             losses={name: np.array(rows, dtype=np.float64) for name, rows in content["losses"].items()},
             best_epoch=np.array(content["best_epoch"], dtype=np.int64),
             seconds=float(content["seconds"]),
+            facts=dict(content.get("facts", {})),
             parts={name: cls.from_dict(part) for name, part in content["parts"].items()},
         )
 

@@ -18,8 +18,9 @@ import numpy as np
 from ml.detector import History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.latent_marginals import marginals, median_pulls
+from ml.latent_scaling import Scaler, scaler_from_dict
 from ml.latent_scores import Orientation
-from ml.latent_vae import BLOCK, SCALERS, LatentVAE, Scaler
+from ml.latent_vae import BLOCK, LatentVAE
 from ml.mass_decoding import MASS_DECODER, MassDecoderSettings, level_start, mass_decoder_trainer
 from ml.networks import DenseNetwork
 from ml.prediction import in_chunks
@@ -53,7 +54,7 @@ class _Fitted:
             encoder=content["encoder"],
             mass=Standardiser.from_dict(content["mass"]),
             scaling=content["scaling"],
-            scaler=SCALERS[content["scaling"]].from_dict(content["scaler"]),
+            scaler=scaler_from_dict(content["scaling"], content["scaler"]),
             orientation=Orientation.from_dict(content["orientation"]),
         )
 

@@ -1,8 +1,8 @@
 """Scores of a variational autoencoder, each larger for more anomalous events, and which end of its latent space is so.
 
 `kl`, `reconstruction` and `elbo` are the paper's (arXiv:2103.06595, section IV). None of them knows whether signal lies
-nearer to the prior than background, or farther: see docs/latent_vae.md. `coordinate` does: it is oriented by what the
-autoencoder decodes to, without any label.
+nearer to the prior than background, or farther: see docs/latent_vae.md. `coordinate` and `oriented_kl` do: they are
+given a sign by features that point to anomalies, without any label.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from ml.errors import TrainingError
 
-SCORES = ("coordinate", "kl", "reconstruction", "elbo")
+SCORES = ("coordinate", "kl", "oriented_kl", "reconstruction", "elbo")
+ORIENTED = frozenset({"coordinate", "oriented_kl"})  # those that need to know which way anomalies lie
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,20 @@ class Orientation:
         mean, width: (members,) of the projection of z̄ on that direction, over the training events.
         alignment: (members,) correlation of that projection with the sum of the oriented features. The sign of a
             latent coordinate can be chosen, not what it follows: one near 0 follows something else.
+        kl_alignment: (members,) correlation of the KL divergence with that sum; its sign is that of `oriented_kl`.
     """
 
     direction: np.ndarray
     mean: np.ndarray
     width: np.ndarray
     alignment: np.ndarray
+    kl_alignment: np.ndarray
 
     @classmethod
-    def fit(cls, mean: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Orientation:
-        """Orient z̄ (members, n_events, latent) by a target (n_events,) that grows towards anomalies.
+    def fit(cls, mean: np.ndarray, kl: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Orientation:
+        """Orient z̄ (members, n_events, latent) and the KL divergence (members, n_events) of training events.
+
+        `target` (n_events,) grows towards anomalies, `weight` (n_events,) is that of the events.
 
         Raises:
             TrainingError: a member whose latent coordinates do not depend on the events: its posterior collapsed.
@@ -54,9 +59,19 @@ class Orientation:
                 f"the latent space of member {int(np.argmax(collapsed))} does not depend on the events (its posterior "
                 "collapsed on the prior): give the reconstruction more weight with a larger alpha"
             )
-        spread = np.sqrt(share @ (target - share @ target) ** 2)
-        alignment = (along - middle[:, None]) @ (share * (target - share @ target)) / (width * spread)
-        return cls(direction=direction, mean=middle, width=width, alignment=alignment)
+        return cls(
+            direction=direction,
+            mean=middle,
+            width=width,
+            alignment=_correlation(along, target, share),
+            kl_alignment=_correlation(np.asarray(kl, np.float64), target, share),
+        )
+
+    @classmethod
+    def unknown(cls, members: int, latent: int) -> Orientation:
+        """That of members without direction: `coordinate` and `oriented_kl` are NaN."""
+        nothing = np.full(members, np.nan)
+        return cls(np.full((members, latent), np.nan), nothing, nothing, nothing, nothing)
 
     def apply(self, mean: np.ndarray) -> np.ndarray:
         """Coordinates (members, n_events) of z̄, in standard deviations of the training events."""
@@ -65,12 +80,23 @@ class Orientation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {name: getattr(self, name).tolist() for name in ("direction", "mean", "width", "alignment")}
+        return {name: getattr(self, name).tolist() for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Orientation:
         """The inverse of `to_dict`."""
-        return cls(**{name: np.array(values) for name, values in content.items()})
+        return cls(**{name: np.array(content[name], np.float64) for name in _FIELDS})
+
+
+_FIELDS = ("direction", "mean", "width", "alignment", "kl_alignment")
+
+
+def _correlation(values: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Of values (members, n_events) with the target (n_events,), weighted; NaN for values that are constant."""
+    left, right = values - (values @ share)[:, None], target - share @ target
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: np.ndarray = left @ (share * right) / np.sqrt((left**2 @ share) * (share @ right**2))
+    return result
 
 
 def scores_of(terms: Mapping[str, np.ndarray], orientation: Orientation, *, alpha: float) -> dict[str, np.ndarray]:
@@ -81,6 +107,7 @@ def scores_of(terms: Mapping[str, np.ndarray], orientation: Orientation, *, alph
     return {
         "coordinate": orientation.apply(terms["mean"]),
         "kl": terms["kl"],
+        "oriented_kl": np.sign(orientation.kl_alignment)[:, None] * terms["kl"],
         "reconstruction": np.asarray(terms["reconstruction"], np.float64),
         "elbo": alpha * terms["reconstruction"] + terms["kl"],
     }

@@ -11,8 +11,8 @@ from ml.optimizers import check_optimizer
 from ml.tagger import DEFAULT_FEATURES, require_features
 from ml.variational import VariationalNetwork
 
-ScoreName = Literal["coordinate", "kl", "reconstruction", "elbo"]
-ScalingName = Literal["maxabs", "standard", "normal"]
+ScoreName = Literal["coordinate", "kl", "oriented_kl", "reconstruction", "elbo"]
+ScalingName = Literal["maxabs", "standard", "normal", "oriented"]
 
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {
@@ -27,7 +27,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "robust": {
         "point": 250,
-        "scaling": "maxabs",
+        "scaling": "oriented",
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "stopping": "none",
@@ -53,7 +53,8 @@ class LatentVAESettings:
         contrast: alpha in units of the one below which the latent space collapses, n_features/(2λ) with the largest
             eigenvalue λ of the covariance of the scaled features (as for probabilistic principal components,
             arXiv:1911.02469), where alpha is None.
-        scaling: maxabs (divided by the largest absolute value), standard (mean 0, width 1) or normal (normal scores).
+        scaling: maxabs (divided by the largest absolute value), standard (mean 0, width 1), normal (normal scores) or
+            oriented (see `ml.whitening.OrientedScores`).
         score: what an event's score is, see `ml.latent_scores`.
         orientation: features that grow towards anomalies, or, with a leading "-", fall: they tell which end of the
             latent space is the anomalous one. By default jet masses grow and ratios of N-subjettiness fall.

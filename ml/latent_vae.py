@@ -10,33 +10,35 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
 from ml.labelled import require_columns
-from ml.latent_scores import SCORES, Orientation, oriented_sum, scores_of
-from ml.latent_settings import LatentVAESettings, ScalingName
+from ml.latent_scaling import Scaler, fit_scaler, scaler_from_dict
+from ml.latent_scores import ORIENTED, SCORES, Orientation, oriented_sum, scores_of
+from ml.latent_settings import LatentVAESettings
 from ml.optimizers import make_optimizer
-from ml.preprocessing import MaxAbs, NormalScores, Standardiser
 from ml.sample import Sample
 from ml.settings import settings_from_mapping
 from ml.stopping import EarlyStopping, PeakStopping, StoppingRule
 from ml.training import Schedule, Trainer
-from ml.variational import DECODER, ENCODER, Parameters, VariationalNetwork, evidence_lower_bound
+from ml.variational import (
+    DECODER,
+    ENCODER,
+    Parameters,
+    VariationalNetwork,
+    evidence_lower_bound,
+    kl_divergence,
+)
 from ml.window import Window
 
 logger = logging.getLogger(__name__)
 
-Scaler = MaxAbs | Standardiser | NormalScores
-SCALERS: dict[ScalingName, type[MaxAbs] | type[Standardiser] | type[NormalScores]] = {
-    "maxabs": MaxAbs,
-    "standard": Standardiser,
-    "normal": NormalScores,
-}
 ALIGNED = 0.5  # correlation with the oriented features below which a member's coordinate is doubted
 BLOCK = 50_000  # events scored at a time: what every member says of them is held in memory
 
@@ -44,7 +46,8 @@ BLOCK = 50_000  # events scored at a time: what every member says of them is hel
 class LatentVAE(Detector):
     """Trains on all events it is given, whatever their mass, and scores each by what the ensemble makes of it.
 
-    `Scores.extras` holds every score of `ml.latent_scores.SCORES`, averaged over the members.
+    `Scores.extras` holds every score of `ml.latent_scores.SCORES`, averaged over the members, and as `…_spread` its
+    standard deviation over them. NaN is what needs a direction that features, or a collapsed member, do not give.
     """
 
     windowed = False
@@ -62,7 +65,8 @@ class LatentVAE(Detector):
         """See `Detector.check`: also features that are missing, constant, NaN or without direction, too few events."""
         super().check(samples, window=window)
         require_columns({"data": samples["data"]}, self.settings.columns)
-        _ = self._target(samples["data"].features(self.settings.features))
+        if self.settings.resolved.score in ORIENTED:
+            _ = self._target(samples["data"].features(self.settings.features))
         self._steps_per_epoch(len(samples["data"]))
 
     def fit(
@@ -78,8 +82,7 @@ class LatentVAE(Detector):
         data, settings = samples["data"], self.settings.resolved
         x = data.features(settings.features)
         weight = np.asarray(data.weight, np.float64) / np.mean(data.weight)
-        assert settings.scaling is not None
-        self._scaler = SCALERS[settings.scaling].fit(x, weight, names=settings.features)
+        self._scaler = fit_scaler(settings, x, weight)
         members = [child_seed(seeds, member) for member in range(settings.members)]
         scaled = self._scaler.apply(x)
         self._alpha = settings.alpha or contrasted(scaled, weight, contrast=settings.contrast)
@@ -92,18 +95,15 @@ class LatentVAE(Detector):
             progress=progress,
         )
         self._orient(scaled, x, weight)
-        return history
+        return self._with_facts(history, len(data))
 
     def score(self, sample: Sample) -> Scores:
         """Mean over members of the score that the settings name; see `Detector.score`."""
         score = self.settings.resolved.score
         assert score is not None
-        parts = [
-            (np.asarray(found[score]), {name: found[name].mean(axis=0) for name in SCORES})
-            for found in self.member_scores(sample)
-        ]
-        event = Scores.from_members(np.concatenate([part for part, _ in parts], axis=1))
-        extras = {name: np.concatenate([means[name] for _, means in parts]).astype(np.float32) for name in SCORES}
+        blocks = [(np.asarray(found[score]), _summarised(found)) for found in self.member_scores(sample)]
+        event = Scores.from_members(np.concatenate([members for members, _ in blocks], axis=1))
+        extras = {name: np.concatenate([means[name] for _, means in blocks]) for name in blocks[0][1]}
         return Scores(event=event.event, spread=event.spread, members=event.members, extras=extras)
 
     def member_scores(self, sample: Sample) -> Iterator[dict[str, np.ndarray]]:
@@ -162,7 +162,7 @@ class LatentVAE(Detector):
         fitted = json.loads((directory / "preprocessing.json").read_text())
         settings = detector.settings.resolved
         assert settings.scaling is not None
-        detector._scaler = SCALERS[settings.scaling].from_dict(fitted["scaler"])
+        detector._scaler = scaler_from_dict(settings.scaling, fitted["scaler"])
         detector._alpha = float(fitted["alpha"])
         detector._orientation = Orientation.from_dict(fitted["orientation"])
         network = settings.network
@@ -173,15 +173,45 @@ class LatentVAE(Detector):
         return detector
 
     def _orient(self, scaled: np.ndarray, x: np.ndarray, weight: np.ndarray) -> None:
-        mean, _ = self.settings.network.encode(self._parameters, scaled)
-        self._orientation = Orientation.fit(mean, self._target(x), weight)
-        loose = self._orientation.alignment < ALIGNED
-        if loose.any():
+        settings = self.settings.resolved
+        mean, log_variance = settings.network.encode(self._parameters, scaled)
+        try:
+            self._orientation = Orientation.fit(mean, kl_divergence(mean, log_variance), self._target(x), weight)
+        except TrainingError as error:
+            if settings.score in ORIENTED:
+                raise
+            logger.warning("coordinate and oriented_kl are not known: %s", error)
+            self._orientation = Orientation.unknown(settings.members, settings.latent)
+            return
+        followed = "alignment" if settings.score == "coordinate" else "kl_alignment"
+        loose = np.abs(getattr(self._orientation, followed)) < ALIGNED
+        if settings.score in ORIENTED and loose.any():
             logger.warning(
-                "the latent coordinate of %d of %d members hardly follows the features that point to anomalies "
-                "(correlation below %g): their scores are nearly of arbitrary direction; use features that vary "
-                "together, or name others under orientation", loose.sum(), len(loose), ALIGNED,
+                "the %s of %d of %d members hardly follows the features that point to anomalies (correlation below "
+                "%g): their scores are nearly of arbitrary direction; use features that vary together, or name others "
+                "under orientation", settings.score, loose.sum(), len(loose), ALIGNED,
             )  # fmt: skip
+
+    def _with_facts(self, history: History, events: int) -> History:
+        """The history, with the epochs that are kept and, of the peak rule, which members had a whole peak."""
+        settings, epochs = self.settings.resolved, len(next(iter(history.losses.values())))
+        if settings.stopping == "none":
+            history = replace(history, best_epoch=np.full(settings.members, epochs - 1))
+        kept = (np.asarray(history.best_epoch) + 1) * self._steps_per_epoch(events)
+        facts: dict[str, Any] = {"kept_steps": kept.tolist(), "alpha": self._alpha}
+        if settings.stopping == "peak":
+            rule = self._rule(settings.members, events)
+            assert isinstance(rule, PeakStopping)
+            for epoch, losses in enumerate(history.losses["validation_kl"]):
+                rule.update(epoch, losses)
+            facts["peaked"] = rule.peaked.tolist()
+            if not rule.peaked.all():
+                logger.warning(
+                    "the KL divergence of %d of %d members did not rise and fall within %d steps: they keep the "
+                    "highest point since a rise, or the last weights; more steps show the peak",
+                    (~rule.peaked).sum(), settings.members, epochs * self._steps_per_epoch(events),
+                )  # fmt: skip
+        return replace(history, facts=facts)
 
     def _target(self, x: np.ndarray) -> np.ndarray:
         settings = self.settings.resolved
@@ -223,6 +253,13 @@ class LatentVAE(Detector):
             return PeakStopping(members, rise=settings.rise, fall=settings.fall, every=every)
         patience = settings.patience * every if settings.stopping == "minimum" else None
         return EarlyStopping(members, patience=patience)
+
+
+def _summarised(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean and standard deviation over members of scores (members, n_block), float32 (n_block,)."""
+    ddof = 1 if len(next(iter(found.values()))) > 1 else 0
+    means = {name: found[name].mean(axis=0).astype(np.float32) for name in SCORES}
+    return means | {f"{name}_spread": found[name].std(axis=0, ddof=ddof).astype(np.float32) for name in SCORES}
 
 
 def _draws(seeds: np.random.SeedSequence, shape: tuple[int, int]) -> np.ndarray:

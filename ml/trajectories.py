@@ -13,13 +13,14 @@ import numpy as np
 
 from ml.detector import Progress, child_seed
 from ml.errors import TrainingError
+from ml.latent_scaling import fit_scaler
 from ml.latent_scores import SCORES, Orientation, oriented_sum, scores_of
 from ml.latent_settings import LatentVAESettings
-from ml.latent_vae import SCALERS, LatentVAE, contrasted, trainer_for
+from ml.latent_vae import LatentVAE, contrasted, trainer_for
 from ml.metrics import auc, background_rejection
 from ml.sample import Sample
 from ml.training import OptimizerState, Schedule
-from ml.variational import Parameters
+from ml.variational import Parameters, kl_divergence
 
 LOSSES = ("loss", "kl", "reconstruction")
 EFFICIENCY = 0.5  # of the signal, at which background rejection is measured
@@ -32,7 +33,8 @@ class Trajectory:
 
     Attributes:
         steps: (n_points,) optimiser steps taken so far.
-        losses: name of `LOSSES` → (n_points, members), mean over the probe events, with z at its mean.
+        losses: name of `LOSSES` → (n_points, members), what is minimised: the mean over the training events during the
+            last epoch before the point, with z sampled.
         auc: score → (n_points, members) area under the ROC curve; NaN where a member's posterior had collapsed, so that
             it has no such score. Nothing where no truth was given.
         rejection: score → (n_points, members) background rejection 1/ε_B at ε_S = 0.5, likewise.
@@ -88,8 +90,8 @@ def trajectory(
         seeds: of all members.
         steps: optimiser steps of each member, in all, rounded to whole points.
         point: steps from one point to the next, rounded to whole epochs (at least one): a pass over the sample.
-        probe: (n_probe,) events that losses and figures of merit are measured on, weighted.
-        truth: (n_probe,) 1 signal, 0 background, for the figures of merit alone.
+        probe: (n_probe,) events that figures of merit are measured on, weighted; losses do not see them.
+        truth: (n_probe,) 1 signal, 0 background; without it there are no figures of merit.
         progress: called after each point.
 
     Raises:
@@ -105,8 +107,8 @@ def trajectory(
     x = run.scaler.apply(probe.features(settings.features))
     records = []
     for number in range(points):
-        run.train(number, epochs)
-        records.append(run.record(x, np.asarray(probe.weight, np.float64), truth))
+        losses = run.train(number, epochs)
+        records.append((losses, *run.record(x, np.asarray(probe.weight, np.float64), truth)))
         if progress is not None:
             progress((number + 1) / points, f"{(number + 1) * stretch} of {points * stretch} steps")
     losses, areas, rejections = ({n: np.stack([r[i][n] for r in records]) for n in records[0][i]} for i in range(3))
@@ -119,25 +121,23 @@ class _Training:
     """An ensemble between two points of its training."""
 
     def __init__(self, settings: LatentVAESettings, sample: Sample, seeds: np.random.SeedSequence) -> None:
-        assert settings.scaling is not None
-        assert settings.orientation is not None
         assert settings.optimizer is not None
         assert settings.learning_rate is not None
         self._settings = settings
         x, weight = sample.features(settings.features), np.asarray(sample.weight, np.float64) / np.mean(sample.weight)
-        self.scaler = SCALERS[settings.scaling].fit(x, weight, names=settings.features)
+        self.scaler = fit_scaler(settings, x, weight)
         self.steps_per_epoch = len(x) // settings.batch_size
         self._data = {"x": self.scaler.apply(x), "weight": weight}
         self._alpha = settings.alpha or contrasted(self._data["x"], weight, contrast=settings.contrast)
         self._rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), ORIENTING)).astype(int))
-        self._target = oriented_sum(x, settings.features, settings.orientation)[self._rows]
+        self._target = oriented_sum(x, settings.features, settings.orientation or ())[self._rows]
         self._seeds = [child_seed(seeds, member) for member in range(settings.members)]
         self._parameters: Parameters = settings.network.initial([child_seed(seed, 0) for seed in self._seeds])
         self._trainer = trainer_for((settings.network, self._alpha, settings.optimizer, settings.learning_rate))
         self._state = OptimizerState()
 
-    def train(self, number: int, epochs: int) -> None:
-        """Go on for so many epochs; every stretch shuffles and samples anew."""
+    def train(self, number: int, epochs: int) -> dict[str, np.ndarray]:
+        """Go on for so many epochs; every stretch shuffles and samples anew. Losses (members,) of the last epoch."""
         schedule = Schedule(
             epochs=epochs,
             batch_size=self._settings.batch_size,
@@ -146,33 +146,30 @@ class _Training:
             restore_best=False,
         )
         seeds = [child_seed(seed, 1, number) for seed in self._seeds]
-        self._parameters, _ = self._trainer.fit(
+        self._parameters, history = self._trainer.fit(
             self._parameters, self._data, schedule=schedule, seeds=seeds, state=self._state
         )
+        return {name: history.losses[name][-1] for name in LOSSES}
 
     def record(self, x: np.ndarray, weight: np.ndarray, truth: np.ndarray | None) -> tuple[dict[str, np.ndarray], ...]:
-        """Losses, areas and rejections, (members,) each by name, on scaled features x (n_probe, n_features)."""
-        terms = self._settings.network.terms(self._parameters, x)
-        scores = self._scores(terms)
-        sources = {"loss": scores["elbo"], "kl": scores["kl"], "reconstruction": scores["reconstruction"]}
-        losses = {name: np.average(sources[name], axis=1, weights=weight) for name in LOSSES}
+        """Areas and rejections, (members,) each by name, on scaled features x (n_probe, n_features)."""
         if truth is None:
-            return losses, {}, {}
+            return {}, {}
+        scores = self._scores(self._settings.network.terms(self._parameters, x))
         areas = {n: np.array([_auc(one, truth, weight) for one in scores[n]]) for n in SCORES}
-        return losses, areas, {n: np.array([_rejection(one, truth, weight) for one in scores[n]]) for n in SCORES}
+        return areas, {n: np.array([_rejection(one, truth, weight) for one in scores[n]]) for n in SCORES}
 
     def _scores(self, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every score of every member, (members, n_probe); NaN coordinates for members that have none."""
-        mean, _ = self._settings.network.encode(self._parameters, self._data["x"][self._rows])
+        mean, log_variance = self._settings.network.encode(self._parameters, self._data["x"][self._rows])
+        kl, members = kl_divergence(mean, log_variance), len(mean)
         weight = self._data["weight"][self._rows]
         parts = []
-        for member in range(len(mean)):
-            own = slice(member, member + 1)
+        for own in (slice(member, member + 1) for member in range(members)):
             try:
-                orientation = Orientation.fit(mean[own], self._target, weight)
+                orientation = Orientation.fit(mean[own], kl[own], self._target, weight)
             except TrainingError:  # collapsed, perhaps only for now: the other scores are still of interest
-                undefined = np.full(1, np.nan)
-                orientation = Orientation(np.full((1, mean.shape[2]), np.nan), undefined, undefined, undefined)
+                orientation = Orientation.unknown(1, mean.shape[2])
             parts.append(scores_of({n: v[own] for n, v in terms.items()}, orientation, alpha=self._alpha))
         return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
 

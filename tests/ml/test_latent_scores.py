@@ -33,14 +33,14 @@ def test_sign_scale_and_offset_of_a_members_latent_space_do_not_matter(scale: fl
     target, weight = random.normal(size=EVENTS), random.uniform(0.5, 2.0, EVENTS)
     z = (target + random.normal(size=EVENTS))[None, :, None]
     members = np.concatenate([z, scale * z + shift])
-    coordinate = Orientation.fit(members, target, weight).apply(members)
+    coordinate = Orientation.fit(members, (members**2).sum(axis=2), target, weight).apply(members)
     np.testing.assert_allclose(coordinate[1], coordinate[0], atol=1e-8)
 
 
 def test_coordinates_are_standard_deviations_towards_the_target(target: np.ndarray, weight: np.ndarray) -> None:
     random = np.random.default_rng(2)
     z = np.stack([3 - 5 * target + random.normal(size=EVENTS), 0.1 * target + random.normal(size=EVENTS)])[..., None]
-    u = Orientation.fit(z, target, weight).apply(z)
+    u = Orientation.fit(z, (z**2).sum(axis=2), target, weight).apply(z)
     assert np.average(u, axis=1, weights=weight) == pytest.approx([0, 0], abs=1e-12)
     assert np.average(u**2, axis=1, weights=weight) == pytest.approx([1, 1])
     assert all(np.cov(one, target, aweights=weight)[0, 1] > 0 for one in u)
@@ -48,7 +48,7 @@ def test_coordinates_are_standard_deviations_towards_the_target(target: np.ndarr
 
 def test_one_dimension_is_undone_by_hand(target: np.ndarray, weight: np.ndarray) -> None:
     z = (2.0 - 0.3 * target)[None, :, None]
-    orientation = Orientation.fit(z, target, weight)
+    orientation = Orientation.fit(z, (z**2).sum(axis=2), target, weight)
     u = orientation.apply(z)
     back = (u * orientation.width[:, None] + orientation.mean[:, None]) / orientation.direction
     np.testing.assert_allclose(back, z[..., 0])
@@ -60,7 +60,7 @@ def test_of_several_dimensions_the_one_that_follows_the_target_counts(target: np
     other = random.normal(size=EVENTS)
     z = np.stack([target, other], axis=1)
     members = np.stack([z, np.stack([-other, -target], axis=1), z @ [[0.6, 0.8], [-0.8, 0.6]]])
-    orientation = Orientation.fit(members, target, weight)
+    orientation = Orientation.fit(members, (members**2).sum(axis=2), target, weight)
     u = orientation.apply(members)
     np.testing.assert_allclose(u[1:], np.stack([u[0], u[0]]), atol=1e-9)
     assert np.corrcoef(u[0], target)[0, 1] > 0.98
@@ -69,7 +69,9 @@ def test_of_several_dimensions_the_one_that_follows_the_target_counts(target: np
 
 def test_later_events_are_measured_by_the_training_events(target: np.ndarray, weight: np.ndarray) -> None:
     z = target[None, :, None]
-    orientation = Orientation.from_dict(json.loads(json.dumps(Orientation.fit(z, target, weight).to_dict())))
+    orientation = Orientation.from_dict(
+        json.loads(json.dumps(Orientation.fit(z, (z**2).sum(axis=2), target, weight).to_dict()))
+    )
     u = orientation.apply(z)
     np.testing.assert_allclose(orientation.apply(z[:, 5:8]), u[:, 5:8])
     assert u[0, np.argmax(target)] == u.max()
@@ -78,7 +80,7 @@ def test_later_events_are_measured_by_the_training_events(target: np.ndarray, we
 def test_a_collapsed_posterior_is_named(target: np.ndarray, weight: np.ndarray) -> None:
     z = np.stack([target, np.full(EVENTS, 0.7)])[..., None]
     with pytest.raises(TrainingError, match="the latent space of member 1 does not depend on the events"):
-        Orientation.fit(z, target, weight)
+        Orientation.fit(z, (z**2).sum(axis=2), target, weight)
 
 
 def test_a_feature_that_falls_counts_with_the_other_sign_and_each_in_units_of_its_width() -> None:
@@ -100,7 +102,7 @@ def test_features_that_nobody_can_orient_are_refused() -> None:
 def test_every_score_is_made_of_the_terms(target: np.ndarray, weight: np.ndarray) -> None:
     z = np.stack([target, -target])[..., None]
     terms = {"mean": z, "log_variance": 0 * z, "kl": np.abs(z[..., 0]), "reconstruction": z[..., 0] ** 2}
-    orientation = Orientation.fit(z, target, weight)
+    orientation = Orientation.fit(z, (z**2).sum(axis=2), target, weight)
     scores = scores_of(terms, orientation, alpha=10.0)
     assert tuple(scores) == SCORES
     assert np.array_equal(scores["kl"], terms["kl"])
@@ -112,7 +114,7 @@ def test_every_score_is_made_of_the_terms(target: np.ndarray, weight: np.ndarray
 def test_alignment_tells_a_coordinate_that_follows_something_else(target: np.ndarray, weight: np.ndarray) -> None:
     other = np.random.default_rng(5).normal(size=EVENTS)
     members = np.stack([-target, target + 10 * other])[:, :, None]
-    alignment = Orientation.fit(members, target, weight).alignment
+    alignment = Orientation.fit(members, (members**2).sum(axis=2), target, weight).alignment
     assert alignment[0] == pytest.approx(1, abs=1e-9)
     expected = np.cov(members[1, :, 0], target, aweights=weight)
     assert alignment[1] == pytest.approx(abs(expected[0, 1]) / np.sqrt(expected[0, 0] * expected[1, 1]), rel=1e-6)

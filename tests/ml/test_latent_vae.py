@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ml import CrossFit, Sample, TrainingError, Window, child_seed, detector_class, detector_from_settings
-from ml.latent_scores import SCORES
+from ml.latent_scores import SCORES, oriented_sum
 from ml.latent_settings import LatentVAESettings
 from ml.latent_vae import LatentVAE, contrasted
 from ml.metrics import auc
@@ -25,7 +25,7 @@ from tests.ml.conftest import FEATURES
 SEEDS = np.random.SeedSequence(11)
 TINY: dict[str, Any] = {
     "features": list(FEATURES), "members": 2, "hidden": [8], "alpha": 300.0, "batch_size": 250, "steps": 200,
-    "point": 40,
+    "point": 40, "scaling": "maxabs",
 }  # fmt: skip
 Change = Callable[[Sample], Sample]
 
@@ -71,11 +71,13 @@ def test_scores_are_means_over_the_members(sample: Sample, trained: LatentVAE) -
     assert scores.members is not None
     np.testing.assert_allclose(scores.event, scores.members.mean(axis=1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scores.spread, scores.members.std(axis=1, ddof=1), rtol=1e-4, atol=1e-6)
-    assert set(scores.extras) == set(SCORES)
+    assert set(scores.extras) == {f"{name}{end}" for name in SCORES for end in ("", "_spread")}
     (whole,) = trained.member_scores(sample)
     for name in SCORES:
         assert whole[name].shape == (2, len(sample))
         np.testing.assert_allclose(scores.extras[name], whole[name].mean(axis=0), rtol=1e-5, atol=1e-6)
+        spread = whole[name].std(axis=0, ddof=1)
+        np.testing.assert_allclose(scores.extras[f"{name}_spread"], spread, rtol=1e-4, atol=1e-6)
     assert np.array_equal(scores.event, scores.extras["coordinate"])
     assert (scores.extras["kl"] >= 0).all()
     np.testing.assert_allclose(
@@ -147,12 +149,60 @@ def test_signal_lies_at_the_upper_end_of_every_members_coordinate(sample: Sample
     }
     changed = dataclasses.replace(sample, columns=columns)
     detector = train(changed, np.random.SeedSequence(1), stopping="none")
-    members, (mean, _) = detector.score(changed).members, detector.encode(changed)
-    assert members is not None
-    assert all(auc(member, truth).value > 0.85 for member in members.T)
+    oriented = train(changed, np.random.SeedSequence(1), scaling="oriented", alpha=None, steps=1000)
+    (mean, _) = detector.encode(changed)
+    for members in (one.score(changed).members for one in (detector, oriented)):
+        assert members is not None
+        assert all(auc(member, truth).value > 0.85 for member in members.T)
     raw = [auc(member, truth).value for member in mean[..., 0]]
     assert min(raw) < 0.15
     assert max(raw) > 0.85
+
+
+def test_the_sign_of_the_divergence_is_that_of_its_correlation_with_the_oriented_features(
+    sample: Sample, trained: LatentVAE
+) -> None:
+    settings = trained.settings.resolved
+    assert settings.orientation is not None
+    target = oriented_sum(sample.features(FEATURES), FEATURES, settings.orientation)
+    (scores,) = trained.member_scores(sample)
+    for member in range(2):
+        correlation = np.corrcoef(scores["kl"][member], target)[0, 1]
+        assert trained.orientation.kl_alignment[member] == pytest.approx(correlation, abs=1e-3)
+        assert np.array_equal(scores["oriented_kl"][member], np.sign(correlation) * scores["kl"][member])
+
+
+def test_scores_that_need_no_direction_do_without(
+    sample: Sample, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nameless features, and members whose posterior collapsed, have a KL divergence all the same."""
+    columns = {f"a{i}": sample.columns[name] for i, name in enumerate(FEATURES)}
+    renamed = dataclasses.replace(sample, columns=columns)
+    scores = train(renamed, features=list(columns), score="kl").score(renamed)
+    with monkeypatch.context() as patch:
+        patch.setattr("ml.latent_vae.Orientation.fit", refuse)
+        with pytest.raises(TrainingError, match="member 1 does not depend on the events"):
+            train(sample)
+        collapsed = train(sample, score="kl").score(sample)
+    for one in (scores, collapsed):
+        assert np.isfinite(one.event).all()
+        assert np.isnan(one.extras["coordinate"]).all()
+        assert np.isnan(one.extras["oriented_kl"]).all()
+    assert caplog.text.count("coordinate and oriented_kl are not known") == 2
+
+
+def refuse(*_: np.ndarray) -> Any:
+    raise TrainingError("the latent space of member 1 does not depend on the events")
+
+
+def test_the_history_knows_what_was_kept(sample: Sample) -> None:
+    """19 epochs of 11 steps; the peak rule says of each member whether there was a peak."""
+    last, peak = (LatentVAE(settings_from_mapping(LatentVAESettings, TINY | {"stopping": s})) for s in ("none", "peak"))
+    facts = last.fit({"data": sample}, window=None, seeds=SEEDS).facts
+    assert facts == {"kept_steps": [209, 209], "alpha": 300.0}
+    history = peak.fit({"data": sample}, window=None, seeds=SEEDS)
+    assert history.facts["peaked"] == [False, False]
+    assert history.facts["kept_steps"] == [(epoch + 1) * 11 for epoch in history.best_epoch]
 
 
 def test_the_losses_fall_and_are_those_of_the_bound(sample: Sample) -> None:
