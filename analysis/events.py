@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from analysis.config import Mixture, WindowSettings
+from analysis.constituents import Constituents
 from analysis.errors import StageError
 
 IDENTIFIERS = ("mjj", "weight", "truth", "file_id", "entry", "fold")
@@ -18,9 +19,13 @@ IDENTIFIERS = ("mjj", "weight", "truth", "file_id", "entry", "fold")
 
 @dataclass(frozen=True)
 class Events:
-    """Columns of selected events, (n_events,) each; masses and momenta in GeV."""
+    """Columns of selected events, (n_events,) each; masses and momenta in GeV.
+
+    `constituents` says where those of their jets are, None for events that were not read from files.
+    """
 
     columns: Mapping[str, np.ndarray]
+    constituents: Constituents | None = None
 
     def __len__(self) -> int:
         return len(self.columns["mjj"])
@@ -30,7 +35,8 @@ class Events:
 
     def take(self, rows: np.ndarray) -> Events:
         """Return the events of a row mask or of row indices."""
-        return Events({name: values[rows] for name, values in self.columns.items()})
+        constituents = None if self.constituents is None else self.constituents.take(rows)
+        return Events({name: values[rows] for name, values in self.columns.items()}, constituents)
 
     @property
     def event_id(self) -> np.ndarray:
@@ -64,7 +70,7 @@ def load_events(
     order = np.lexsort((columns["entry"], columns["file_id"]))
     columns = {name: values[order] for name, values in columns.items()}
     columns["weight"] = columns["weight"] * scale
-    return Events(columns)
+    return Events(columns, Constituents.of(columns_directory, parts, len(order)))
 
 
 def _concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -73,7 +79,10 @@ def _concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 def joined(first: Events, second: Events) -> Events:
     """Return the events of both, the first's before the second's."""
-    return Events({name: np.concatenate([values, second[name]]) for name, values in first.columns.items()})
+    columns = {name: np.concatenate([values, second[name]]) for name, values in first.columns.items()}
+    if first.constituents is None or second.constituents is None:
+        return Events(columns)
+    return Events(columns, first.constituents.joined(second.constituents))
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,7 @@ def mix(
         )
     rows = rng.permutation(len(signal))
     injected = signal.take(np.sort(rows[:wanted]))
-    injected = Events({**injected.columns, "truth": np.ones(wanted, dtype=mixed["truth"].dtype)})
+    injected = replace(injected, columns={**injected.columns, "truth": np.ones(wanted, dtype=mixed["truth"].dtype)})
     return joined(mixed, injected), signal.take(np.sort(rows[wanted:]))
 
 
@@ -173,4 +182,4 @@ def _unweighted(events: Events, name: str) -> Events:
         raise StageError(
             f"The events of {name!r} carry different weights: pseudo-data can be mixed of unweighted events only."
         )
-    return Events({**events.columns, "weight": np.ones(len(events))})
+    return replace(events, columns={**events.columns, "weight": np.ones(len(events))})

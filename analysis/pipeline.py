@@ -15,6 +15,7 @@ from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
 from analysis.stages.hunt import hunt
+from analysis.stages.inputs import check_images
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
@@ -88,6 +89,7 @@ def check_detectors(search: Search) -> None:
                     f"events{nearest(feature, known)}"
                 )
         check_simulation(search, name)
+        check_images(search, name)
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -76,8 +77,9 @@ class ObjectImages:
 
     @property
     def digest(self) -> str:
-        """See `Sample.digest`; which jet it is follows from the columns."""
-        return str(getattr(self.batch, "digest", ""))
+        """See `Sample.digest`: that of both jets, and which of them."""
+        which = hashlib.sha256(np.asarray(self.which, np.int64).tobytes()).hexdigest()
+        return f"{getattr(self.batch, 'digest', '')}|{which}"
 
 
 def images_of(sample: Sample, *, dimensions: tuple[int, ...] = (2,)) -> tuple[Batch, tuple[int, ...]]:

@@ -24,7 +24,7 @@ class Sample:
         category: nuisance or class label; never the truth of the data being searched, except for references
             with `uses_labels`.
         batch: row indices → images or constituents, for detectors that need them. A sample travels to other processes
-            if this is picklable.
+            if this is picklable. Its attribute `digest` (text), where it has one, is part of the key of a training.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -77,7 +77,7 @@ class Sample:
     def digest(self, *, labels: bool) -> str:
         """A hash of everything a training can depend on: what tells a finished fold from an outdated one.
 
-        `labels` says whether `category` counts; `batch` is a callable and does not, beyond the event identifiers.
+        `labels` says whether `category` counts; of `batch`, which is a callable, its `digest` does, if it has one.
         """
         parts = {f"column:{name}": column for name, column in self.columns.items()}
         parts |= {name: getattr(self, name) for name in ("mass", "weight", "fold", "event_id")}
@@ -88,6 +88,7 @@ class Sample:
             array = np.ascontiguousarray(parts[name])
             total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
             total.update(array.tobytes())
+        total.update(str(getattr(self.batch, "digest", "")).encode())
         return total.hexdigest()
 
 
@@ -100,6 +101,13 @@ class _Rows:
 
     def __call__(self, indices: np.ndarray) -> np.ndarray:
         return self.batch(self.rows[indices])
+
+    @property
+    def digest(self) -> str:
+        """That of the whole, and which rows of it."""
+        whole = getattr(self.batch, "digest", None)
+        rows = hashlib.sha256(np.asarray(self.rows, np.int64).tobytes()).hexdigest()
+        return "" if whole is None else f"{whole}|{rows}"
 
 
 def _rows_of(batch: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> _Rows:

@@ -8,12 +8,14 @@ import numpy as np
 
 from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
+from analysis.errors import StageError
 from analysis.events import Events, MixtureCounts, count_mixture, mix
 from analysis.stages.abcd_estimates import score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
 from analysis.window_settings import WindowSettings
 from ml import detector_from_settings
+from ml.image_batches import WantedImages
 from ml.sample import Sample
 from ml.window import Window
 
@@ -119,8 +121,19 @@ def columns_of(settings: DetectorSettings) -> tuple[str, ...]:
     return tuple(detector_from_settings(settings.type, settings.settings).settings.columns)
 
 
-def as_sample(events: Events, features: tuple[str, ...], *, category: np.ndarray | None = None) -> Sample:
-    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth."""
+def as_sample(
+    events: Events,
+    features: tuple[str, ...],
+    *,
+    category: np.ndarray | None = None,
+    images: WantedImages | None = None,
+) -> Sample:
+    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth; and images.
+
+    Raises StageError where images are wanted of events that were not read from files.
+    """
+    if images is not None and events.constituents is None:
+        raise StageError("Images were asked for of events whose constituents are not stored: process them first.")
     return Sample(
         columns={name: events[name] for name in features},
         mass=events["mjj"],
@@ -128,4 +141,5 @@ def as_sample(events: Events, features: tuple[str, ...], *, category: np.ndarray
         fold=events["fold"],
         event_id=events.event_id,
         category=category,
+        batch=None if images is None or events.constituents is None else events.constituents.images(images),
     )

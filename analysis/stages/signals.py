@@ -11,8 +11,9 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events
 from analysis.samples import read_summary
+from analysis.stages.inputs import detector_sample
 from analysis.stages.process import processed
-from analysis.stages.searched import as_sample, columns_of, searched
+from analysis.stages.searched import searched
 from analysis.stages.selections import Selection
 from analysis.stages.simulated import simulated_events
 from analysis.stages.train import crossfit_of, trained
@@ -95,7 +96,7 @@ def scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tup
 def all_scores_of(run: SearchRun, sample: str, detector: str, events: Events) -> tuple[Scores, np.ndarray]:
     """Return everything that the fold's detector says of each event, and the fold."""
     crossfit = crossfit_of(run, sample, detector)
-    content = as_sample(events, columns_of(run.search.detectors[detector]))
+    content = detector_sample(events, run.search.detectors[detector])
     return crossfit.score(content), crossfit.index(content)
 
 

@@ -10,8 +10,9 @@ from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
 from analysis.errors import CatalogueError, ConfigurationError, StageError
 from analysis.events import Events
+from analysis.stages.inputs import detector_sample, images_wanted
 from analysis.stages.process import processed
-from analysis.stages.searched import as_sample, columns_needed, columns_of
+from analysis.stages.searched import columns_needed, columns_of
 from ml import Sample, detector_class
 
 ROLES = frozenset({"data", "simulation"})  # what a search can give to its detectors
@@ -45,12 +46,13 @@ def simulation_sample(run: SearchRun, detector: str) -> Sample | None:
     check_simulation(run.search, detector)
     name = simulation_name(run, detector)
     assert name is not None
-    columns = columns_of(run.search.detectors[detector])
-    sample: Sample = run.once(f"simulation {name} {columns}", lambda: _simulation_sample(run, name, columns))
+    settings = run.search.detectors[detector]
+    what = f"simulation {name} {columns_of(settings)} {images_wanted(settings)}"
+    sample: Sample = run.once(what, lambda: _simulation_sample(run, name, settings))
     return sample
 
 
-def _simulation_sample(run: SearchRun, name: str, columns: tuple[str, ...]) -> Sample:
+def _simulation_sample(run: SearchRun, name: str, settings: DetectorSettings) -> Sample:
     events = simulated_events(run, name)
     background = events.take(events["truth"] != 1)
     if not len(background):
@@ -58,7 +60,7 @@ def _simulation_sample(run: SearchRun, name: str, columns: tuple[str, ...]) -> S
             f"The simulation {name!r} has {len(events)} selected events, all of them signal: name a data set of "
             "simulated background."
         )
-    for column in columns:
+    for column in columns_of(settings):
         bad = int((~np.isfinite(background[column])).sum())
         if bad:
             raise StageError(
@@ -66,7 +68,7 @@ def _simulation_sample(run: SearchRun, name: str, columns: tuple[str, ...]) -> S
                 "detectors cannot train on it. Take the feature out of their `settings.features`, or name another "
                 "`simulation`."
             )
-    return as_sample(background, columns)
+    return detector_sample(background, settings)
 
 
 def check_simulation(search: Search, detector: str) -> None:

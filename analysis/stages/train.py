@@ -17,9 +17,10 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, joined
 from analysis.files import read_json, write_json
+from analysis.stages.inputs import detector_sample
 from analysis.stages.measures import MIN_BACKGROUND, measure
 from analysis.stages.process import processed
-from analysis.stages.searched import Searched, as_sample, as_window, columns_of, searched, window_of
+from analysis.stages.searched import Searched, as_window, searched, window_of
 from analysis.stages.simulated import simulation_name, simulation_sample
 from analysis.store import code_key, content_key, library_versions
 from ml import CrossFit, Detector, History, Sample, Scores, TrainingError, detector_from_settings
@@ -136,7 +137,8 @@ class _Training:
             self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window"}),
             window_of(self.run, self.name), None if simulation is None else processed(self.run, simulation).key,
             self.run.search.seed, self.name, library_versions(),
-            code_key("ml", "analysis.stages.measures", "analysis.stages.simulated", __name__),
+            code_key("ml", "analysis.constituents", "analysis.stages.inputs", "analysis.stages.measures",
+                     "analysis.stages.simulated", __name__),
         )  # fmt: skip
 
     def events(self) -> Events:
@@ -147,7 +149,7 @@ class _Training:
     def everything(self, events: Events, *, labels: bool = False) -> Sample:
         """Return events as the detector sees them; only references see labels."""
         category = events["truth"].astype(np.int64) if labels else None
-        return as_sample(events, columns_of(self.settings), category=category)
+        return detector_sample(events, self.settings, category=category)
 
     def roles(self) -> dict[str, Sample]:
         """Return what the detector trains on. References train on all events that will be scored, out of fold."""

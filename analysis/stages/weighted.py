@@ -13,8 +13,9 @@ from analysis.config import WindowSettings
 from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.stages.families import calmest
+from analysis.stages.inputs import detector_sample
 from analysis.stages.process import processed
-from analysis.stages.searched import as_sample, as_window, columns_of, searched, window_of
+from analysis.stages.searched import as_window, columns_of, searched, window_of
 from analysis.stages.simulated import simulated_events, simulation_name
 from analysis.stages.train import crossfit_of, trained
 from analysis.store import code_key, content_key, library_versions
@@ -138,8 +139,8 @@ def simulation_of(run: SearchRun, detector: str) -> Events:
 
 
 def events_as_sample(run: SearchRun, detector: str, events: Events) -> Sample:
-    """Return events with the columns that a detector reads."""
-    return as_sample(events, columns_of(run.search.detectors[detector]))
+    """Return events with what a detector reads of them."""
+    return detector_sample(events, run.search.detectors[detector])
 
 
 def features_of(run: SearchRun, detector: str) -> tuple[str, ...]:

@@ -1,0 +1,36 @@
+"""What a detector is given of events: the columns that it reads, and images where it asks for them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.config import DetectorSettings, Search
+from analysis.errors import ConfigurationError
+from analysis.events import Events
+from analysis.stages.searched import as_sample, columns_of
+from ml import Sample, detector_from_settings
+from ml.image_batches import WantedImages
+
+
+def images_wanted(settings: DetectorSettings) -> WantedImages | None:
+    """Return the images that a detector with these settings asks for; None where it reads columns alone."""
+    detector = detector_from_settings(settings.type, settings.settings)
+    wanted: WantedImages | None = getattr(detector, "needs_images", None)
+    return wanted
+
+
+def detector_sample(events: Events, settings: DetectorSettings, *, category: np.ndarray | None = None) -> Sample:
+    """Return events as a detector sees them; see `as_sample`."""
+    return as_sample(events, columns_of(settings), category=category, images=images_wanted(settings))
+
+
+def check_images(search: Search, detector: str) -> None:
+    """Raise ConfigurationError where a detector wants images and the search keeps no constituents to make them of."""
+    if images_wanted(search.detectors[detector]) is None or search.processing.constituents:
+        return
+    clustered = "" if search.processing.jets == "PFCands" else " with `jets: PFCands`, as the jets of a file have none"
+    raise ConfigurationError(
+        f"The detector {detector!r} learns from images of jets, which are made of their constituents, and the search "
+        f"keeps none: add `processing: {{constituents: 200}}`{clustered}. Do not save on the number: soft constituents "
+        "move the axis of a jet, and with it every pixel."
+    )
