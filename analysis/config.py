@@ -14,7 +14,7 @@ from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
-from analysis.settings import Model, Name
+from analysis.settings import Interval, Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
 from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
@@ -168,6 +168,7 @@ class Search(Model):
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None
+    quoted: Interval | None = Field(None, description="masses (GeV) where S/B and S/√B are counted without a window")
     detectors: Mapping[Name, DetectorSettings] = {}
     efficiencies: tuple[float, ...] = (0.01,)
     closure: ClosureSettings = ClosureSettings()
@@ -178,6 +179,13 @@ class Search(Model):
     validation: ValidationSettings | None = None
     abcd: tuple[AbcdSettings, ...] = ()
     limits: LimitSettings | None = None
+
+    @field_validator("quoted")
+    @classmethod
+    def _rising(cls, value: Interval | None) -> Interval | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"[{value[0]:g}, {value[1]:g}] is no interval of masses: the lower end must come first")
+        return value
 
     @field_validator("data", mode="before")
     @classmethod
@@ -201,6 +209,11 @@ class Search(Model):
         sliding = info.data.get("windows")
         done = any(settings.family for settings in value.values())
         return value if sliding is None or done else slid(value, sliding)
+
+    @property
+    def counted(self) -> Interval | None:
+        """Return the masses (GeV) in which signal is counted against background."""
+        return self.window.signal if self.window else self.quoted
 
     @property
     def families(self) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from analysis.settings import Interval, Model
 class GridSettings(Model):
     """Where the heat maps decode: latent coordinates in standard deviations, and masses in GeV."""
 
-    coordinate: Interval = (-2.5, 2.5)
+    coordinate: Interval = (-3.0, 4.0)
     mass: Interval = (2000.0, 8000.0)
     points: int = Field(60, ge=2)
 
@@ -29,8 +29,12 @@ class GridSettings(Model):
 
 
 class TrajectorySettings(Model):
-    """How scores are followed through training, for every optimiser that is asked for."""
+    """How scores are followed through training, for every optimiser that is asked for.
 
+    `detectors` are those of the type latent_vae that are followed, by default those whose latent space is read.
+    """
+
+    detectors: tuple[str, ...] = ()
     members: int = Field(5, ge=1)
     steps: int = Field(20_000, ge=1)
     point: int = Field(1000, ge=1)

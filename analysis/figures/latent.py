@@ -143,7 +143,14 @@ def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Describe
         )
         for index, name in enumerate(found.summary["features"])
     ]
-    beside = "" if band is None else f" The bands are {len(band)} trainings on random 90% of the background alone."
+    beside = (
+        ""
+        if band is None
+        else (
+            f" The bands are the range of {len(band)} trainings on random 90% of the background alone; their events "
+            "overlap, so that the statistical fluctuation is larger."
+        )
+    )
     yield (
         SECTION,
         _name(found, "marginals"),

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis.numbers import format_number, format_uncertain
+from analysis.numbers import format_count, format_number, format_uncertain
 from analysis.report.quantities import entries, number, part
 from analysis.report.table import Table, build
 
 Entry = Mapping[str, Any]
 
-NAMES = {"coordinate": "latent coordinate", "kl": "KL divergence", "reconstruction": "reconstruction", "elbo": "ELBO"}
+NAMES = {
+    "coordinate": "latent coordinate",
+    "kl": "KL divergence",
+    "oriented_kl": "KL divergence, oriented",
+    "reconstruction": "reconstruction",
+    "elbo": "ELBO",
+    "oriented_sum": "no network: sum of the oriented features",
+    "principal_component": "no network: first principal component",
+    "linear_direction": "no network: most powerful linear direction",
+}
 SCORES_NOTE = (
     "All events, with all signal events, injected or not, from the truth. Ensemble: the score averaged over the "
     "members; members: mean ± standard deviation over them. Turned by labels: each member whose AUC is below 0.5 has "
-    "its sign changed first, which no search can do; it shows what that knowledge would be worth."
+    "its sign changed first, which no search can do; it shows what that knowledge would be worth. Beside the ensemble "
+    "stands the statistical error."
 )
 PULLS_NOTE = (
     "(Median of what the mass decoder makes of the events − their median)/standard deviation of the events: mean ± "
@@ -39,7 +49,8 @@ def scores_table(results: Entry) -> Table | None:
             ("Score", lambda _, e: str(e["score"])),
             *((f"{title}, ensemble", _ensemble(key)) for key, title in _FIGURES),
             *((f"{title}, members", _members(key)) for key, title in _FIGURES),
-            *((f"{title}, turned by labels", _flipped(key)) for key, title in _FIGURES[::2]),
+            *((f"{title}, turned by labels", _flipped(key)) for key, title in _FIGURES),
+            ("Signal, background events", _counts),
         ],
         known=None,
         notes=(SCORES_NOTE,),
@@ -82,7 +93,17 @@ def _pull(name: str) -> Any:
 
 
 def _ensemble(key: str) -> Any:
-    return lambda _, e: _plain(part(e, "ensemble").get(key))
+    def text(_: str, entry: Entry) -> str:
+        own = part(entry, "ensemble")
+        error = own.get(f"{key}_uncertainty")
+        return _plain(own.get(key)) if error is None else format_uncertain(number(own.get(key)), number(error))
+
+    return text
+
+
+def _counts(_: str, entry: Entry) -> str:
+    own = part(entry, "ensemble")
+    return f"{format_count(number(own.get('n_signal')))}, {format_count(number(own.get('n_background')))}"
 
 
 def _members(key: str) -> Any:

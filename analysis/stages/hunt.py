@@ -148,7 +148,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "efficiency": selection.efficiency,
         "seed": search.seed,
         "n_selected": int(rows.sum()),
-        **signal_content(sample, rows, window.signal if window else None),
+        **signal_content(sample, rows, window.signal if window else search.counted),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
     summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)

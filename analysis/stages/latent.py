@@ -54,8 +54,9 @@ class Latent:
 
     def headline(self) -> str:
         """Return in one line how well medians are decoded."""
-        pulls = np.array(self.summary["pulls"]["background"]["mean"])
-        return f"medians decoded from latent coordinate and mass within {np.abs(pulls).max():.2f} standard deviations"
+        worst = {name: np.abs(found["mean"]).max() for name, found in self.summary["pulls"].items()}
+        listed = " and ".join(f"{value:.2f} ({name})" for name, value in worst.items())
+        return f"medians decoded from latent coordinate and mass are off by at most {listed} standard deviations"
 
 
 def latent_detectors(search: Search) -> list[str]:
@@ -64,13 +65,20 @@ def latent_detectors(search: Search) -> list[str]:
     if settings is None:
         return []
     have = [name for name, one in known.items() if one.type == "latent_vae"]
-    for name in settings.detectors:
-        if name not in have:
-            raise ConfigurationError(f"`latent.detectors`: {name!r} is none of the latent_vae detectors {have}.")
+    for key, names in (("detectors", settings.detectors), ("trajectory.detectors", settings.trajectory.detectors)):
+        for name in names:
+            if name not in have:
+                raise ConfigurationError(f"`latent.{key}`: {name!r} is none of the latent_vae detectors {have}.")
     found = list(settings.detectors) or [name for name in have if known[name].search]
     if not found:
         raise ConfigurationError("`latent` reads the latent space of detectors of type latent_vae: there is none.")
     return found
+
+
+def followed_detectors(search: Search) -> list[str]:
+    """Return the detectors whose training is followed: those that `latent.trajectory` names, or those that are read."""
+    named = () if search.latent is None else search.latent.trajectory.detectors
+    return list(named) or latent_detectors(search)
 
 
 def check_latent(search: Search) -> None:
@@ -196,15 +204,18 @@ def _band(
 ) -> np.ndarray:
     """Marginals (subsets, n_masses, n_features) of trainings on random parts of the background alone.
 
-    A member trains on a random share of the events, another one each, so that one ensemble is all of the subsets.
+    A member trains on a random share of the events, another one each, so that one ensemble is all of the subsets. The
+    same seeds give autoencoder and decoder of a member the same share.
     """
     subsets = asked_of(run).subsets
     logger.info("training on %d random subsets of the background", subsets)
-    alone = LatentVAE(replace(detector.settings, members=subsets))
+    decoding = settings_from_mapping(MassDecoderSettings, asked_of(run).decoder, where="latent.decoder")
+    share = decoding.validation_fraction  # the same for both, or their events would differ
+    alone = LatentVAE(replace(detector.settings, members=subsets, validation_fraction=share))
     with run.bar("subsets of the background") as bar:
         progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
         alone.fit({"data": background}, window=None, seeds=child_seed(seeds, 1), progress=progress)
-        decoder, _ = _decoder(run, alone, background, child_seed(seeds, 2), bar)
+        decoder, _ = _decoder(run, alone, background, child_seed(seeds, 1), bar)
     return marginals(decoder.grid(coordinates, masses), coordinates)
 
 

@@ -18,9 +18,12 @@ from analysis.stages.searched import as_sample, columns_of, searched
 from analysis.stages.train import crossfit_of, trained
 from analysis.store import code_key, content_key, library_versions
 from ml import Detector, Sample
+from ml.latent_baselines import baselines
 from ml.latent_scores import SCORES
+from ml.latent_settings import LatentVAESettings
 from ml.latent_vae import LatentVAE
 from ml.metrics import auc, background_rejection, sic_at
+from ml.settings import settings_from_mapping
 
 EFFICIENCY = 0.5  # of the signal
 
@@ -28,7 +31,8 @@ EFFICIENCY = 0.5  # of the signal
 def latent_scores(run: SearchRun) -> dict[str, dict[str, dict[str, Any]]]:
     """Return by sample, detector of type latent_vae and score: AUC, 1/ε_B and SIC at ε_S = 0.5.
 
-    Each of the ensemble, as the members' mean and spread, and flipped. All events count, and all signal events,
+    Each of the ensemble, as the members' mean and spread, and flipped; beside them what needs no network
+    (`ml.latent_baselines`). All events count, and all signal events,
     injected or not. Samples whose truth is not known, or that have no signal to inject, are left out.
     """
     have = [name for name, one in run.search.detectors.items() if one.type == "latent_vae"]
@@ -52,8 +56,15 @@ def _scores(run: SearchRun, sample: str, detector: str) -> dict[str, Any]:
 def _measured(run: SearchRun, sample: str, detector: str) -> dict[str, Any]:
     events, folds = _events(run, sample), crossfit_of(run, sample, detector)
     truth, weight = events["truth"], np.asarray(events["weight"], np.float64)
-    arrays = folds.map(as_sample(events, columns_of(run.search.detectors[detector])), _member_scores)
-    return {name: _of_score(arrays[name].T, truth, weight) for name in SCORES}
+    one = run.search.detectors[detector]
+    content = as_sample(events, columns_of(one))
+    arrays = folds.map(content, _member_scores)
+    settings = settings_from_mapping(LatentVAESettings, one.settings, where=f"settings of {detector}")
+    fitted = np.arange(len(truth)) < len(searched(run, sample).events["truth"])
+    plain = baselines(content, settings, fitted=fitted)
+    return {name: _of_score(arrays[name].T, truth, weight) for name in SCORES if np.isfinite(arrays[name]).all()} | {
+        name: {"ensemble": _figures(score, truth, weight)} for name, score in plain.items()
+    }
 
 
 def _member_scores(detector: Detector, part: Sample) -> dict[str, np.ndarray]:
@@ -95,6 +106,8 @@ def _figures(score: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> dict[s
         "background_rejection_at_0.5": background_rejection(score, truth, EFFICIENCY, weight=weight).value,
         "sic_at_0.5": sic.value,
         "sic_at_0.5_uncertainty": sic.uncertainty,
+        "n_signal": int((truth == 1).sum()),
+        "n_background": int((truth == 0).sum()),
     }
 
 
@@ -106,5 +119,5 @@ def _mean_and_spread(each: list[dict[str, float]]) -> dict[str, dict[str, float]
             "spread": float(np.std([one[name] for one in each], ddof=ddof)),
         }
         for name in each[0]
-        if not name.endswith("_uncertainty")
+        if not name.endswith("_uncertainty") and not name.startswith("n_")
     }

@@ -55,7 +55,7 @@ def _searched(run: SearchRun, name: str) -> Searched:
     search = run.search
     mixture = search.mixtures.get(name)
     names = columns_needed(search)
-    window = search.window.signal if search.window else None
+    window = search.counted
     if mixture is None:
         source = processed(run, name)
         events = source.events(names)
@@ -102,7 +102,7 @@ def counts_of(run: SearchRun, name: str, detector: str | None) -> MixtureCounts 
         sample.events,
         background=sample.counts.background,
         signal=sample.counts.signal,
-        window=window.signal if window else None,
+        window=window.signal if window else run.search.counted,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import joined
 from analysis.files import read_json, write_json
-from analysis.stages.latent import asked_of, latent_detectors
+from analysis.stages.latent import asked_of, followed_detectors
 from analysis.stages.searched import as_sample, columns_of, searched
 from analysis.store import code_key, content_key, library_versions
 from ml.latent_settings import LatentVAESettings
@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 def trajectories(run: SearchRun) -> dict[tuple[str, str], list[Trajectory]]:
     """Return by (sample, detector) one trajectory per optimiser that the search asks for; empty where it asks none."""
-    pairs = [(sample, detector) for sample in run.search.data for detector in latent_detectors(run.search)]
+    if run.search.latent is None:
+        return {}
+    pairs = [(sample, detector) for sample in run.search.data for detector in followed_detectors(run.search)]
     return {
         pair: [run.once(f"trajectory {pair} {name}", partial(_trajectory, run, *pair, name)) for name in asked]
         for pair in pairs
