@@ -12,9 +12,8 @@ from analysis.figures.captions import signal_content
 from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
 from analysis.plots.comparison import Role
 from analysis.stages.families import ends, left_out
-from analysis.stages.searched import Searched, columns_needed, searched
+from analysis.stages.searched import Searched, columns_needed, columns_of, searched
 from analysis.stages.signals import simulated_events
-from ml import detector_from_settings
 
 # columns of the dijet record that tell the kinematics of an event rather than the inside of its jets
 KINEMATIC = ("j1_pt", "j2_pt", "deta")
@@ -37,11 +36,7 @@ def samples_of(run: SearchRun, sample: Searched) -> list[tuple[str, Events, Role
 
 def feature_names(run: SearchRun) -> list[str]:
     """Return the columns that some detector reads, in order; the dijet standard ones where there is no detector."""
-    read = [
-        name
-        for one in run.search.detectors.values()
-        for name in detector_from_settings(one.type, one.settings).settings.features
-    ]
+    read = [name for one in run.search.detectors.values() for name in columns_of(one)]
     return list(dict.fromkeys(read)) or [name for name in columns_needed(run.search) if name not in KINEMATIC]
 
 
