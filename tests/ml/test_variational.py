@@ -15,6 +15,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import integrate, stats
 
 from ml import child_seed
+from ml.optimizers import make_optimizer
+from ml.rows import MemberRows, whole
+from ml.training import Schedule, Trainer
 from ml.variational import (
     DECODER,
     ENCODER,
@@ -177,6 +180,94 @@ def test_the_gradient_of_the_loss_is_its_finite_difference(
         )
         scale = np.abs(expected).max()
         np.testing.assert_allclose((up - down) / (2 * step), expected, rtol=tolerance, atol=tolerance * scale)
+
+
+def by_hand(
+    weights: Sequence[np.ndarray], x: np.ndarray, weight: np.ndarray, draws: np.ndarray, alpha: float
+) -> dict[str, float]:
+    """The losses of one member in NumPy: equation 1 with z = z̄ + σ_z·draws, in double precision."""
+
+    def dense(layers: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray:
+        for kernel, bias in zip(layers[0:-2:2], layers[1:-2:2], strict=True):
+            value = value @ kernel + bias
+            value = 1.0507009873554805 * np.where(value > 0, value, 1.6732632423543772 * np.expm1(np.minimum(value, 0)))
+        return np.asarray(value @ layers[-2] + layers[-1])
+
+    half = len(weights) // 2
+    mean, log_variance = np.split(dense(weights[:half], x), 2, axis=1)
+    output = dense(weights[half:], mean + np.exp(log_variance / 2) * draws)
+    reconstruction = float(np.average(((x - output) ** 2).mean(axis=1), weights=weight))
+    divergence = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(axis=1)
+    kl = float(np.average(divergence, weights=weight))
+    return {"loss": alpha * reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def member(parameters: dict[str, list[np.ndarray]], index: int) -> list[np.ndarray]:
+    """Weights of one member in double precision, those of the encoder first; biases are (width,)."""
+    chosen = [array[index].astype(np.float64) for name in (ENCODER, DECODER) for array in parameters[name]]
+    return [array if position % 2 == 0 else array[0] for position, array in enumerate(chosen)]
+
+
+def differences(
+    weights: Sequence[np.ndarray], x: np.ndarray, weight: np.ndarray, draws: np.ndarray, alpha: float
+) -> list[np.ndarray]:
+    """Central differences of the loss by hand in every weight."""
+    step, found = 1e-5, [np.zeros_like(array) for array in weights]
+    for array, slope in zip(weights, found, strict=True):
+        for place in np.ndindex(array.shape):
+            here, ends = array[place], []
+            for shift in (step, -step):
+                array[place] = here + shift
+                ends.append(by_hand(weights, x, weight, draws, alpha)["loss"])
+            array[place] = here
+            slope[place] = (ends[0] - ends[1]) / (2 * step)
+    return found
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 3e4], ids=["KL alone", "reconstruction"])
+def test_a_step_of_the_engine_goes_down_the_gradient_by_hand(
+    parameters: dict[str, list[np.ndarray]], x: np.ndarray, alpha: float
+) -> None:
+    """One plain step of gradient descent, with all that the engine compiles: sampling, weights, members, signs."""
+    import tensorflow as tf
+
+    rate = 0.03 / max(alpha, 1.0)
+    weight = np.linspace(0.5, 1.5, len(x)).astype(np.float32)
+    trainer = Trainer(evidence_lower_bound(NETWORK, alpha=alpha), lambda: make_optimizer("sgd", rate), threads=1)
+    schedule = Schedule(epochs=1, batch_size=len(x), validation_fraction=0, patience=None, restore_best=False)
+    data = {"x": x, "weight": weight}
+    fitted, history = trainer.fit(parameters, data, schedule=schedule, seeds=SEEDS)
+    rows = MemberRows(SEEDS, validation_fraction=0)
+    order, seeds = rows.training(whole(data)), rows.draws()
+    # XLA has random numbers of its own
+    draw = tf.function(lambda seed: tf.random.stateless_normal((len(x), NETWORK.latent), seed), jit_compile=True)
+    for index in range(len(SEEDS)):
+        seen = (x[order[index]].astype(np.float64), weight[order[index]], draw(seeds[index]).numpy(), alpha)
+        before, after = member(parameters, index), member(fitted, index)
+        assert history.losses["loss"][0, index] == pytest.approx(by_hand(before, *seen)["loss"], rel=1e-5)
+        slopes = differences(before, *seen)
+        scale = rate * max(np.abs(slope).max() for slope in slopes)
+        assert scale > 1e-3, "the step is long beside the rounding of weights"
+        for old, new, slope in zip(before, after, slopes, strict=True):
+            np.testing.assert_allclose(new, old - rate * slope, rtol=0, atol=1e-3 * scale)
+
+
+def test_validation_samples_with_the_draws_it_is_given(parameters: dict[str, list[np.ndarray]], x: np.ndarray) -> None:
+    import tensorflow as tf
+
+    batch = batch_of(x)
+    draws = np.random.default_rng(4).normal(size=(2, len(x), NETWORK.latent)).astype(np.float32)
+    found = losses(parameters, {**batch, "draws": tf.constant(draws)})
+    at_mean = losses(parameters, batch)
+    for index in range(2):
+        seen = batch["x"][index].numpy().astype(np.float64), batch["weight"][index].numpy()
+        for noise, losses_ in ((draws[index], found), (np.zeros_like(draws[index]), at_mean)):
+            for name, value in by_hand(member(parameters, index), *seen, noise, ALPHA).items():
+                assert losses_[name][index] == pytest.approx(value, rel=1e-5)
+        assert found["reconstruction"][index] != pytest.approx(at_mean["reconstruction"][index], rel=0.05)
+    seeded = losses(parameters, {**batch, "draws": tf.constant(draws)}, tf.constant([[1, 2], [3, 4]]))
+    without = losses(parameters, batch, tf.constant([[1, 2], [3, 4]]))
+    np.testing.assert_array_equal(seeded["loss"], without["loss"])  # training samples anew
 
 
 def test_the_latent_coordinate_is_drawn_from_the_posterior_by_each_member_alone() -> None:
