@@ -109,8 +109,9 @@ class Percentiles:
         within = np.interp(scores, self.scores, self.levels)
         low, high = self.scores[0], self.scores[-1]
         middle = float(np.interp(0.5, self.levels, self.scores))
-        below = self.levels[0] / (1 + np.maximum(low - scores, 0) / (middle - low or 1.0))
-        above = (1 - self.levels[-1]) / (1 + np.maximum(scores - high, 0) / (high - middle or 1.0))
+        # logarithms fall so slowly that no distance is lost to rounding
+        below = self.levels[0] / (1 + np.log1p(np.maximum(low - scores, 0) / (middle - low or 1.0)))
+        above = (1 - self.levels[-1]) / (1 + np.log1p(np.maximum(scores - high, 0) / (high - middle or 1.0)))
         return np.where(scores < low, below, np.where(scores > high, 1 - above, within))
 
     def to_dict(self) -> dict[str, Any]:

@@ -60,7 +60,9 @@ class TNTSettings:
         mass_window: signal-rich events lie in the signal window, too (TNT + M_jj); false needs no window.
         pt_reweighting: weight background-rich objects to the pT distribution of signal-rich ones.
         soft_labels: labels between 0 and 1 by the rank of the tag (footnote 4); for `classifier: mlp`.
-        classifier, members, truncation, mlp, bdt: see `ml.tagger.TaggerSettings`.
+        classifier: bdt or mlp. Signal-rich samples are small (a hundredth of the events), and what is to be found in
+            them may be narrow in a jet's mass: trees need less of both.
+        members, truncation, mlp, bdt: see `ml.tagger.TaggerSettings`.
     """
 
     features: tuple[str, ...] = ("m", "tau21", "tau32")
@@ -75,7 +77,7 @@ class TNTSettings:
     mass_window: bool = True
     pt_reweighting: bool = False
     soft_labels: bool = False
-    classifier: ClassifierName = "mlp"
+    classifier: ClassifierName = "bdt"
     members: int = 4
     truncation: float = 0.0
     mlp: MLPSettings = field(default_factory=MLPSettings)

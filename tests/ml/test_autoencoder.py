@@ -15,7 +15,8 @@ from ml.metrics import auc
 from tests.ml.conftest import FEATURES
 
 SEEDS = np.random.SeedSequence(11)
-TINY: dict[str, Any] = {"features": list(FEATURES), "members": 2, "hidden": [8], "epochs": 6, "batch_size": 100}
+TINY: dict[str, Any] = {"features": list(FEATURES), "members": 2, "hidden": [8], "epochs": 8, "batch_size": 100}
+TINY |= {"learning_rate": 5e-3}
 
 
 def train(sample: Sample, seeds: np.random.SeedSequence = SEEDS, **settings: Any) -> Autoencoder:
@@ -70,16 +71,15 @@ def test_nothing_is_refitted_on_what_is_scored(sample: Sample, trained: Autoenco
     assert len(trained.score(sample.select(np.zeros(0, dtype=int)))) == 0
 
 
-def test_what_breaks_a_pattern_is_found() -> None:
-    """Features that follow one another, and a few events whose features do not, none of them extreme."""
+def test_what_breaks_a_pattern_is_found(sample: Sample) -> None:
+    """Features that follow two hidden ones, and a few events in which one of them does not, none of them extreme."""
     random = np.random.default_rng(3)
-    truth = np.arange(6000) % 100 == 0
-    t = random.normal(size=6000)
-    follow = np.where(truth, -1.0, 1.0) * np.where(truth, np.sign(t) * (np.abs(t) % 1 + 0.7), t)
-    columns = {"a": t, "b": follow + 0.1 * random.normal(size=6000), "c": t + 0.1 * random.normal(size=6000)}
-    toy = Sample(columns, np.full(6000, 3e3), np.ones(6000), np.arange(6000), np.arange(6000))
-    detector = train(toy, features=["a", "b", "c"], epochs=15, learning_rate=5e-3)
-    assert auc(detector.score(toy).event, truth.astype(int)).value > 0.9
+    truth = np.arange(len(sample)) % 50 == 0
+    hidden = random.uniform(-2, 2, (2, len(sample)))
+    columns = [hidden[0], hidden[0], hidden[1], np.where(truth, -np.sign(hidden[1]), hidden[1])]
+    noisy = [column + 0.1 * random.normal(size=len(sample)) for column in columns]
+    toy = dataclasses.replace(sample, columns=dict(zip(FEATURES, noisy, strict=True)))
+    assert auc(train(toy).score(toy).event, truth.astype(int)).value > 0.9
 
 
 def test_weights_scale_the_share_of_an_event_and_not_the_training(sample: Sample, trained: Autoencoder) -> None:

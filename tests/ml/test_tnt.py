@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml import History, Sample, Scores, TrainingError, Window, detector_class, detector_from_settings
+from ml import DETECTORS, History, Sample, Scores, TrainingError, Window, detector_class, detector_from_settings
 from ml.metrics import auc
 from ml.objects import objects_of
 from ml.tnt import TNT
-from ml.tnt_settings import TNTSettings
+from ml.tnt_settings import TNTSettings, WeakSettings
 
 SEEDS = np.random.SeedSequence(11)
 WINDOW = Window((3300.0, 3700.0), ((2900.0, 3300.0), (3700.0, 4300.0)))
 FEATURES = ("a", "b", "c")
-WEAK = {"settings": {"members": 1, "hidden": [8], "epochs": 4, "batch_size": 200}}
+DISTANCE = {"type": "distance"}
+AUTOENCODER = {"settings": {"members": 1, "hidden": [8], "epochs": 2, "batch_size": 200}}
 TREES = {"classifier": "bdt", "bdt": {"iterations": 40, "max_leaf_nodes": 4, "min_samples_leaf": 40}}
-TINY: dict[str, Any] = {"features": list(FEATURES), "weak": WEAK, "members": 2, "iterations": 1, **TREES}
-NETWORKS = {"classifier": "mlp", "mlp": {"hidden": [8, 8], "epochs": 3, "batch_size": 100, "patience": None}}
+TINY: dict[str, Any] = {"features": list(FEATURES), "weak": DISTANCE, "members": 2, "iterations": 1, **TREES}
+# one member is one compilation; several are tested with trees
+NETWORKS = {
+    "scheme": "disjoint",
+    "members": 1,
+    "classifier": "mlp",
+    "mlp": {"hidden": [8, 8], "epochs": 3, "batch_size": 100, "patience": None},
+}
 Change = Callable[[Sample], Sample]
 
 
-def toy(background: int, signal: int, *, seed: int, shift: float = 1.8) -> tuple[Sample, np.ndarray]:
+@pytest.fixture(autouse=True, scope="module")
+def distance() -> Iterator[None]:
+    """A cheap detector among the registered ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DETECTORS, "distance", ("tests.ml.distance", "Distance", "DistanceSettings"))
+        yield
+
+
+def toy(background: int, signal: int, *, seed: int, shift: float = 1.4) -> tuple[Sample, np.ndarray]:
     """Objects of three normal features, shifted in signal, whose pT says nothing; returns the sample and its truth."""
     random = np.random.default_rng(seed)
     truth = random.permutation(np.repeat([0, 1], [background, signal]))
@@ -223,7 +238,9 @@ def test_labels_and_masses_of_scored_events_take_no_part(sample: Sample, trained
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, NETWORKS, {"iterations": 0, "scheme": "disjoint"}], ids=["bdt", "mlp", "weak"]
+    "settings",
+    [{}, NETWORKS, {"weak": AUTOENCODER, "iterations": 0, "scheme": "disjoint"}],
+    ids=["bdt", "mlp", "weak"],
 )
 def test_saved_detectors_score_the_same(sample: Sample, trained: TNT, tmp_path: Path, settings: dict[str, Any]) -> None:
     detector = train(sample, **settings) if settings else trained
@@ -292,26 +309,27 @@ def test_it_beats_the_classifier_it_started_from(
 
 
 def test_an_object_that_tags_itself_learns_nothing_new(
-    monkeypatch: pytest.MonkeyPatch, search: tuple[Sample, np.ndarray], tests: tuple[Sample, np.ndarray]
+    monkeypatch: pytest.MonkeyPatch, tests: tuple[Sample, np.ndarray]
 ) -> None:
-    """Appendix A: tagged by its own feature a, an object's classifier finds a again, and a plateau where all is 1;
-    tagged by the other object's, it finds that signal differs in b, too."""
+    """Appendix A, with its 9% of signal: tagged by its own feature a, an object's classifier finds a again, and a
+    plateau where all is 1; tagged by the other object's, it finds that signal differs in b, too."""
     monkeypatch.setattr(TNT, "check", lambda *_, **__: None)
     monkeypatch.setattr(TNTSettings, "weak_detector", lambda _: Recorded([], "weak"))
+    plenty, _ = toy(20_000, 2000, seed=4)
     objects, truth = objects_of(tests[0], (*FEATURES, "pt"), order="pt"), tests[1]
     start = [own.columns["jet_a"] for own in objects]
     for name in ("same", "other"):
-        found = train(search[0], tag_with=name, mass_window=False, scheme="disjoint").score(tests[0]).extras
+        found = train(plenty, tag_with=name, mass_window=False, scheme="disjoint").score(tests[0]).extras
         for own, before in zip(("first", "second"), start, strict=True):
             gain = auc(found[own], truth).value - auc(before, truth).value
             alike = np.corrcoef(before, found[own])[0, 1]
             plateau = (found[own] > 0.99 * found[own].max()).mean()
             if name == "same":
-                assert gain < 0.002
+                assert gain < 0.015
                 assert alike > 0.8
                 assert plateau > 0.1
             else:
-                assert gain > 0.01
+                assert gain > 0.03
                 assert alike < 0.7
                 assert plateau < 0.02
 
@@ -397,10 +415,9 @@ def test_columns_are_those_that_are_read() -> None:
     assert columns(object_order="mass", features=("tau21", "tau32"))[2] == "j1_m"
 
 
-def test_any_detector_of_data_alone_may_tag_first(sample: Sample) -> None:
-    settings = {
-        "members": 1, "hidden": [8], "alpha": 100.0, "batch_size": 200, "steps": 50, "point": 10, "latent": 1,
-        "orientation": ["jet_a", "jet_b"],
-    }  # fmt: skip
-    detector = train(sample, weak={"type": "latent_vae", "settings": settings}, scheme="disjoint")
-    assert np.isfinite(detector.score(sample).event).all()
+def test_any_detector_of_data_alone_may_tag_first() -> None:
+    for type_, settings in (("autoencoder", {}), ("latent_vae", {"members": 2, "orientation": ["jet_a"]})):
+        detector = TNTSettings(features=FEATURES, weak=WeakSettings(type_, settings)).weak_detector()
+        assert detector.settings.columns == ("jet_a", "jet_b", "jet_c")
+    named = TNTSettings(features=FEATURES, weak=WeakSettings("autoencoder", {"features": ["jet_a", "jet_b"]}))
+    assert named.weak_detector().settings.columns == ("jet_a", "jet_b")
