@@ -73,16 +73,13 @@ class EventImages:
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Images of the events of these rows, in their order."""
         source, row = self.source[rows], self.row[rows]
-        if not len(row):
-            return self.parts[0](row)
-        images: np.ndarray | None = None
-        for part in np.unique(source):
-            own = source == part
-            made = self.parts[part](row[own])
-            if images is None:
-                images = np.empty((len(row), *made.shape[1:]), made.dtype)
-            images[own] = made
-        assert images is not None
+        present = np.unique(source) if len(row) else np.zeros(1, np.int8)
+        if len(present) == 1:
+            return self.parts[present[0]](row)
+        made = [(source == part, self.parts[part](row[source == part])) for part in present]
+        images = np.empty((len(row), *made[0][1].shape[1:]), made[0][1].dtype)
+        for own, of_part in made:
+            images[own] = of_part
         return images
 
 
