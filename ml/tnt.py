@@ -169,9 +169,9 @@ class TNT(Detector):
                     f"{np.min(data.mass):g} to {np.max(data.mass):g} GeV; move the window"
                 )
             inside = self._training(int(masses.sum()))
-        fractions = self.settings.fractions(self.settings.iterations)
+        fractions = [self.settings.fractions(i + 1) for i in range(self.settings.iterations)]
         for name, count in (("signal", inside), ("background", events)):
-            expected = count * fractions[f"{name}_fraction"]
+            expected = count * min(own[f"{name}_fraction"] for own in fractions)
             require_rich(name, expected, what="each iteration", mass=self.windowed)
 
 
