@@ -13,6 +13,8 @@ from analysis.plots.style import DATA, Label, add_label, colour, legend_below, n
 
 _INSIDE = 4  # more curves have their legend below the axes
 _GRID = np.linspace(0.005, 1.0, 200)
+_QUANTILES = (0.16, 0.84)
+FEWEST_MEMBERS = 3  # fewer have no quantiles to speak of
 _LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), ":")
 
 
@@ -25,7 +27,8 @@ class RocCurve:
         signal_efficiency, background_efficiency: (m,) at falling thresholds.
         n_signal, n_background: events of each kind that were scored.
         members: the same curves (ε_S, ε_B) for each member of the ensemble or each repeated training: the band.
-        repeated: `members` are repeated trainings, whose mean is drawn in place of the curve itself.
+        repeated: `members` are repeated trainings, whose mean is drawn in place of the curve itself; an ensemble's
+            own curve may lie beside the band of its members, which it may be better than.
         uses_labels: trained with truth labels, hence a reference only.
         line: colour of the line where it is not that of the band.
     """
@@ -43,7 +46,10 @@ class RocCurve:
     @property
     def band(self) -> str:
         """What the band of the curve is."""
-        return "statistical" if not self.members else "spread of repeats" if self.repeated else "spread of members"
+        if not self.members:
+            return r"statistical $\pm 1\sigma$"
+        which = "16–84%" if len(self.members) >= FEWEST_MEMBERS else "range"
+        return f"{which} of {'repeats' if self.repeated else 'members'}"
 
     @property
     def name(self) -> str:
@@ -53,12 +59,13 @@ class RocCurve:
 
 @styled
 def roc_figure(
-    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 25, label: Label | None = None
+    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 20, label: Label | None = None
 ) -> Figure:
     """Draw background rejection 1/ε_B against signal efficiency.
 
     Points with fewer than `minimum_background` background events left are cut off, and the figure says so. The band is
-    the standard deviation over members where there are any, else the statistical error of ε_B.
+    that of the members, where there are any, from their 16% to their 84% quantile at each ε_S (their range where they
+    are fewer than three), else the statistical error of ε_B, no farther than ε_B = 1.
     """
     figure, axes, highest = _efficiency_figure(curves, minimum_background, power=1.0, label=label)
     axes.plot(_GRID, 1 / _GRID, color=DATA, ls=":", lw=1.2, label="Random")
@@ -71,7 +78,7 @@ def roc_figure(
 
 @styled
 def sic_figure(
-    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 25, label: Label | None = None
+    curves: RocCurve | Sequence[RocCurve], *, minimum_background: int = 20, label: Label | None = None
 ) -> Figure:
     """Draw the significance improvement ε_S/√ε_B against signal efficiency.
 
@@ -108,7 +115,7 @@ def _efficiency_figure(
 def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int) -> None:
     curves = [curves] if isinstance(curves, RocCurve) else curves
     bands = sorted({curve.band for curve in curves})
-    title = rf"At least {minimum} background events" + "\n" + rf"Bands: {', '.join(bands)} $\pm 1\sigma$"
+    title = f"At least {minimum} background events\nBands: {', '.join(bands)}"
     if len(curves) <= _INSIDE:
         axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
         return
@@ -124,15 +131,16 @@ def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, inde
     if curve.members:
         floor = 0.5 / curve.n_background  # a member may have no background left where the average has some
         each = [_improvement(signal, np.maximum(_on_grid(*member)[shown], floor), power) for member in curve.members]
-        spread = np.std(each, axis=0, ddof=1 if len(each) > 1 else 0)
+        low, high = np.quantile(each, _QUANTILES if len(each) >= FEWEST_MEMBERS else (0, 1), axis=0)
         value = np.mean(each, axis=0) if curve.repeated else value
     else:
         spread = value * power * np.sqrt((1 - background) / (background * curve.n_background))
+        low, high = np.maximum(value - spread, _improvement(signal, np.ones_like(signal), power)), value + spread
     axes.plot(signal, value, color=curve.line or colour(index), ls=_LINES[index % len(_LINES)], label=curve.name)
     if not len(value):
         return 0.0
-    axes.fill_between(signal, np.maximum(value - spread, 1e-3), value + spread, color=colour(index), alpha=0.22, lw=0)
-    return float(np.max(value + spread))
+    axes.fill_between(signal, low, high, color=colour(index), alpha=0.22, lw=0)
+    return float(max(np.max(value), np.max(high)))
 
 
 def _on_grid(signal: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ class ScoreDistribution:
     """The score of an ensemble for events whose truth is known.
 
     Attributes:
-        label: the score, for the axis.
+        label: what the score is, with its unit, for the axis.
         signal, background: (n_signal,), (n_background,) scores.
         signal_weight, background_weight: event weights, 1 if None.
     """
@@ -41,7 +41,7 @@ def roc_inset_figure(
     curves: RocCurve | Sequence[RocCurve],
     scores: ScoreDistribution,
     *,
-    minimum_background: int = 25,
+    minimum_background: int = 20,
     label: Label | None = None,
 ) -> Figure:
     """Draw `analysis.plots.roc.roc_figure` with distributions of the first curve's score, each of area 1, set in.

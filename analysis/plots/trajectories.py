@@ -17,6 +17,7 @@ from analysis.plots.style import DATA, Label, add_label, colour, new_figure, pla
 STYLES: Mapping[str, tuple[str, str, str]] = {
     "coordinate": ("Latent coordinate", colour(0), "-"),
     "kl": ("KL divergence", colour(1), "--"),
+    "oriented_kl": ("KL divergence, oriented", colour(4), "--"),
     "reconstruction": ("Reconstruction", colour(2), "-."),
     "elbo": ("ELBO", colour(3), ":"),
 }
@@ -48,7 +49,7 @@ class TrajectoryLines:
 def trajectory_figure(
     columns: TrajectoryLines | Sequence[TrajectoryLines],
     *,
-    scores: Sequence[str] = ("coordinate", "kl", "reconstruction", "elbo"),
+    scores: Sequence[str] = tuple(STYLES),
     label: Label | None = None,
 ) -> Figure:
     """Draw total loss, KL divergence, AUC and background rejection against the optimiser's steps.

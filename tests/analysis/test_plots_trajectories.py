@@ -53,7 +53,7 @@ def test_each_optimiser_is_a_column_and_each_member_a_line() -> None:
     above = [text.get_text() for axes in grid[0] for text in axes.texts]
     assert above.count("Darkhorse") == above.count("√s = 13 TeV") == 1
     (legend,) = figure.legends
-    expected = ["Latent coordinate", "KL divergence", "Reconstruction", "ELBO", "Random"]
+    expected = ["Latent coordinate", "KL divergence", "KL divergence, oriented", "Reconstruction", "ELBO", "Random"]
     assert [text.get_text() for text in legend.get_texts()] == expected
 
 
@@ -120,7 +120,7 @@ def test_the_ensemble_is_black_with_a_band_and_its_score_is_set_in(scores: Score
     assert inset.get_xlabel() == r"Score \$x\$"
     assert axes.get_legend() is None
     (legend,) = figure.legends
-    assert "Bands: spread of members" in legend.get_title().get_text()
+    assert legend.get_title().get_text() == "At least 20 background events; Bands: 16–84% of members"
     assert [text.get_text() for text in legend.get_texts()] == ["Mean", "Other", "Random"]
 
 
