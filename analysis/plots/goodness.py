@@ -14,6 +14,7 @@ from matplotlib.ticker import NullLocator
 from scipy import stats
 
 from analysis.numbers import format_count, mathtext_p
+from analysis.plots.mathtext import p_text
 from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, new_figure, plain, styled
 
 # p-values below this are drawn here, with an arrow
@@ -103,7 +104,7 @@ def _observed(statistic: ToyStatistic) -> str:
     text = f"Observed: {statistic.observed:.1f}"
     if statistic.p is None:
         return text
-    text += rf", $p$ {'<' if statistic.is_bound else '='} {mathtext_p(statistic.p)}"
+    text += f", {p_text(statistic.p, bound=statistic.is_bound)}"
     if statistic.low is None or statistic.high is None or statistic.is_bound:
         return text
     return f"{text} [{mathtext_p(statistic.low)}, {mathtext_p(statistic.high)}]"

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.numbers import format_mass, format_uncertain, mathtext_p
+from analysis.numbers import format_mass, format_uncertain
+from analysis.plots.mathtext import in_mathtext, p_text
 from analysis.plots.style import (
     DATA,
     FIT,
@@ -82,10 +83,11 @@ def spurious_figure(scan: SpuriousScan, *, label: Label | None = None, x_label: 
     for axes in (main, panel):
         axes.axhline(0, color=DATA, lw=0.8)
     for level in (-scan.limit, scan.limit):
-        panel.axhline(level, color=SIGNAL, ls="--", lw=1.4, label=rf"$\pm${scan.limit:g}" if level > 0 else None)
+        text = rf"accepted: $\pm${scan.limit:g}$\,\sigma_S$" if level > 0 else None
+        panel.axhline(level, color=SIGNAL, ls="--", lw=1.4, label=text)
     largest = float(np.nanmax(np.abs(scan.yields) + scan.template_errors, initial=0.0))
     top = max(2.2 * float(np.nanmax(error, initial=0.0)), 1.15 * largest) or 1.0
-    main.set_ylim(-1.1 * top, 1.7 * top)
+    main.set_ylim(-1.1 * top, 1.9 * top)
     main.set_xlim(masses[0] - margin, masses[-1] + margin)
     reach = float(np.nanmax((np.abs(scan.yields) + scan.template_errors) / error, initial=0.0))
     reach = 1.2 * max(reach, 1.8 * scan.limit)
@@ -93,8 +95,9 @@ def spurious_figure(scan: SpuriousScan, *, label: Label | None = None, x_label: 
     main.set_ylabel("Spurious signal $S$ [events]")
     panel.set_ylabel(r"$S/\sigma_S$")
     panel.set_xlabel(x_label)
-    main.legend(loc="upper right")
-    panel.legend(loc="upper right", fontsize=10, title="Accepted", title_fontsize=10, frameon=True, edgecolor="none")
+    # one legend for both panels: in the lower one points may lie anywhere
+    both = [axes.get_legend_handles_labels() for axes in (main, panel)]
+    main.legend([*both[0][0], *both[1][0]], [*both[0][1], *both[1][1]], loc="upper right")
     add_label(main, label or Label())
     figure.align_ylabels()
     return figure
@@ -198,7 +201,7 @@ def _draw_pulls(axes: Axes, signals: InjectedSignals) -> None:
 def _line(signals: InjectedSignals) -> str:
     text = f"Slope {format_uncertain(signals.slope, signals.slope_error)}"
     text += f", offset {format_uncertain(signals.offset, signals.offset_error)}"
-    return text if signals.p is None else f"{text}, $p$ = {mathtext_p(signals.p)}"
+    return text if signals.p is None else f"{in_mathtext(text)}, {p_text(signals.p)}"
 
 
 def _title(signals: InjectedSignals) -> str:

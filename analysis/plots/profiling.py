@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.numbers import format_number, format_uncertain
+from analysis.plots.mathtext import in_mathtext
 from analysis.plots.style import DATA, FIT, ONE_SIGMA, SIGNAL, TWO_SIGMA, Label, add_label, new_figure, plain, styled
 
 SHOWN = 20  # nuisance parameters in one ranking
@@ -91,7 +92,7 @@ def ranking_figure(
     _draw_impacts(right, kept, unit)
     right.tick_params(labelleft=False)
     add_label(left, label or Label())
-    fitted = f"$\\hat{{\\mu}}$ = {format_uncertain(strength, error)} {plain(unit)}"
+    fitted = f"$\\hat{{\\mu}}$ = {in_mathtext(format_uncertain(strength, error))} {plain(unit)}"
     right.annotate(
         fitted, (1, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
         ha="right", va="bottom", size="medium",

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.numbers import format_mass, is_bound, mathtext_p
+from analysis.numbers import format_mass, is_bound
+from analysis.plots.mathtext import p_text
 from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, shade_window, styled
 
 # what still fits an axis: smaller p-values are drawn here
@@ -99,12 +100,12 @@ def _description(scan: MassScan) -> str:
     if scan.best is None:
         return f"{plain(scan.label)}: no fit"
     mass, value = scan.best
-    text = rf"{plain(scan.label)}: {format_mass(mass)}, $p_0$ = {mathtext_p(value)}"
+    text = f"{plain(scan.label)}: {format_mass(mass)}, {p_text(value, name='$p_0$')}"
     if scan.global_p and scan.global_p.get("value") is not None:
-        sign = "<" if is_bound(scan.global_p) else "="
-        text += rf", global $p$ {sign} {mathtext_p(scan.global_p['value'])}"
+        bound = is_bound(scan.global_p)
+        text += f", {p_text(scan.global_p['value'], name='global $p$', bound=bound)}"
         if scan.global_z is not None and np.isfinite(scan.global_z):
-            text += rf" ({'> ' if sign == '<' else ''}{scan.global_z:.1f}$\sigma$)"
+            text += rf" ({'> ' if bound else ''}{scan.global_z:.1f}$\sigma$)"
     return text
 
 

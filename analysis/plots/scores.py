@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.numbers import mathtext_p
+from analysis.plots.mathtext import p_text
 from analysis.plots.style import Label, add_label, colour, legend_below, new_figure, plain, shade_window, styled
 
 _INSIDE = 4  # more profiles have their legend below the axes
@@ -101,7 +101,7 @@ def profile_figure(
         fine = np.isfinite(profile.mean)
         text, flat = plain(profile.label), profile.flatness
         if flat is not None:
-            text += rf": constant $\chi^2$/ndof = {flat[0]:.1f}/{flat[1]}, p = {mathtext_p(flat[2])}"
+            text += rf": constant $\chi^2$/ndof = {flat[0]:.1f}/{flat[1]}, {p_text(flat[2])}"
         axes.errorbar(
             centres[fine], profile.mean[fine], profile.error[fine], half[fine], color=colour(index),
             fmt="osD^v"[index % 5], ms=4, elinewidth=1.1, label=text,

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.numbers import mathtext_p
 from analysis.plots.intervals import garwood_errors, garwood_pulls
+from analysis.plots.mathtext import p_text
 from analysis.plots.style import (
     DATA,
     FIT,
@@ -75,7 +75,7 @@ class FittedSpectrum:
         if self.chi2 is None or self.ndof is None:
             return ""
         text = rf"$\chi^2$/ndof = {self.chi2:.1f}/{self.ndof}"
-        return text if self.p is None else f"{text}, p = {mathtext_p(self.p)}"
+        return text if self.p is None else f"{text}, {p_text(self.p)}"
 
 
 @styled
