@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis.context import SearchRun
+from analysis.events import Events, joined
 from analysis.figures.captions import signal_content
 from analysis.figures.detectors import detector_curve
 from analysis.numbers import format_count
@@ -20,12 +21,22 @@ from analysis.plots.reconstruction import Reconstructed, reconstruction_figure
 from analysis.plots.roc_inset import ScoreDistribution, roc_inset_figure
 from analysis.plots.trajectories import TrajectoryLines, trajectory_figure
 from analysis.stages.latent import Latent, latent
-from analysis.stages.searched import searched
-from analysis.stages.train import trained
+from analysis.stages.searched import Searched, searched, window_of
+from analysis.stages.train import MIN_BACKGROUND, trained
 from analysis.stages.trajectories import trajectories
+from ml.latent_settings import LatentVAESettings
+from ml.settings import settings_from_mapping
 
 Described = tuple[str, str, str, object]
 SECTION = "latent"
+_SCORES = {
+    "coordinate": "Latent coordinate [standard deviations]",
+    "kl": "KL divergence [nats]",
+    "oriented_kl": "KL divergence, oriented [nats]",
+    "reconstruction": "Mean squared error of scaled features",
+    "elbo": "α · mean squared error + KL divergence",
+}
+"""Score of `ml.latent_scores` → what it is, with its unit."""
 
 
 def latent_figures(run: SearchRun, label: Label) -> Iterator[Described]:
@@ -63,17 +74,25 @@ def _roc(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
     signal = scored.score[sample.events["truth"] == 1]
     if scored.spare_score is not None:
         signal = np.append(signal, scored.spare_score)
+    score = _SCORES[_score_name(run, found)]
     yield (
         SECTION,
         _name(found, "roc"),
-        f"ROC curve of {found.detector} on {found.sample}: mean score of {len(curve.members)} members, and the "
-        f"spread over the members as a band; inset: that score.{_content(run, found.sample)}",
+        f"ROC curve of {found.detector} on {found.sample}: mean score of {len(curve.members)} members, and as a band "
+        "the 16% to 84% quantiles of the members, which the ensemble can be better than; inset: that score, "
+        f"{score}.{_content(run, found.sample)}",
         roc_inset_figure(
             curve,
-            ScoreDistribution("Score", signal, scored.score[sample.events["truth"] == 0]),
+            ScoreDistribution(score, signal, scored.score[sample.events["truth"] == 0]),
+            minimum_background=MIN_BACKGROUND,
             label=label,
         ),
     )
+
+
+def _score_name(run: SearchRun, found: Latent) -> str:
+    settings = run.search.detectors[found.detector].settings
+    return str(settings_from_mapping(LatentVAESettings, settings).resolved.score)
 
 
 def _reconstruction(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
@@ -100,36 +119,65 @@ def _reconstruction(run: SearchRun, found: Latent, label: Label) -> Iterator[Des
 
 
 def _maps(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
-    features, events = found.summary["features"], searched(run, found.sample).events
-    signal = events["truth"] == 1
+    features, sample = found.summary["features"], searched(run, found.sample)
+    limits, known = _limits(run), _known_signal(sample)
     maps = [
         LatentMap(
             name,
             found.arrays["masses"],
             found.arrays["coordinates"],
             found.arrays["grid"][..., index],
-            truth=Truth.of(events[name][signal]) if signal.sum() > 1 else None,
+            truth=Truth.of(known[name]) if known is not None and len(known) > 1 else None,
+            limits=limits.get(name),
         )
         for index, name in enumerate(features)
     ]
     outlined = [
-        Outlined(
-            name.capitalize(),
-            events["mjj"][rows],
-            found.arrays[f"coordinate_{name}"],
-            signal=name == "signal",
-        )
-        for name in _classes(found)
-        for rows in (found.arrays[f"rows_{name}"],)
+        Outlined(name.capitalize(), *_places(run, found, name), signal=name == "signal") for name in _classes(found)
     ]
+    scales = " Colour scales are those of all samples together." if limits else ""
     yield (
         SECTION,
         _name(found, "maps"),
         f"Features decoded over latent coordinate and dijet mass, mean over the members of {found.detector} on "
         f"{found.sample}. Where the truth is known: contours at the signal's mean and one standard deviation "
-        f"beside it, and at its median; outlines hold 68% and 95% of the events.{_content(run, found.sample)}",
+        "beside it, and at its median, as far as the decoded values reach them; outlines hold 68% and 95% of the "
+        f"events.{scales}{_content(run, found.sample)}",
         latent_map_figure(maps, outlined=outlined, label=label),
     )
+
+
+def _limits(run: SearchRun) -> dict[str, tuple[float, float]]:
+    """Ends of the colour scale of each feature that is drawn for several samples or detectors."""
+    values: dict[str, list[np.ndarray]] = {}
+    for one in latent(run).values():
+        for index, name in enumerate(one.summary["features"]):
+            values.setdefault(name, []).append(one.arrays["grid"][..., index])
+    return {
+        name: (float(min(map(np.min, maps))), float(max(map(np.max, maps))))
+        for name, maps in values.items()
+        if len(maps) > 1
+    }
+
+
+def _known_signal(sample: Searched) -> Events | None:
+    """Signal events of a sample that holds some, with those that were not injected; None where it holds none."""
+    injected = sample.events["truth"] == 1
+    if not injected.any():
+        return None
+    own = sample.events.take(injected)
+    return own if sample.spare is None else joined(own, sample.spare)
+
+
+def _places(run: SearchRun, found: Latent, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Masses and latent coordinates of a class; of signal also those that were not injected, where they are known."""
+    sample, scored = searched(run, found.sample), trained(run, found.sample, found.detector)
+    mass, coordinate = sample.events["mjj"][found.arrays[f"rows_{name}"]], found.arrays[f"coordinate_{name}"]
+    if name != "signal" or sample.spare is None or scored.spare_score is None:
+        return mass, coordinate
+    if _score_name(run, found) != "coordinate":
+        return mass, coordinate
+    return np.append(mass, sample.spare["mjj"]), np.append(coordinate, scored.spare_score)
 
 
 def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
@@ -143,6 +191,7 @@ def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Describe
         )
         for index, name in enumerate(found.summary["features"])
     ]
+    window, known = window_of(run, found.detector), _known_signal(searched(run, found.sample))
     beside = (
         ""
         if band is None
@@ -156,7 +205,12 @@ def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Describe
         _name(found, "marginals"),
         "Decoded features averaged over the latent coordinate, in units of their average over all masses, against the "
         f"dijet mass, with the spread over members.{beside}{_content(run, found.sample)}",
-        marginal_figure(ratios, label=label),
+        marginal_figure(
+            ratios,
+            window=None if window is None else window.signal,
+            signal=None if known is None else tuple(np.quantile(known["mjj"], (0.16, 0.84))),
+            label=label,
+        ),
     )
 
 

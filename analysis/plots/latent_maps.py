@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -23,6 +23,9 @@ from analysis.plots.style import DATA, SIGNAL, Label, add_label, new_figure, pla
 U_LABEL = "Latent coordinate"
 MASS_LABEL = r"$m_{JJ}$ [TeV]"
 _MEDIAN = "#1f3fd0"
+_HALO = [patheffects.withStroke(linewidth=2.5, foreground="white", alpha=0.7)]
+_Dashes = str | tuple[int, tuple[float, ...]]
+_ABOVE, _BELOW = (0, (9.0, 1.5)), (0, (7.0, 1.5, 1.2, 1.5))  # the mean; neither like outlines nor like each other
 _REGIONS = ((0.68, "--"), (0.95, ":"))
 # the upper end of viridis: the black, blue and red lines on it can be seen everywhere
 _COLOURS = LinearSegmentedColormap.from_list("light viridis", colormaps["viridis"](np.linspace(0.5, 1.0, 256)))
@@ -46,6 +49,33 @@ class Truth:
         if not len(values):
             raise ValueError("there are no signal events to take the mean of")
         return cls(float(np.mean(values)), float(np.std(values)), float(np.median(values)))
+
+    def contours(self) -> list[TruthContour]:
+        """What is drawn of it."""
+        low, high = (self.mean + shift * self.deviation for shift in (-1, 1))
+        return [
+            TruthContour(r"$-1\,\sigma$", r"Signal mean $- 1\,\sigma$ (truth)", low, DATA, 1.2, _BELOW),
+            TruthContour("mean", "Signal mean (truth)", self.mean, DATA, 2.0),
+            TruthContour(r"$+1\,\sigma$", r"Signal mean $+ 1\,\sigma$ (truth)", high, DATA, 1.2, _ABOVE),
+            TruthContour("median", "Signal median (truth)", self.median, _MEDIAN, 1.6),
+        ]
+
+
+@dataclass(frozen=True)
+class TruthContour:
+    """A line at one value of a feature: `short` on the line, `name` in the legend."""
+
+    short: str
+    name: str
+    value: float
+    shade: str
+    width: float
+    style: _Dashes = "-"
+
+    @property
+    def handle(self) -> Line2D:
+        """In the legend."""
+        return Line2D([], [], color=self.shade, lw=self.width, ls=self.style, label=self.name)
 
 
 @dataclass(frozen=True)
@@ -109,8 +139,9 @@ def latent_map_figure(
 ) -> Figure:
     """Draw one heat map per feature.
 
-    Black contours stand at the true signal's mean (thick) and one standard deviation around it, a blue one at its
-    median; all stand on the colour bars, too, as far as those reach. Contours that the map does not reach are absent.
+    Black contours stand at the true signal's mean (thick) and one standard deviation above and below it, a blue one at
+    its median, each with its name; all stand on the colour bars, too, as far as those reach. Contours that a map does
+    not reach are absent, and the legend has those that some map reaches.
 
     Raises:
         ValueError: nothing to draw.
@@ -122,8 +153,9 @@ def latent_map_figure(
     figure = new_figure(5.0 * columns, 3.9 * rows + 0.9)
     grid = np.ravel(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False))
     regions = [(one, found) for one in outlined if (found := one.regions()) is not None]
+    drawn: dict[str, TruthContour] = {}
     for index, (axes, one) in enumerate(zip(grid, maps, strict=False)):
-        _draw(figure, axes, one)
+        drawn |= {contour.name: contour for contour in _draw(figure, axes, one)}
         for events, found in regions:
             _outline(axes, found, SIGNAL if events.signal else DATA)
         axes.set_xlim(one.masses[0] / 1e3, one.masses[-1] / 1e3)
@@ -135,14 +167,17 @@ def latent_map_figure(
             axes.tick_params(labelbottom=True)
     for axes in grid[len(maps) :]:
         axes.remove()
-    handles = _handles(any(one.truth for one in maps), [events for events, _ in regions])
+    names = [] if not drawn else [one.name for one in Truth(0.0, 1.0, 0.0).contours()]
+    handles = [drawn[name].handle for name in names if name in drawn]
+    handles += _outline_handles([events for events, _ in regions])
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     add_label(grid[0], label or Label())
     return figure
 
 
-def _draw(figure: Figure, axes: Axes, one: LatentMap) -> None:
+def _draw(figure: Figure, axes: Axes, one: LatentMap) -> list[TruthContour]:
+    """Draw the map and its colour bar; return the contours of the truth that are on it."""
     x, values = np.asarray(one.masses) / 1e3, np.asarray(one.values, float)
     low, high = one.limits or (float(values.min()), float(values.max()))
     image = axes.pcolormesh(
@@ -151,15 +186,19 @@ def _draw(figure: Figure, axes: Axes, one: LatentMap) -> None:
     axes.tick_params(which="both", color=DATA, zorder=5)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06, aspect=22)
     bar.set_label(axis_label(one.feature))
-    if one.truth is None:
-        return
-    truth = one.truth
-    lines = [(truth.mean + shift * truth.deviation, DATA, 1.8 if shift == 0 else 0.9) for shift in (-1, 0, 1)]
-    for level, shade, width in [*lines, (truth.median, _MEDIAN, 1.6)]:
-        if values.min() < level < values.max():
-            axes.contour(x, one.coordinates, values, levels=[level], colors=[shade], linewidths=width, zorder=2)
-        if low < level < high:
-            bar.ax.axhline(level, color=shade, lw=width)
+    drawn = []
+    for line in [] if one.truth is None else one.truth.contours():
+        if values.min() < line.value < values.max():
+            found = axes.contour(
+                x, one.coordinates, values, levels=[line.value], colors=[line.shade], linewidths=line.width,
+                linestyles=[line.style], zorder=2,
+            )  # fmt: skip
+            for text in axes.clabel(found, fmt=lambda _, name=line.short: name, fontsize=10, inline_spacing=3):
+                text.set(path_effects=_HALO, zorder=4)
+            drawn.append(line)
+        if low < line.value < high:
+            bar.ax.axhline(line.value, color=line.shade, lw=line.width, ls=line.style)
+    return drawn
 
 
 def _outline(axes: Axes, regions: DensityRegions, shade: str) -> None:
@@ -170,18 +209,11 @@ def _outline(axes: Axes, regions: DensityRegions, shade: str) -> None:
         )  # fmt: skip
 
 
-def _handles(truth: bool, outlined: Sequence[Outlined]) -> list[Line2D]:
-    handles = []
-    if truth:
-        handles = [
-            Line2D([], [], color=DATA, lw=1.8, label="Signal mean (truth)"),
-            Line2D([], [], color=DATA, lw=0.9, label=r"Signal mean $\pm 1\,\sigma$ (truth)"),
-            Line2D([], [], color=_MEDIAN, lw=1.6, label="Signal median (truth)"),
-        ]
-    for events in outlined:
-        shade = SIGNAL if events.signal else DATA
-        handles += [
-            Line2D([], [], color=shade, ls=style, label=f"{fraction:.0%} of {plain(events.label)}")
-            for fraction, style in _REGIONS
-        ]
-    return handles
+def _outline_handles(outlined: Sequence[Outlined]) -> list[Line2D]:
+    return [
+        Line2D(
+            [], [], color=SIGNAL if events.signal else DATA, ls=style, label=f"{fraction:.0%} of {plain(events.label)}"
+        )
+        for events in outlined
+        for fraction, style in _REGIONS
+    ]

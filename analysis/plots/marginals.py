@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.features import axis_label
-from analysis.plots.style import DATA, FIT, Label, add_label, new_figure, shade_window, styled
+from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, new_figure, shade_window, styled
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,13 @@ def marginal_figure(
     *,
     columns: int = 3,
     window: tuple[float, float] | None = None,
+    signal: tuple[float, float] | None = None,
     label: Label | None = None,
 ) -> Figure:
     """Draw one panel per feature: the mean over members with its spread as lines, and the background's range as a band.
 
-    `window` (GeV) is shaded: where a signal lies, or is looked for.
+    `window` (GeV), where a signal is looked for, is shaded, and `signal` (GeV), the central 68% of the masses of a
+    known one, stands between red lines.
 
     Raises:
         ValueError: nothing to draw.
@@ -66,6 +68,7 @@ def marginal_figure(
     grid = np.ravel(figure.subplots(rows, columns, sharex=True, squeeze=False))
     for index, (axes, ratio) in enumerate(zip(grid, ratios, strict=False)):
         _draw(axes, ratio, window)
+        _mark(axes, signal)
         if index + columns >= len(ratios):
             axes.set_xlabel(r"$m_{JJ}$ [TeV]")
             axes.tick_params(labelbottom=True)
@@ -74,15 +77,21 @@ def marginal_figure(
     for axes in grid[len(ratios) :]:
         axes.remove()
     entries = {text: handle for axes in grid for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=min(len(entries), 4))
     add_label(grid[0], label or Label())
     return figure
+
+
+def _mark(axes: Axes, signal: tuple[float, float] | None) -> None:
+    for index, mass in enumerate(signal or ()):
+        text = None if index else "Central 68% of the signal (truth)"
+        axes.axvline(mass / 1e3, color=SIGNAL, lw=1.2, ls=":", label=text, zorder=1)
 
 
 def _draw(axes: Axes, ratio: MarginalRatio, window: tuple[float, float] | None) -> None:
     x, data = np.asarray(ratio.masses) / 1e3, np.asarray(ratio.data, float)
     if window is not None:
-        shade_window(axes, (window[0] / 1e3, window[1] / 1e3), label="Signal window")
+        shade_window(axes, (window[0] / 1e3, window[1] / 1e3), label="Search window")
     axes.axhline(1, color=DATA, lw=0.8, zorder=1)
     if ratio.background is not None and len(ratio.background):
         background = np.asarray(ratio.background, float)

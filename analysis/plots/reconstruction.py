@@ -66,7 +66,8 @@ def reconstruction_figure(
 ) -> Figure:
     """Draw input (outline) and reconstruction (filled, all members together) of `feature`, each of unit sum.
 
-    Beside it stand the median pulls of all `features`, as mean and standard deviation over the members.
+    Beside it stand the median pulls of all `features`, as mean and standard deviation over the members; the grey band
+    is one standard deviation of the input.
 
     Raises:
         ValueError: no samples, samples without events, or pulls of another number of features.
@@ -92,6 +93,8 @@ def reconstruction_figure(
     for index, sample in enumerate(samples):
         _pulls(right, sample, offset=0.16 * (index - (len(samples) - 1) / 2))
     _name_features(right, features)
+    handles, names = right.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=len(names))
     add_label(left, label or Label())
     return figure
 
@@ -123,7 +126,7 @@ def _pulls(axes: Axes, sample: Reconstructed, *, offset: float) -> None:
 
 def _name_features(axes: Axes, features: Sequence[str]) -> None:
     axes.axvline(0, color=DATA, lw=0.8, zorder=0)
-    axes.axvspan(-1, 1, color="#999999", alpha=0.15, lw=0, zorder=-1)
+    axes.axvspan(-1, 1, color="#999999", alpha=0.15, lw=0, zorder=-1, label=r"$\pm 1\,\sigma$ of the input")
     reach = max(1.15, 1.1 * float(np.abs([axes.dataLim.x0, axes.dataLim.x1]).max()))
     axes.set_xlim(-reach, reach)
     axes.set_yticks(np.arange(len(features)), [axis_label(name).split(" [")[0] for name in features])

@@ -8,14 +8,18 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.colors import to_hex
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from scipy import ndimage
+from scipy.interpolate import RegularGridInterpolator
 
 from analysis.plots.density import density_regions, levels_holding
 from analysis.plots.latent_maps import LatentMap, Outlined, Truth, latent_map_figure
 from analysis.plots.marginals import MarginalRatio, marginal_figure
 from analysis.plots.reconstruction import Reconstructed, reconstruction_figure
+from analysis.plots.style import SIGNAL
 
 FEATURES = ("j1_m", "j1_tau21", "j2_m")
 MASSES, COORDINATES = np.linspace(2000.0, 5000.0, 31), np.linspace(-3.0, 3.0, 21)
@@ -74,6 +78,20 @@ def test_regions_hold_their_fractions_of_the_events() -> None:
             assert np.mean(found.density[rows, columns] >= level) == pytest.approx(fraction, abs=tolerance)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_thin_tails_around_a_narrow_core_are_one_region(seed: int) -> None:
+    """As signal has them, and with the fractions of the events that are asked for."""
+    random = np.random.default_rng(seed)
+    core = random.normal(0, [[0.1], [0.3]], (2, 1500))
+    tail = random.normal([[-0.3], [-1.5]], [[0.5], [1.0]], (2, 300))
+    x, y = np.concatenate([core, tail], axis=1)
+    found = density_regions(x, y)
+    inside = RegularGridInterpolator((found.y, found.x), found.density, bounds_error=False, fill_value=0)((y, x))
+    for level, fraction in zip(found.levels, (0.68, 0.95), strict=True):
+        assert ndimage.label(found.density >= level)[1] == 1
+        assert np.mean(inside >= level) == pytest.approx(fraction, abs=2 / len(x))
+
+
 def test_weights_count_as_so_many_events() -> None:
     x, y = np.random.default_rng(3).normal(0, 1, (2, 5000))
     plain, weighted = density_regions(x, y), density_regions(x, y, weight=np.full(5000, 0.01))
@@ -105,9 +123,8 @@ def test_what_has_no_regions() -> None:
 def test_maps_hold_the_values_and_the_contours_of_the_truth() -> None:
     truth = Truth(mean=300.0, deviation=40.0, median=310.0)
     figure = latent_map_figure([latent_map(truth=truth), latent_map("j2_m")], outlined=[outlined(500, signal=True)])
-    assert {"$m_{J_1}$ [GeV]", "$m_{J_2}$ [GeV]", "Signal median (truth)", "95% of QCD"} <= set(
-        texts(figure).split("\n")
-    )
+    expected = {"$m_{J_1}$ [GeV]", "$m_{J_2}$ [GeV]", "Signal median (truth)", "95% of QCD", "mean", r"$+1\,\sigma$"}
+    assert expected <= set(texts(figure).split("\n"))
     axes = figure.axes[0]
     (mesh,) = (one for one in axes.collections if isinstance(one, QuadMesh))
     np.testing.assert_allclose(np.ravel(np.asarray(mesh.get_array())), np.ravel(latent_map().values))
@@ -117,12 +134,23 @@ def test_maps_hold_the_values_and_the_contours_of_the_truth() -> None:
     vertices = np.concatenate([path.vertices for path in drawn[1].get_paths()])
     np.testing.assert_allclose(vertices[:, 1], 1, atol=1e-9)  # u where 250 + 50u is the mean
     assert len(drawn) == 6  # and two outlines
+    above, mean, below = (
+        {line.get_label(): line for line in figure.legends[0].get_lines()}[f"Signal mean {side}(truth)"]
+        for side in (r"$+ 1\,\sigma$ ", "", r"$- 1\,\sigma$ ")
+    )
+    looks = [(line.get_linewidth(), line._dash_pattern) for line in (above, mean, below)]  # type: ignore[attr-defined]
+    assert len(set(map(str, looks))) == 3  # +σ and −σ can be told apart
 
 
 def test_truth_that_the_map_does_not_reach_is_left_out() -> None:
     figure = latent_map_figure([latent_map(truth=Truth(mean=430.0, deviation=40.0, median=600.0))])
     assert [float(one.levels[0]) for one in contours(figure)] == pytest.approx([390])
     texts(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [r"Signal mean $- 1\,\sigma$ (truth)"]
+    assert not latent_map_figure([latent_map(truth=Truth(mean=600.0, deviation=40.0, median=600.0))]).legends
+    both = [latent_map(truth=Truth(430.0, 40.0, 600.0)), latent_map("j2_m", truth=Truth(300.0, 500.0, 600.0))]
+    names = [text.get_text() for text in latent_map_figure(both).legends[0].get_texts()]
+    assert names == [r"Signal mean $- 1\,\sigma$ (truth)", "Signal mean (truth)"]  # each on one of the maps
 
 
 def test_maps_without_truth_signal_or_events() -> None:
@@ -163,8 +191,12 @@ def test_marginals_are_lines_and_a_band() -> None:
     data = np.array([1 + 0.1 * x, 1 + 0.3 * x])
     background = np.array([1 - 0.01 * x, 1 + 0.02 * x, np.ones(len(x))])
     ratios = [MarginalRatio("j1_m", MASSES, data, background), MarginalRatio("j1_tau21", MASSES, data)]
-    figure = marginal_figure(ratios, window=(3300.0, 3700.0))
+    figure = marginal_figure(ratios, window=(3300.0, 3700.0), signal=(3400.0, 3550.0))
     found = texts(figure)
+    assert {"Search window", "Central 68% of the signal (truth)"} <= set(found.split("\n"))
+    for axes in figure.axes:
+        marks = [line for line in axes.lines if to_hex(line.get_color()) == SIGNAL]
+        assert [float(np.asarray(line.get_xdata())[0]) for line in marks] == [3.4, 3.55]
     assert "Background only, range of 3 trainings" in found
     assert "Data, mean of 2 members" in found
     lines = [np.asarray(line.get_ydata(), float) for line in figure.axes[0].lines]
@@ -199,6 +231,8 @@ def test_reconstructed_events_are_filled_and_inputs_outlined() -> None:
     figure = reconstruction_figure(samples, feature="j1_m", features=FEATURES, edges=edges)
     found = set(texts(figure).split("\n"))
     assert {"QCD, input", "QCD, reconstructed", "W' (truth), input", "$m_{J_1}$ [GeV]", "$m_{J_2}$"} <= found
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [r"$\pm 1\,\sigma$ of the input", "QCD", "W' (truth)"]
     left, right = figure.axes
     steps = [patch for patch in left.patches if isinstance(patch, StepPatch)]
     contents = {patch.get_label(): (list(patch.get_data().values), patch.get_fill()) for patch in steps}
