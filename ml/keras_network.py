@@ -109,6 +109,8 @@ def _seeded(build: Callable[[], Any], seed: int) -> Any:
     Keras takes the seeds of initialisers that have none from Python's global generator: it is set for the time of the
     building, and put back as it was.
     """
+    import keras  # noqa: F401 (before the seed is set: the first import in a process draws from that generator, too)
+
     with _building:
         before = random.getstate()
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,22 @@ def images_to_logit() -> Any:
             keras.layers.Dense(1),
         ]
     )
+
+
+IN_A_FRESH_PROCESS = """
+import numpy as np
+from ml.keras_network import KerasNetwork
+from tests.ml.test_keras_network import images_to_logit
+
+first, again = (KerasNetwork(images_to_logit).initial([np.random.SeedSequence(2)]) for _ in range(2))
+assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+"""
+
+
+def test_the_first_network_of_a_process_starts_like_any_other() -> None:
+    """Importing Keras draws from the generator that its initialisers take their seeds from."""
+    done = subprocess.run([sys.executable, "-c", IN_A_FRESH_PROCESS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def sequence_to_logit() -> Any:
