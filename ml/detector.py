@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ml.ensembles import truncated_mean
 from ml.errors import TrainingError
 from ml.sample import Sample
 from ml.window import Window
+
+if TYPE_CHECKING:
+    from ml.image_batches import WantedImages
 
 __all__ = ["Detector", "History", "Progress", "Sample", "Scores", "TrainingError", "Window", "child_seed"]
 
@@ -117,14 +120,16 @@ class Detector(abc.ABC):
     `needs` are the roles `fit` expects among its samples. `uses_labels` is True only for references trained on
     truth, which the report marks. `windowed` says whether it learns from a signal window (settings may decide it: ask
     an instance), and `cross_fitted` whether events must be scored by what never trained on them: classifiers remember
-    what class an event was of, while an autoencoder has none to remember. `settings` is a frozen dataclass: with seeds
-    and samples it decides the result.
+    what class an event was of, while an autoencoder has none to remember. `needs_images` are the images that it asks
+    to find in `Sample.batch` (an instance says it, by its settings). `settings` is a frozen dataclass: with seeds and
+    samples it decides the result.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
     uses_labels: ClassVar[bool] = False
     windowed: bool = True
     cross_fitted: ClassVar[bool] = True
+    needs_images: WantedImages | None = None
     settings: Any
 
     @abc.abstractmethod

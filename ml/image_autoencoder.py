@@ -60,12 +60,8 @@ class ImageAutoencoder(Detector):
 
     def __init__(self, settings: ImageAutoencoderSettings | None = None) -> None:
         self.settings = settings or ImageAutoencoderSettings()
+        self.needs_images = WantedImages((self.settings.jet,), self.settings.images)
         self._ensemble = ImageEnsemble(self.settings, self.settings.architecture, mean_squared_error)
-
-    @property
-    def needs_images(self) -> WantedImages:
-        """What `Sample.batch` has to give."""
-        return WantedImages((self.settings.jet,), self.settings.images)
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
         """See `Detector.check`: also images that are missing or of a wrong shape."""

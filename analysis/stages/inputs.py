@@ -14,9 +14,7 @@ from ml.image_batches import WantedImages
 
 def images_wanted(settings: DetectorSettings) -> WantedImages | None:
     """Return the images that a detector with these settings asks for; None where it reads columns alone."""
-    detector = detector_from_settings(settings.type, settings.settings)
-    wanted: WantedImages | None = getattr(detector, "needs_images", None)
-    return wanted
+    return detector_from_settings(settings.type, settings.settings).needs_images
 
 
 def detector_sample(events: Events, settings: DetectorSettings, *, category: np.ndarray | None = None) -> Sample:

@@ -111,7 +111,7 @@ def test_every_role_of_a_detector_has_its_images(
     run: SearchRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events_folder: Path, signals_folder: Path
 ) -> None:
     monkeypatch.setitem(DETECTORS, "seen", (Seen.__module__, "Seen", "SeenSettings"))
-    monkeypatch.setattr(Seen, "needs_images", WANTED, raising=False)
+    monkeypatch.setattr(Seen, "needs_images", WANTED)
     detectors = {"seen": {"type": "seen", "folds": 2}, "cwola": {"type": "cwola", "folds": 2}}
     window = {"signal": [3300, 3700], "sidebands": [[2900, 3300], [3700, 4100]]}
     changed = image_search(events_folder, signals_folder, detectors=detectors, simulation="other", window=window)
