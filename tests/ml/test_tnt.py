@@ -3,72 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml import DETECTORS, History, Sample, Scores, TrainingError, Window, detector_class, detector_from_settings
+from ml import History, Sample, Scores, detector_class, detector_from_settings
 from ml.metrics import auc
 from ml.objects import objects_of
 from ml.tnt import TNT
-from ml.tnt_settings import TNTSettings, WeakSettings
+from ml.tnt_settings import TNTSettings
+from tests.ml.tnt_toys import AUTOENCODER, FEATURES, NETWORKS, SEEDS, TINY, WINDOW, distance_registered, toy, train
 
-SEEDS = np.random.SeedSequence(11)
-WINDOW = Window((3300.0, 3700.0), ((2900.0, 3300.0), (3700.0, 4300.0)))
-FEATURES = ("a", "b", "c")
-DISTANCE = {"type": "distance"}
-AUTOENCODER = {"settings": {"members": 1, "hidden": [8], "epochs": 2, "batch_size": 200}}
-TREES = {"classifier": "bdt", "bdt": {"iterations": 40, "max_leaf_nodes": 4, "min_samples_leaf": 40}}
-TINY: dict[str, Any] = {"features": list(FEATURES), "weak": DISTANCE, "members": 2, "iterations": 1, **TREES}
-# one member is one compilation; several are tested with trees
-NETWORKS = {
-    "scheme": "disjoint",
-    "members": 1,
-    "classifier": "mlp",
-    "mlp": {"hidden": [8, 8], "epochs": 3, "batch_size": 100, "patience": None},
-}
-Change = Callable[[Sample], Sample]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def distance() -> Iterator[None]:
-    """A cheap detector among the registered ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DETECTORS, "distance", ("tests.ml.distance", "Distance", "DistanceSettings"))
-        yield
-
-
-def toy(background: int, signal: int, *, seed: int, shift: float = 1.4) -> tuple[Sample, np.ndarray]:
-    """Objects of three normal features, shifted in signal, whose pT says nothing; returns the sample and its truth."""
-    random = np.random.default_rng(seed)
-    truth = random.permutation(np.repeat([0, 1], [background, signal]))
-    count = len(truth)
-    columns = {
-        f"{jet}_{name}": random.normal(size=count) + shift * truth * (name != "c")
-        for jet in ("j1", "j2")
-        for name in FEATURES
-    }
-    columns |= {f"{jet}_pt": 1200 + random.exponential(200, count) for jet in ("j1", "j2")}
-    sample = Sample(
-        columns=columns,
-        mass=np.where(truth == 1, random.normal(3500, 80, count), random.uniform(2500, 4500, count)),
-        weight=np.ones(count),
-        fold=random.integers(0, 2**32, count, dtype=np.uint32),
-        event_id=np.arange(count),
-    )
-    return sample, truth
-
-
-def train(
-    sample: Sample, *, window: Window | None = WINDOW, seeds: np.random.SeedSequence = SEEDS, **settings: Any
-) -> TNT:
-    detector = detector_from_settings("tnt", TINY | settings)
-    assert isinstance(detector, TNT)
-    detector.fit({"data": sample}, window=window, seeds=seeds)
-    return detector
+__all__ = ["distance_registered"]
 
 
 @pytest.fixture(scope="module")
@@ -332,92 +280,3 @@ def test_an_object_that_tags_itself_learns_nothing_new(
                 assert gain > 0.03
                 assert alike < 0.7
                 assert plateau < 0.02
-
-
-def without(band: tuple[float, float]) -> Change:
-    return lambda s: s.select((s.mass < band[0]) | (s.mass >= band[1]))
-
-
-def with_column(value: Callable[[Sample], np.ndarray] | None) -> Change:
-    def change(s: Sample) -> Sample:
-        columns = {name: column for name, column in s.columns.items() if name != "j2_b"}
-        return dataclasses.replace(s, columns=columns if value is None else columns | {"j2_b": value(s)})
-
-    return change
-
-
-def as_mass(s: Sample) -> Sample:
-    return dataclasses.replace(s, columns=s.columns | {f"{jet}_b": np.log(s.mass) for jet in ("j1", "j2")})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (with_column(None), "no feature 'j2_b'"),
-        (with_column(lambda s: np.full(len(s), 4.0)), r"'j2_b' is constant \(4\)"),
-        (with_column(lambda s: np.where(s.event_id == 7, np.nan, 1.0 * s.event_id)), "'j2_b' is NaN or infinite in 1"),
-        (as_mass, "feature 'jet_b' is the resonance mass"),
-        (without(WINDOW.signal), r"no events in the signal window \(3300, 3700\) GeV"),
-        (lambda s: s.select(np.arange(300)), r"\d events are rich in signal by tag and the signal window.*than 20"),
-        (lambda s: s.select(np.arange(0)), "has no events"),
-        (lambda s: dataclasses.replace(s, weight=-s.weight), "negative"),
-        (lambda s: dataclasses.replace(s, event_id=s.event_id + 0.5), "integer identifier"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_trains(sample: Sample, change: Change, message: str) -> None:
-    detector = detector_from_settings("tnt", TINY)
-    with pytest.raises(TrainingError, match=message):
-        detector.check({"data": change(sample)}, window=WINDOW)
-
-
-def test_what_is_missing_is_told(sample: Sample) -> None:
-    with pytest.raises(TrainingError, match="give a window, or set mass_window to false"):
-        train(sample, window=None)
-    with pytest.raises(TrainingError, match="not trained"):
-        detector_from_settings("tnt", TINY).score(sample)
-    with pytest.raises(TrainingError, match="nothing to save"):
-        detector_from_settings("tnt", TINY).save(Path("unused"))
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"features": ["m", "mjj"]}, "'mjj' cannot be a feature"),
-        ({"features": ["j1_m", "m"]}, r"without their jet.*got \['j1_m'\], expected \['m'\]"),
-        ({"iterations": -1}, "iterations must be at least 0"),
-        ({"signal_fractions": []}, "at least one"),
-        ({"signal_fractions": [0.2, 0.0]}, "above 0"),
-        ({"signal_fractions": [0.7]}, "must not sum to more than 1"),
-        ({"soft_labels": True}, "soft_labels need classifier 'mlp'"),
-        ({"scheme": "disjoint", "inner_folds": 3}, "inner_folds has no effect with scheme 'disjoint'"),
-        ({"inner_folds": 1}, "inner_folds at least 2"),
-        ({"weak": {"type": "cwola"}}, "weak.type 'cwola' cannot tag first"),
-        ({"weak": {"type": "supervised"}}, "cannot tag first"),
-        ({"weak": {"type": "tnt"}}, "cannot tag first|without their jet"),
-        ({"weak": {"type": "autoencodr"}}, "did you mean 'autoencoder'"),
-        ({"weak": {"settings": {"membres": 2}}}, "no key 'membres'"),
-        ({"object_order": "mas"}, "did you mean 'mass'"),
-        ({"members": 0}, "members"),
-    ],
-)
-def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
-        detector_from_settings("tnt", TINY | settings)
-
-
-def test_columns_are_those_that_are_read() -> None:
-    def columns(**settings: Any) -> tuple[str, ...]:
-        return TNTSettings(**settings).columns
-
-    assert columns() == tuple(f"{jet}_{name}" for jet in ("j1", "j2") for name in ("m", "tau21", "tau32", "pt"))
-    assert "j1_pt" not in columns(object_order="mass")
-    assert "j1_pt" in columns(object_order="mass", pt_reweighting=True)
-    assert columns(object_order="mass", features=("tau21", "tau32"))[2] == "j1_m"
-
-
-def test_any_detector_of_data_alone_may_tag_first() -> None:
-    for type_, settings in (("autoencoder", {}), ("latent_vae", {"members": 2, "orientation": ["jet_a"]})):
-        detector = TNTSettings(features=FEATURES, weak=WeakSettings(type_, settings)).weak_detector()
-        assert detector.settings.columns == ("jet_a", "jet_b", "jet_c")
-    named = TNTSettings(features=FEATURES, weak=WeakSettings("autoencoder", {"features": ["jet_a", "jet_b"]}))
-    assert named.weak_detector().settings.columns == ("jet_a", "jet_b")
