@@ -9,7 +9,7 @@ from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
 from analysis.stages.abcd import abcd
-from analysis.stages.abcd_estimates import score_columns
+from analysis.stages.abcd_estimates import OBJECTS, object_of, score_columns
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
@@ -31,7 +31,7 @@ from analysis.stages.trajectories import trajectories
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
 from analysis.validation import corrected, nearest
-from ml import Detector, TrainingError, detector_from_settings
+from ml import Detector, TrainingError, detector_class, detector_from_settings
 from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -108,12 +108,20 @@ def _untrained(name: str, detector: DetectorSettings) -> Detector:
 def _check_scores(search: Search) -> None:
     """Raise ConfigurationError where an ABCD estimate asks for a score that is neither a detector nor a column."""
     ordered = [f"{which}_{name[3:]}" for which in ("leading", "subleading") for name in _OF_JETS]
-    known = [*search.detectors, *HISTOGRAM_COLUMNS, *ordered]
+    pairs = [name for name, one in search.detectors.items() if detector_class(one.type)[0].scores_objects]
+    objects = [f"{name}.{part}" for name in pairs for part in OBJECTS]
+    known = [*search.detectors, *objects, *HISTOGRAM_COLUMNS, *ordered]
     for settings in search.abcd:
         for key, written in (("first", settings.first), ("second", settings.second)):
             name = written.removeprefix("-")
+            named = object_of(written)
+            if named is not None and named[0] in search.detectors and name not in objects:
+                raise ConfigurationError(
+                    f"`abcd.{settings.name}.{key}: {written}` asks for the score of one of two objects, and "
+                    f"{named[0]!r} scores whole events: name a detector of type tnt, or {named[0]!r} itself."
+                )
             needed = [column for column in score_columns(name) if column not in HISTOGRAM_COLUMNS]
-            if needed and name not in search.detectors:
+            if needed and name not in (*search.detectors, *objects):
                 raise ConfigurationError(
                     f"`abcd.{settings.name}.{key}: {written}` is neither a detector of the search nor a column of the "
                     f"processed events{nearest(name, known)}"

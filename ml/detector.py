@@ -120,7 +120,8 @@ class Detector(abc.ABC):
     `needs` are the roles `fit` expects among its samples. `uses_labels` is True only for references trained on
     truth, which the report marks. `windowed` says whether it learns from a signal window (settings may decide it: ask
     an instance), and `cross_fitted` whether events must be scored by what never trained on them: classifiers remember
-    what class an event was of, while an autoencoder has none to remember. `needs_images` are the images that it asks
+    what class an event was of, while an autoencoder has none to remember. `scores_objects` says whether
+    `Scores.objects` is there. `needs_images` are the images that it asks
     to find in `Sample.batch` (an instance says it, by its settings). `settings` is a frozen dataclass: with seeds and
     samples it decides the result.
     """
@@ -129,6 +130,7 @@ class Detector(abc.ABC):
     uses_labels: ClassVar[bool] = False
     windowed: bool = True
     cross_fitted: ClassVar[bool] = True
+    scores_objects: ClassVar[bool] = False
     needs_images: WantedImages | None = None
     settings: Any
 

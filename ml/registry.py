@@ -17,6 +17,7 @@ DETECTORS: dict[str, tuple[str, str, str]] = {
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
+    "supervised_objects": ("ml.supervised_objects", "SupervisedObjects", "TNTSettings"),
     "tnt": ("ml.tnt", "TNT", "TNTSettings"),
 }
 """Type → module, detector class and settings class; imported when first asked for."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class TNT(Detector):
     the percentiles of the whole ensembles; the event's score is not the members' mean.
     """
 
+    scores_objects: ClassVar[bool] = True
     settings: TNTSettings
 
     def __init__(self, settings: TNTSettings | None = None) -> None:

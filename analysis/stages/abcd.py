@@ -17,7 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.files import read_json, write_json
-from analysis.stages.abcd_estimates import ScoredEvents, estimates, score_columns, tail_of
+from analysis.stages.abcd_estimates import OBJECTS, ScoredEvents, estimates, object_of, score_columns, tail_of
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
 from analysis.stages.selections import signal_content
@@ -30,7 +30,6 @@ from stats.abcd.closure import NO_CLOSURE
 
 logger = logging.getLogger(__name__)
 
-OBJECTS = ("first", "second")  # of an event, as detectors that score each of them call them
 VIEW_BINS = 60
 SHOWN_SIGNAL = 300  # events of it in the figure
 
@@ -111,9 +110,8 @@ class _Score:
 def _score(run: SearchRun, sample: Searched, name: str, events: Events | None = None) -> _Score:
     """Return a score of the sample's events, or of simulated `events`, which the sample's detectors score."""
     sign, plain_name = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
-    detector, _, part = plain_name.rpartition(".")
-    if detector in run.search.detectors and part in OBJECTS:
-        return _object_score(run, sample, detector, part, events, sign=sign)
+    if (named := object_of(name)) is not None:
+        return _object_score(run, sample, *named, events, sign=sign)
     if plain_name not in run.search.detectors:
         column = _column(run, sample.events if events is None else events, plain_name)
         return _Score(sign * column.astype(float), None, None)
@@ -131,11 +129,7 @@ def _object_score(
     if objects is not None and events is not None:
         scores, fold = all_scores_of(run, sample.name, detector, events)
         objects = scores.objects
-    if objects is None:
-        raise ConfigurationError(
-            f"An `abcd` estimate asks for {detector}.{part}, but {detector!r} scores whole events, not each of two "
-            "objects: take the score of another detector, such as one of type tnt."
-        )
+    assert objects is not None  # asked for before anything trained
     values = sign * objects[:, OBJECTS.index(part)].astype(float)
     return _Score(values, fold, found.key, bool(found.summary.get("uses_labels")))
 

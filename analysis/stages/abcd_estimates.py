@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # boundaries of the validation regions, as fractions of events above them; those near the selection are left out
 VALIDATION_TAILS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+OBJECTS = ("first", "second")  # of an event, as detectors that score each of them call them
 LEAST_STEP = 1.3  # between the tightest validation boundary and the selection
 _ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
@@ -98,6 +99,16 @@ class ScoredEvents:
     def is_signal(self) -> np.ndarray | None:
         """Mask of the signal events, None where truth is not known."""
         return None if self.truth is None else self.truth == 1
+
+
+def object_of(name: str) -> tuple[str, str] | None:
+    """Return detector and object behind the score of one object, None for a score that is none of these.
+
+    >>> object_of("-tnt.first"), object_of("tnt")
+    (('tnt', 'first'), None)
+    """
+    detector, _, part = name.removeprefix("-").rpartition(".")
+    return (detector, part) if detector and part in OBJECTS else None
 
 
 def score_columns(name: str) -> tuple[str, ...]:

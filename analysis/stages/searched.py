@@ -10,7 +10,7 @@ from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.events import Events, MixtureCounts, count_mixture, mix
-from analysis.stages.abcd_estimates import score_columns
+from analysis.stages.abcd_estimates import object_of, score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
 from analysis.window_settings import WindowSettings
@@ -112,7 +112,8 @@ def columns_needed(search: Search) -> list[str]:
     for settings in search.detectors.values():
         names += columns_of(settings)
     scores = [score.removeprefix("-") for one in search.abcd for score in (one.first, one.second)]
-    names += [column for score in scores if score not in search.detectors for column in score_columns(score)]
+    columns = [score for score in scores if score not in search.detectors and object_of(score) is None]
+    names += [column for score in columns for column in score_columns(score)]
     return list(dict.fromkeys(names))
 
 
