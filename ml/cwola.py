@@ -15,6 +15,7 @@ import numpy as np
 from ml.detector import History, Progress
 from ml.errors import TrainingError
 from ml.feature_detector import FeatureDetector
+from ml.inputs import EventTaggerSettings
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
 from ml.tagger import TaggerSettings
@@ -22,7 +23,7 @@ from ml.window import Window
 
 
 @dataclass(frozen=True)
-class CWoLaSettings(TaggerSettings):
+class CWoLaSettings(EventTaggerSettings):
     """Settings of CWoLa hunting: those of its classifier."""
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ml.errors import TrainingError
+from ml.image_batches import ObjectImages
 from ml.sample import Sample
 
 OrderName = Literal["pt", "mass"]
@@ -27,13 +28,16 @@ def event_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{jet}_{name}" for jet in ("j1", "j2") for name in names)
 
 
-def objects_of(sample: Sample, names: Sequence[str], *, order: OrderName) -> tuple[Sample, Sample]:
+def objects_of(
+    sample: Sample, names: Sequence[str], *, order: OrderName, images: bool = False
+) -> tuple[Sample, Sample]:
     """The two jets of every event, the one of larger transverse momentum (or mass) first, event by event.
 
     Args:
         sample: events with the columns `event_names(names)`; equal jets stay as they are.
         names: quantities of each jet, among them the one that orders: "pt" or "m".
         order: what orders.
+        images: whether the objects have images, those of the event in their order, where the sample has any.
 
     Returns:
         Two samples of as many rows, in the order of the events, with the columns `jet_names(names)`; mass, weight, fold
@@ -48,17 +52,18 @@ def objects_of(sample: Sample, names: Sequence[str], *, order: OrderName) -> tup
     columns = sample.features(event_names(names))
     jets = columns[:, : len(names)], columns[:, len(names) :]
     place = list(names).index(key)
-    swapped = (jets[1][:, place] > jets[0][:, place])[:, None]
-    ordered = np.where(swapped, jets[1], jets[0]), np.where(swapped, jets[0], jets[1])
+    swapped = jets[1][:, place] > jets[0][:, place]
+    batch = sample.batch if images else None
     first, second = (
         Sample(
-            columns=dict(zip(jet_names(names), own.T, strict=True)),
+            columns=dict(zip(jet_names(names), np.where(other[:, None], jets[1], jets[0]).T, strict=True)),
             mass=sample.mass,
             weight=sample.weight,
             fold=sample.fold,
             event_id=sample.event_id,
+            batch=None if batch is None else ObjectImages(batch, other.astype(np.int8)),
         )
-        for own in ordered
+        for other in (swapped, ~swapped)
     )
     return first, second
 

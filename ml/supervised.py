@@ -11,6 +11,7 @@ import numpy as np
 from ml.detector import History, Progress
 from ml.errors import TrainingError
 from ml.feature_detector import FeatureDetector
+from ml.inputs import EventTaggerSettings
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
 from ml.tagger import TaggerSettings
@@ -18,7 +19,7 @@ from ml.window import Window
 
 
 @dataclass(frozen=True)
-class SupervisedSettings(TaggerSettings):
+class SupervisedSettings(EventTaggerSettings):
     """Settings of the labelled reference: those of its classifier, and where it trains.
 
     Attributes:

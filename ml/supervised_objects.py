@@ -9,11 +9,10 @@ import numpy as np
 
 from ml.detector import History, Progress, child_seed
 from ml.errors import TrainingError
-from ml.labelled import require_columns
+from ml.inputs import tagger_of
 from ml.objects import OBJECTS, Percentiles
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
-from ml.tagger import Tagger
 from ml.tnt import TNT
 from ml.tnt_settings import TNTSettings
 from ml.window import Window
@@ -23,7 +22,7 @@ class SupervisedObjects(TNT):
     """One classifier per object of signal against background by `Sample.category`, and joint percentiles.
 
     What the paper calls supervised, separate (arXiv:2002.12376, figure 2): what Tag N' Train could reach at best. Of
-    the settings those of features, order and classifier count.
+    the settings those of inputs, order and classifier count.
     """
 
     uses_labels: ClassVar[bool] = True
@@ -35,9 +34,9 @@ class SupervisedObjects(TNT):
         self.windowed = False
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
-        """See `Detector.check`: also columns that are missing, and classes."""
+        """See `Detector.check`: also columns and images that are missing, and classes."""
         data = self.role(samples, "data")
-        require_columns({"data": data}, self.settings.columns)
+        self.check_inputs(data)
         if data.category is None:
             raise TrainingError("the supervised reference needs the category of each event (1 signal, 0 background)")
         for label, name in ((1, "signal"), (0, "background")):
@@ -71,8 +70,8 @@ class SupervisedObjects(TNT):
         weights = balanced_weights(data.weight, labels, {0: 0.5, 1: 0.5}, names=names)
         self._models, self._percentiles, parts = [], [], {}
         background = labels == 0
-        for k, own in enumerate(self._objects(data)):
-            tagger = Tagger(self.settings.tagger)
+        for k, own in enumerate(self.objects(data)):
+            tagger = tagger_of(self.settings.tagger)
             report = None if progress is None else _half(progress, k)
             parts[OBJECTS[k]] = tagger.fit(own, labels, weights, seeds=child_seed(seeds, k), progress=report)
             self._models.append([tagger])

@@ -17,12 +17,12 @@ import numpy as np
 
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
+from ml.inputs import require_images, tagger_of
 from ml.labelled import require_columns
 from ml.objects import OBJECTS, Percentiles, jet_names, objects_of
-from ml.registry import detector_class
 from ml.sample import Sample
 from ml.settings import settings_from_mapping
-from ml.tagger import Tagger, refuse_mass
+from ml.tagger import refuse_mass
 from ml.tagging import Split, parts_of
 from ml.tnt_settings import TNTSettings
 from ml.tnt_training import Copies, Iterations, Scorer, require_rich
@@ -45,19 +45,22 @@ class TNT(Detector):
 
     def __init__(self, settings: TNTSettings | None = None) -> None:
         self.settings = settings or TNTSettings()
+        self.needs_images = self.settings.wanted_images
         self.windowed = self.settings.mass_window and self.settings.iterations > 0
         self._models: list[Copies] = []
         self._percentiles: list[Percentiles] = []
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
-        """See `Detector.check`: also features that are missing, constant, NaN or the mass, and too few events."""
+        """See `Detector.check`: also features that are missing, constant, NaN or the mass, images that are missing, and
+        too few events."""
         super().check(samples, window=window)
         data, settings = samples["data"], self.settings
-        require_columns({"data": data}, settings.columns)
+        self.check_inputs(data)
         parts_of(data.event_id, settings.parts, salt=0)
         names = jet_names(settings.features)
-        for own in self._objects(data):
-            refuse_mass(names, own.features(names), own.mass)
+        for own in self.objects(data):
+            if settings.inputs == "features":
+                refuse_mass(names, own.features(names), own.mass)
             # as many events as train
             settings.weak_detector().check({"data": own.select(np.arange(self._training(len(own))))}, window=None)
         if settings.iterations:
@@ -86,9 +89,7 @@ class TNT(Detector):
         split = Split(
             parts_of(data.event_id, settings.parts, salt=salt), settings.parts, folds=settings.scheme == "folds"
         )
-        iterations = Iterations(
-            settings, self._objects(data), split, window if self.windowed else None, seeds, progress
-        )
+        iterations = Iterations(settings, self.objects(data), split, window if self.windowed else None, seeds, progress)
         self._models, scores, history = iterations.run()
         self._percentiles = [Percentiles.fit(own.astype(np.float32), data.weight) for own in scores]
         return history
@@ -98,7 +99,7 @@ class TNT(Detector):
         if not self._percentiles:
             raise TrainingError("this detector is not trained: call fit or load first")
         raw, places, members = [], [], []
-        for own, copies, table in zip(self._objects(sample), self._models, self._percentiles, strict=True):
+        for own, copies, table in zip(self.objects(sample), self._models, self._percentiles, strict=True):
             event, each = _mean(copies, own)
             raw.append(event)
             places.append(table.apply(event))
@@ -143,13 +144,22 @@ class TNT(Detector):
 
     def _loaded(self, folder: Path) -> Scorer:
         if not self.settings.iterations:
-            return detector_class(self.settings.weak.type)[0].load(folder)
-        tagger = Tagger(self.settings.tagger)
+            return type(self.settings.weak_detector()).load(folder)
+        tagger = tagger_of(self.settings.tagger)
         tagger.load(folder)
         return tagger
 
-    def _objects(self, sample: Sample) -> tuple[Sample, Sample]:
-        return objects_of(sample, self.settings.quantities, order=self.settings.object_order)
+    def objects(self, sample: Sample) -> tuple[Sample, Sample]:
+        """Both objects of every event, with their images where these are the inputs; see `ml.objects.objects_of`."""
+        settings = self.settings
+        images = settings.inputs == "images"
+        return objects_of(sample, settings.quantities, order=settings.object_order, images=images)
+
+    def check_inputs(self, data: Sample) -> None:
+        """Raise TrainingError for columns that are missing, constant or NaN, and for images that are missing."""
+        require_columns({"data": data}, self.settings.columns)
+        if self.needs_images is not None:
+            require_images({"data": data}, self.needs_images.jets)
 
     def _training(self, events: int) -> int:
         """How many of so many events train a classifier, about."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from ml.classifiers import BDTSettings, ClassifierName, MLPSettings
 from ml.detector import Detector
 from ml.errors import TrainingError
+from ml.image_batches import JetImageSettings
+from ml.image_tagger import ImageTaggerSettings
+from ml.inputs import InputSettings
 from ml.objects import ORDERED_BY, OrderName, event_names, jet_names
-from ml.registry import detector_from_settings
+from ml.registry import detector_class, detector_from_settings
 from ml.tagger import TaggerSettings, require_features
 
 INNER_FOLDS = 2  # by default
@@ -20,29 +23,45 @@ class WeakSettings:
     """The classifier that tags first, one for each object.
 
     Attributes:
-        type: any detector that needs neither labels nor a window nor anything but data.
-        settings: its settings; `features`, where they are left out, are those of an object ("jet_m", …).
+        type: any detector that needs neither labels nor a window nor anything but data; by default "autoencoder", and
+            "image_autoencoder" for images.
+        settings: its settings; `features`, where they are left out, are those of an object ("jet_m", …). Whose
+            images, and what they are, are not among them: both objects' are as Tag N' Train has them.
     """
 
-    type: str = "autoencoder"
+    type: str | None = None
     settings: dict = field(default_factory=dict)
 
-    def detector(self, features: tuple[str, ...]) -> Detector:
-        """An untrained one, for objects with these columns."""
-        detector = detector_from_settings(self.type, {"features": list(features), **self.settings})
+    def detector(self, features: tuple[str, ...], images: JetImageSettings | None) -> Detector:
+        """An untrained one, for objects with these columns, or with such images."""
+        type_ = self.type or ("autoencoder" if images is None else "image_autoencoder")
+        known = {one.name for one in fields(detector_class(type_)[1])}
+        inputs, usual = ("features", "autoencoder") if images is None else ("images", "image_autoencoder")
+        if inputs not in known:
+            raise TrainingError(f"weak.type {type_!r} cannot tag first with inputs {inputs!r}: take {usual!r}")
+        given: dict[str, Any] = {"features": list(features)} if images is None else {"images": asdict(images)}
+        for key in ("images", "jet") if images is not None else ():
+            if key in self.settings:
+                raise TrainingError(
+                    f"weak.settings.{key} has no effect: each object has a weak classifier of its own, of the same "
+                    "`images` as all; leave it out"
+                )
+        detector = detector_from_settings(type_, {**given, **self.settings})
         if detector.uses_labels or detector.windowed or detector.needs != {"data"}:
             raise TrainingError(
-                f"weak.type {self.type!r} cannot tag first: it has to learn from data alone, without labels, "
-                "simulation or window; take 'autoencoder' or 'latent_vae'"
+                f"weak.type {type_!r} cannot tag first: it has to learn from data alone, without labels, "
+                f"simulation or window; take {usual!r}{' or ' + repr('latent_vae') if images is None else ''}"
             )
         return detector
 
 
 @dataclass(frozen=True)
-class TNTSettings:
-    """Tag N' Train on features of two jets (arXiv:2002.12376).
+class TNTSettings(InputSettings):
+    """Tag N' Train on features or images of two jets (arXiv:2002.12376).
 
     Attributes:
+        inputs, images, network: see `ml.inputs.InputSettings`; a network sees the image of one object. The paper's are
+            images.
         features: quantities of each jet that are its classifier's inputs: "m" is j1_m and j2_m.
         object_order: which jet is the first object, the one of larger pt or of larger mass (the paper's). Ordering by
             mass makes the two jets' masses depend on each other, in background, too.
@@ -59,7 +78,7 @@ class TNTSettings:
             knew, appendix A; a cautionary example).
         mass_window: signal-rich events lie in the signal window, too (TNT + M_jj); false needs no window.
         pt_reweighting: weight background-rich objects to the pT distribution of signal-rich ones.
-        soft_labels: labels between 0 and 1 by the rank of the tag (footnote 4); for `classifier: mlp`.
+        soft_labels: labels between 0 and 1 by the rank of the tag (footnote 4); for `classifier: mlp`, and for images.
         classifier: bdt or mlp. Signal-rich samples are small (a hundredth of the events), and what is to be found in
             them may be narrow in a jet's mass: trees need less of both.
         members, truncation, mlp, bdt: see `ml.tagger.TaggerSettings`.
@@ -98,6 +117,7 @@ class TNTSettings:
             )
         self._check_fractions()
         self._refuse_ignored()
+        self.refuse_unread()
         _ = self.tagger, self.weak_detector()
 
     def _check_fractions(self) -> None:
@@ -113,16 +133,17 @@ class TNTSettings:
             )
 
     def _refuse_ignored(self) -> None:
-        if self.soft_labels and self.classifier == "bdt":
+        if self.soft_labels and self.classifier == "bdt" and self.inputs == "features":
             raise TrainingError("soft_labels need classifier 'mlp': boosted trees take labels of 0 and 1")
         if self.inner_folds != INNER_FOLDS and self.scheme != "folds":
             raise TrainingError("inner_folds has no effect with scheme 'disjoint': leave it out, or take 'folds'")
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What is read of each jet: inputs, what orders them, and pT for its weights."""
+        """What is read of each jet: inputs, what orders them, and pT for its weights; images are not among them."""
+        inputs = self.features if self.inputs == "features" else ()
         further = (ORDERED_BY[self.object_order], *(("pt",) if self.pt_reweighting else ()))
-        return tuple(dict.fromkeys((*self.features, *further)))
+        return tuple(dict.fromkeys((*inputs, *further)))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,8 +156,10 @@ class TNTSettings:
         return self.inner_folds if self.scheme == "folds" else 1 + self.iterations
 
     @property
-    def tagger(self) -> TaggerSettings:
+    def tagger(self) -> TaggerSettings | ImageTaggerSettings:
         """The classifier of one object."""
+        if self.inputs == "images":
+            return self.network
         return TaggerSettings(
             features=jet_names(self.features),
             classifier=self.classifier,
@@ -148,7 +171,7 @@ class TNTSettings:
 
     def weak_detector(self) -> Detector:
         """The untrained classifier that tags first, of one object."""
-        return self.weak.detector(jet_names(self.features))
+        return self.weak.detector(jet_names(self.features), self.images if self.inputs == "images" else None)
 
     def fractions(self, iteration: int) -> dict[str, Any]:
         """Shares of the events that are rich in signal and in background, for `ml.tagging.tag`; iterations from 1."""

@@ -13,10 +13,10 @@ import numpy as np
 
 from ml.detector import History, Progress, Scores, child_seed
 from ml.errors import TrainingError
+from ml.inputs import tagger_of
 from ml.objects import OBJECTS
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
-from ml.tagger import Tagger
 from ml.tagging import NEITHER, POOR, RICH, Split, pt_weights, ranks, soft_labels, tag
 from ml.tnt_settings import TNTSettings
 from ml.window import MIN_EVENTS, Window
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Scorer(Protocol):
-    """A trained classifier of one object: a `Tagger`, or any `Detector`."""
+    """A trained classifier of one object: a `Tagger`, an `ImageTagger`, or any `Detector`."""
 
     def score(self, sample: Sample) -> Scores:
         """Scores of the objects."""
@@ -100,7 +100,7 @@ class Iterations:
                 copies.append(weak)
                 continue
             by = k if self.settings.tag_with == "same" else 1 - k
-            tagger = Tagger(self.settings.tagger)
+            tagger = tagger_of(self.settings.tagger)
             chosen = self._tagged(own, previous[by][rows], self.split.tagged_by[rows], iteration, k)
             parts[str(copy)] = tagger.fit(*chosen, seeds=seeds, progress=progress)
             copies.append(tagger)

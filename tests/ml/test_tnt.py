@@ -53,7 +53,7 @@ class Recorded:
 def recorded(monkeypatch: pytest.MonkeyPatch, sample: Sample, **settings: Any) -> list[dict[str, Any]]:
     """The trainings of a detector, in order, of which none took place. The weak classifiers score a, the others −a."""
     log: list[dict[str, Any]] = []
-    monkeypatch.setattr("ml.tnt_training.Tagger", lambda _: Recorded(log, "tagger"))
+    monkeypatch.setattr("ml.tnt_training.tagger_of", lambda _: Recorded(log, "tagger"))
     monkeypatch.setattr(TNT, "check", lambda *_, **__: None)
     monkeypatch.setattr(TNTSettings, "weak_detector", lambda _: Recorded(log, "weak"))
     train(sample, **settings)
