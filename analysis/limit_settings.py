@@ -56,7 +56,8 @@ class LimitSettings(Model):
     """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
 
     The window around a mass reaches `reach` standard deviations of the peak's core to either side; without it three,
-    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere.
+    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere. `folds` gives
+    each fold of a detector, whose threshold is its own, a spectrum and a background of its own in one fit.
     """
 
     masses: tuple[Positive, ...] = Field(min_length=1)
@@ -73,6 +74,7 @@ class LimitSettings(Model):
     )
     profile: bool = True
     exclude: tuple[Interval, ...] = ()
+    folds: bool = False
     cross_section: CrossSectionSettings | None = None
 
     @field_validator("masses")

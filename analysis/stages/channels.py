@@ -9,8 +9,10 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.limit_settings import LimitSettings
 from analysis.stages.hunt import Hunted, hunted_family
-from analysis.stages.selections import SIGNAL_CONTENT
+from analysis.stages.searched import searched
+from analysis.stages.selections import SIGNAL_CONTENT, selected_rows, spectrum_of
 from analysis.stages.shapes import limited_shape, systematics_of
+from analysis.stages.train import trained
 from stats import Channel, Spectrum, Systematic, resonance_channel
 from stats.signals import SignalShape
 
@@ -34,6 +36,7 @@ def channel_of(
     spectrum: Spectrum | None = None,
     events: float = 1.0,
     systematics: list[Systematic] | None = None,
+    name: str | None = None,
 ) -> Channel:
     """Return the bins around a resonance with their background, of a selection's spectrum or a part of it.
 
@@ -41,6 +44,7 @@ def channel_of(
         shape: of the signal, that of the limits by default.
         events: signal events inside the spectrum for mu = 1.
         systematics: those of the search file by default.
+        name: the selection's by default.
     """
     settings = settings_of(run)
     counts = hunted.spectrum if spectrum is None else spectrum
@@ -53,11 +57,35 @@ def channel_of(
         mass=mass,
         shape=peak,
         window=None if reach is None else (mass - reach, mass + reach),
-        name=hunted.identifier,
+        name=name or hunted.identifier,
         events=events,
         mask=_sidebands(counts, settings, mass, reach=NEAR * width if reach is None else reach),
         systematics=systematics_of(settings) if systematics is None else systematics,
     )
+
+
+def channels_of(run: SearchRun, hunted: Hunted, mass: float) -> list[Channel]:
+    """Return what one fit of a selection consists of: one channel, or one per fold of its detector.
+
+    The folds share the signal strength and the systematics; each holds as much of a signal as of the events in the
+    spectrum, since every fold keeps the same fraction of them.
+    """
+    name = hunted.selection.detector
+    if not settings_of(run).folds or name is None or run.search.detectors[name].folds < 2:
+        return [channel_of(run, hunted, mass)]
+    assert run.search.spectrum is not None
+    sample, found = searched(run, hunted.sample), trained(run, hunted.sample, name)
+    rows = selected_rows(sample, found, hunted.selection, run.search.spectrum)
+    inside = sample.events.inside((run.search.spectrum.start, run.search.spectrum.stop))
+    weight = np.where(inside, sample.events["weight"], 0.0)
+    channels = []
+    for fold in range(run.search.detectors[name].folds):
+        own = found.fold_index == fold
+        what = f"{hunted.identifier}-fold-{fold}"
+        spectrum = spectrum_of(sample.events.take(rows & own), run.search.spectrum, what=f"the selection {what}")
+        share = float(weight[own].sum() / weight.sum())
+        channels.append(channel_of(run, hunted, mass, spectrum=spectrum, events=share, name=what))
+    return channels
 
 
 def _sidebands(spectrum: Spectrum, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
 from analysis.limit_settings import LimitSettings
-from analysis.stages.channels import NO_LIMIT, channel_of, limit_facts, settings_of
+from analysis.stages.channels import NO_LIMIT, channels_of, limit_facts, settings_of
 from analysis.stages.cross_section import constant_limit, injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.process import processed
@@ -80,10 +80,10 @@ def _set_limits(run: SearchRun, hunted: Hunted, settings: LimitSettings, folder:
     with run.bar(f"limits {hunted.identifier}") as progress:
         for index, mass in enumerate(masses):
             try:
-                channel = channel_of(run, hunted, mass)
-                entries.append(_in_events(run, hunted, mass, channel, folder))
+                channels = channels_of(run, hunted, mass)
+                entries.append(_in_events(run, hunted, mass, channels, folder))
                 if settings.profile and mass == nearest:
-                    write_json(folder / "profile.json", profile_of(workspace([channel]), mass=mass))
+                    write_json(folder / "profile.json", profile_of(workspace(channels), mass=mass))
             except StatisticsError as error:
                 logger.warning("%s at %g GeV: no limit: %s", hunted.identifier, mass, error)
                 entries.append({**limit_facts(run, hunted, mass), **NO_LIMIT, "reason": str(error)})
@@ -98,8 +98,8 @@ def _masses(run: SearchRun, hunted: Hunted) -> list[float]:
     return masses_of(run, hunted.selection.detector, settings_of(run).masses)
 
 
-def _in_events(run: SearchRun, hunted: Hunted, mass: float, channel: Channel, folder: Path) -> dict[str, Any]:
-    settings, made = settings_of(run), workspace([channel])
+def _in_events(run: SearchRun, hunted: Hunted, mass: float, channels: list[Channel], folder: Path) -> dict[str, Any]:
+    settings, made = settings_of(run), workspace(channels)
     write_json(folder / "workspaces" / f"{hunted.identifier}-{mass:g}.json", dict(made))
     found = upper_limit(made, level=settings.level).to_dict()
     toys = {"toys": toys_of(run, made, f"{hunted.identifier} {mass:g}")} if settings.toys else {}

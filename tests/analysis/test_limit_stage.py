@@ -19,7 +19,7 @@ from analysis.figures.limits import limit_figures
 from analysis.limit_settings import LimitSettings
 from analysis.plots import Label
 from analysis.stages.bands import band_limits, band_members
-from analysis.stages.channels import channel_of
+from analysis.stages.channels import channel_of, channels_of
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import describe_limit, limit, limited
 from stats import StatisticsError, workspace
@@ -236,3 +236,26 @@ def test_figures_show_every_limit_in_its_unit(everything: SearchRun) -> None:
     assert "fb" in figures[f"limit-{LOOSE}-fb"][1].axes[0].get_ylabel()  # type: ignore[attr-defined]
     for name in (f"limit-{LOOSE}-fb", f"limit-{BANDS}-fb", f"impacts-{TIGHT}", f"nll-{TIGHT}"):
         figures[name][1].canvas.draw()  # type: ignore[attr-defined]
+
+
+def test_folds_are_channels_of_one_fit(everything: SearchRun, tmp_path: Path) -> None:
+    """Their events are those of the selection, they share the signal strength, and the limit hardly changes."""
+    changes = {"folds": True, "selections": [1.0, 0.2], "masses": [MASS], "cross_section": None, "profile": False}
+    run = limited_again(everything, tmp_path, **changes)
+    hunted = hunt(everything)[LOOSE]
+    channels = channels_of(run, hunted, MASS)
+    whole = workspace([channel_of(everything, hunted, MASS)])
+    made = workspace(channels)
+    assert len(made["channels"]) == everything.search.detectors["cwola"].folds >= 2
+    observed = [np.array(one["data"]) for one in made["observations"]]
+    np.testing.assert_allclose(sum(observed), whole["observations"][0]["data"])
+    expected = [
+        np.array(next(s["data"] for s in channel["samples"] if s["name"] == "signal")).sum()
+        for channel in made["channels"]
+    ]
+    alone = next(s["data"] for s in whole["channels"][0]["samples"] if s["name"] == "signal")
+    assert sum(expected) == pytest.approx(sum(alone), rel=1e-6)
+    assert {one["config"]["poi"] for one in made["measurements"]} == {"mu"}
+    together, apart = entry_of(run, LOOSE, MASS), entry_of(everything, LOOSE, MASS)
+    assert together["expected"][2] == pytest.approx(apart["expected"][2], rel=0.3)
+    assert len(channels_of(run, hunt(everything)[INCLUSIVE], MASS)) == 1
