@@ -47,7 +47,7 @@ def _jets(run: SearchRun, sample: Searched, selection: Selection, label: Label) 
         _group("All events", DATA, sample.events, np.ones(len(rows), bool)),
         _group(f"Selected, {format_percent(selection.efficiency)}", FIT, sample.events, rows),
     ]
-    signal = _signal(sample)
+    signal = known_signal(sample)
     if signal is not None:
         groups.append(_group("Signal, from the truth", SIGNAL, signal, np.ones(len(signal["mjj"]), bool)))
     caption = (
@@ -63,7 +63,7 @@ def _group(label: str, colour: str, events: Events, rows: np.ndarray) -> JetGrou
     return JetGroup(label, colour, {column: events[column][rows] for column in COLUMNS})
 
 
-def _signal(sample: Searched) -> Events | None:
+def known_signal(sample: Searched) -> Events | None:
     """Return signal events: those that were not injected, else those that were; None without any, or without truth."""
     if not sample.truth_known:
         return None

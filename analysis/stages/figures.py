@@ -12,6 +12,7 @@ from analysis.figures.abcd import abcd_figures
 from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures
+from analysis.figures.images import image_figures
 from analysis.figures.latent import latent_figures
 from analysis.figures.limits import limit_figures
 from analysis.figures.salad import salad_figures
@@ -95,6 +96,7 @@ def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]
     yield from data_figures(run, label)
     yield from detector_figures(run, label)
     yield from selected_figures(run, label)
+    yield from image_figures(run, label)
     yield from salad_figures(run, label)
     yield from latent_figures(run, label)
     yield from window_figures(run, label)
