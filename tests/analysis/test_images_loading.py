@@ -17,6 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events, joined
 from analysis.pipeline import check_detectors
+from analysis.search_file import load_search
 from analysis.stages.inputs import detector_sample, images_wanted
 from analysis.stages.process import processed
 from analysis.stages.searched import as_sample, searched
@@ -201,6 +202,14 @@ def test_columns_without_constituents_are_refused(events_folder: Path, signals_f
     events = processed(run_of(tmp_path, search), "other").events([])
     with pytest.raises(StageError, match=r"no column 'j1_constituents_pt'.*constituents: 200"):
         images_in(events)
+
+
+def test_one_option_takes_tag_n_train_to_images() -> None:
+    for scale, images in ((None, False), ("images", True)):
+        search, _ = load_search("tnt", scale=scale)
+        check_detectors(search)
+        wanted = [images_wanted(settings) for settings in search.detectors.values()]
+        assert wanted == [WantedImages(("j1", "j2")) if images else None] * len(search.detectors)
 
 
 @pytest.mark.parametrize(("jets", "said"), [("PFCands", "200}`. Do not save"), ("FatJet", "with `jets: PFCands`")])
