@@ -66,7 +66,7 @@ def average_images_figure(
             drawn = _panel(axes[row, column], np.asarray(image), half_width, scale)
             text = f"{plain(group.label)}\n{objects[row]}, {group.counts[row]:,} jets"
             axes[row, column].text(
-                0.04, 0.96, text, transform=axes[row, column].transAxes, color="white", va="top", size=10
+                0.07, 0.95, text, transform=axes[row, column].transAxes, color="white", va="top", size=10
             )
     x, y = ("$x'$ (rotated) [ΔR]", "$y'$ (rotated) [ΔR]") if rotated else (r"$\Delta\eta$", r"$\Delta\phi$ [rad]")
     for axis in axes[-1]:
