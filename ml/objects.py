@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -40,8 +40,7 @@ def objects_of(
         images: whether the objects have images, those of the event in their order, where the sample has any.
 
     Returns:
-        Two samples of as many rows, in the order of the events, with the columns `jet_names(names)`; mass, weight, fold
-        and identifier are the event's.
+        Two samples of as many rows, in the order of the events, with the columns `jet_names(names)`, without category.
 
     Raises:
         TrainingError: a column that is missing or not finite.
@@ -51,16 +50,13 @@ def objects_of(
         raise TrainingError(f"objects ordered by {order} need {key!r} of each jet: got {list(names)}")
     columns = sample.features(event_names(names))
     jets = columns[:, : len(names)], columns[:, len(names) :]
-    place = list(names).index(key)
-    swapped = jets[1][:, place] > jets[0][:, place]
+    swapped = np.greater(*(own[:, list(names).index(key)] for own in jets[::-1]))
     batch = sample.batch if images else None
     first, second = (
-        Sample(
+        replace(
+            sample,
             columns=dict(zip(jet_names(names), np.where(other[:, None], jets[1], jets[0]).T, strict=True)),
-            mass=sample.mass,
-            weight=sample.weight,
-            fold=sample.fold,
-            event_id=sample.event_id,
+            category=None,
             batch=None if batch is None else ObjectImages(batch, other.astype(np.int8)),
         )
         for other in (swapped, ~swapped)

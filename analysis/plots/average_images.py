@@ -47,42 +47,37 @@ def average_images_figure(
     """One row per object, one column per kind of events, all on one logarithmic colour scale.
 
     Args:
-        groups: kinds of events.
         objects: names of the objects, which may hold mathtext.
         half_width: of the images, in η and φ.
         rotated: whether jets were turned, so that the axes are no longer η and φ.
-        label: above the first panel.
 
     Raises:
         ValueError: no groups, images of other numbers or shapes than expected, or none with intensity.
     """
     _check(groups, objects)
-    brightest = max(float(np.max(image)) for group in groups for image in group.images)
+    brightest = max(np.max(image) for group in groups for image in group.images)
     scale = LogNorm(brightest * 10**-DECADES, brightest)
     figure = new_figure(width=3.3 * len(groups) + 1.9, height=3.35 * len(objects) + 0.7)
     axes = figure.subplots(len(objects), len(groups), squeeze=False, sharex=True, sharey=True)
     for column, group in enumerate(groups):
         for row, image in enumerate(group.images):
-            drawn = _panel(axes[row, column], np.asarray(image), half_width, scale)
             text = f"{plain(group.label)}\n{objects[row]}, {group.counts[row]:,} jets"
-            axes[row, column].text(
-                0.07, 0.95, text, transform=axes[row, column].transAxes, color="white", va="top", size=10
-            )
+            drawn = _panel(axes[row, column], np.asarray(image), half_width, scale, text)
     x, y = ("$x'$ (rotated) [ΔR]", "$y'$ (rotated) [ΔR]") if rotated else (r"$\Delta\eta$", r"$\Delta\phi$ [rad]")
-    for axis in axes[-1]:
-        axis.set_xlabel(x)
-    for axis in axes[:, 0]:
-        axis.set_ylabel(y)
-    bar = figure.colorbar(drawn, ax=axes, pad=0.015, fraction=0.05, aspect=32, extend="min")
-    bar.set_label("Mean share of the jet's $p_T$ in a pixel")
+    for axis in axes.flat:
+        axis.set(xlabel=x, ylabel=y)
+        axis.label_outer()
+    text = "Mean share of the jet's $p_T$ in a pixel"
+    figure.colorbar(drawn, ax=axes, pad=0.015, fraction=0.05, aspect=32, extend="min", label=text)
     add_label(axes[0, 0], label or Label())
     return figure
 
 
-def _panel(axes: Axes, image: np.ndarray, half_width: float, scale: LogNorm) -> AxesImage:
+def _panel(axes: Axes, image: np.ndarray, half_width: float, scale: LogNorm, text: str) -> AxesImage:
     shown = np.maximum(image, scale.vmin or 0)  # empty pixels are dark, as faint ones are
     extent = (-half_width, half_width, -half_width, half_width)
     axes.tick_params(which="both", color="white")
+    axes.text(0.07, 0.95, text, transform=axes.transAxes, color="white", va="top", size=10)
     return axes.imshow(shown, extent=extent, origin="upper", norm=scale, cmap=_COLOURS, interpolation="nearest")
 
 
