@@ -126,11 +126,12 @@ def _mean(label: str, images: list[Batch], rows: list[np.ndarray]) -> AverageIma
 def _caption(run: SearchRun, shown: _Shown, selected: int) -> str:
     lowest = "whose jet" if shown.detector.scores_objects else "that"
     drawn = shown.wanted.settings
-    steps = ["centred", *["rotated"] * drawn.rotate, *["mirrored"] * drawn.flip]
+    steps = " and ".join(["centred", *["rotated"] * drawn.rotate, *["mirrored"] * drawn.flip])
+    steps = steps.replace(" and ", ", ", steps.count(" and ") - 1)
     return (
         f"Mean images of the jets of {shown.sample.name}: of the {format_count(selected)} events that "
         f"{shown.selection.detector} finds most anomalous, of the {format_percent(BACKGROUND_LIKE)} of the events "
         f"{lowest} it scores lowest"
         + (", and of the signal" if known_signal(shown.sample) is not None else "")
-        + f". Jets are {' and '.join(steps)}.{signal_content(shown.sample)}{left_out(run, ends(run))}"
+        + f". Jets are {steps}.{signal_content(shown.sample)}{left_out(run, ends(run))}"
     )

@@ -110,7 +110,7 @@ def test_a_search_shows_what_its_detectors_on_images_select(
     )
     figures = list(image_figures(run, Label()))
     assert [one[1] for one in figures] == ["images-hidden-tnt-0.2", "images-hidden-ae-0.2"]
-    assert "rotated and mirrored" in figures[0][2]
+    assert "Jets are centred, rotated and mirrored." in figures[0][2]
     assert [other["objects"] for _, other in seen] == [["jet of larger $p_T$", "jet of smaller $p_T$"], ["lighter jet"]]
     images, groups = by_hand(run, sample.events), seen[0][0]
     first, rows = (sample.events["j1_pt"] < sample.events["j2_pt"]).astype(int), np.arange(len(sample.events))
