@@ -100,7 +100,7 @@ def test_a_reference_is_measured_but_never_searched(found: Path) -> None:
 
 def test_every_figure_is_drawn_and_shown(found: Path) -> None:
     expected = {"features-hidden", "mass-hidden", "sic-hidden", "roc-hidden", "p0-hidden", "shapes-hidden"}
-    expected |= {"scores-hidden", "decorrelation-hidden"}
+    expected |= {"scores-hidden", "decorrelation-hidden", f"jets-{SELECTED}"}
     expected |= {f"spectrum-{INCLUSIVE}", f"spectrum-{SELECTED}"}
     expected |= {f"{kind}-{SELECTED}" for kind in ("limit", "impacts", "nll")}
     for suffix in ("png", "pdf"):

@@ -1,0 +1,102 @@
+"""A search by Tag N' Train from end to end: scores of both jets, their ABCD estimate, limits of the folds together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.config import Search
+from analysis.context import SearchRun
+from analysis.errors import ConfigurationError
+from analysis.pipeline import check_detectors
+from analysis.search_file import merged
+from analysis.stages.abcd import abcd
+from analysis.stages.train import trained
+from tests.analysis.conftest import search_of
+from tests.analysis.statistics_search import finished_run
+
+TREES = {"members": 1, "bdt": {"iterations": 30, "min_samples_leaf": 20}}
+WEAK = {"settings": {"members": 1, "hidden": [8], "epochs": 2}}
+
+
+def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
+    """Return a search by one iteration, by the autoencoders it starts from and by the labelled bound."""
+    search = search_of([])
+    both = {"weak": WEAK, "features": ["m", "tau21"], **TREES}
+    return {
+        **search,
+        "name": "tnt",
+        "datasets": {
+            "background": {"files": [str(file) for file in sorted(events_folder.glob("*.root"))]},
+            "resonance": {"files": [str(signals_folder / "resonance.root")], "role": "signal"},
+        },
+        "mixtures": {"some": {"background": "background", "signal": "resonance", "fraction": 0.02, "seed": 3}},
+        "data": ["some"],
+        "detectors": {
+            "tnt": {"type": "tnt", "folds": 2, "settings": {**both, "iterations": 1}},
+            "weak": {"type": "tnt", "folds": 2, "search": False, "settings": {**both, "iterations": 0}},
+            "bound": {"type": "supervised_objects", "folds": 2, "settings": both},
+        },
+        "efficiencies": [0.2],
+        "abcd": [{"name": "counting", "first": "tnt.first", "second": "tnt.second", "efficiencies": [0.1]}],
+        "limits": {**search["limits"], "masses": [3500], "selections": [0.2], "folds": True, "profile": False},
+    }
+
+
+@pytest.fixture(scope="module")
+def run(
+    events_folder: Path, signals_folder: Path, everything: SearchRun, tmp_path_factory: pytest.TempPathFactory
+) -> SearchRun:
+    """The finished search."""
+    search = tnt_search(events_folder, signals_folder)
+    return finished_run(tmp_path_factory.mktemp("tnt"), search, data=everything.catalogue.directory)
+
+
+def test_an_event_scores_like_the_lower_one_of_its_jets(run: SearchRun) -> None:
+    for name in ("tnt", "weak", "bound"):
+        found = trained(run, "some", name)
+        assert found.objects is not None
+        assert found.objects.shape == (len(found.score), 2)
+        np.testing.assert_array_equal(found.score, found.objects.min(axis=1))
+
+
+def test_the_estimate_is_made_of_both_scores(run: SearchRun) -> None:
+    found = trained(run, "some", "tnt")
+    (estimate,) = abcd(run).values()
+    tail = estimate.summary["abcd"]["tail"]
+    assert found.objects is not None
+    selected = np.zeros(len(found.score), dtype=bool)
+    for fold in (0, 1):
+        rows = found.fold_index == fold
+        cuts = np.quantile(found.objects[rows], 1 - tail, axis=0)
+        selected[rows] = (found.objects[rows] > cuts).all(axis=1)
+    assert estimate.summary["abcd"]["observed"] == pytest.approx(selected.sum(), rel=0.03)  # ties
+    assert estimate.summary["abcd"]["predicted"] > 0
+
+
+def test_folds_are_fitted_together_and_all_is_reported(run: SearchRun) -> None:
+    results = json.loads((run.out / "results.json").read_text())
+    (entry,) = [one for one in results["limits"] if one["selection"] == "some-tnt-0.2"]
+    assert entry["observed"] > 0
+    (workspace,) = (run.out / "workspaces").glob("some-tnt-0.2-3500.json")
+    assert len(json.loads(workspace.read_text())["channels"]) == 2
+    assert "some-bound-0.2" not in results["selections"]
+    names = {file.stem for file in (run.out / "figures").glob("*.png")}
+    assert {"jets-some-tnt-0.2", "abcd-plane-some-counting-0.1", "sic-some"} <= names
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [("cwola.first", "'cwola' scores whole events"), ("tnt.third", "neither a detector of the search nor a column")],
+)
+def test_scores_that_are_not_there_are_refused(
+    events_folder: Path, signals_folder: Path, first: str, message: str
+) -> None:
+    search = tnt_search(events_folder, signals_folder)
+    change = {"detectors": {"cwola": {"type": "cwola"}}, "abcd": [{"name": "a", "first": first, "second": "j1_m"}]}
+    with pytest.raises(ConfigurationError, match=message):
+        check_detectors(Search.model_validate(merged(search, change)))
