@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ml.optimizers import check_optimizer, make_optimizer
 from ml.prediction import in_chunks
 from ml.preprocessing import Standardiser
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.tagger import DEFAULT_FEATURES, require_features
 from ml.training import Schedule, Trainer
 from ml.window import Window
@@ -173,14 +173,13 @@ class Autoencoder(Detector):
         self.settings.encoder.save(self._parameters[ENCODER], directory / ENCODER)
         self.settings.decoder.save(self._parameters[DECODER], directory / DECODER)
         (directory / "preprocessing.json").write_text(json.dumps(self._scaler.to_dict()))
-        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls, directory: Path) -> Autoencoder:
         """See `Detector.load`."""
         directory = Path(directory)
-        file = directory / "settings.json"
-        detector = cls(settings_from_mapping(AutoencoderSettings, json.loads(file.read_text()), where=str(file)))
+        detector = cls(load_settings(AutoencoderSettings, directory))
         detector._scaler = Standardiser.from_dict(json.loads((directory / "preprocessing.json").read_text()))
         detector._parameters = {
             ENCODER: detector.settings.encoder.load(directory / ENCODER),

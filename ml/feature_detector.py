@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -12,7 +10,7 @@ from ml.detector import Detector, Scores
 from ml.inputs import InputSettings, require_images, tagger_of
 from ml.labelled import require_bands, require_columns
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.tagger import TaggerSettings
 from ml.window import Window
 
@@ -52,12 +50,11 @@ class FeatureDetector(Detector):
     def save(self, directory: Path) -> None:
         """See `Detector.save`."""
         self._tagger.save(directory)
-        (Path(directory) / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls: type[D], directory: Path) -> D:
         """See `Detector.load`."""
-        file = Path(directory) / "settings.json"
-        detector = cls(settings_from_mapping(cls.settings_class, json.loads(file.read_text()), where=str(file)))
+        detector = cls(load_settings(cls.settings_class, directory))
         detector._tagger.load(directory)
         return detector

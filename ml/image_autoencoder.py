@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from ml.image_ensemble import NETWORK, ImageEnsemble, ImageNetworkSettings
 from ml.keras_network import KerasNetwork
 from ml.losses import weighted_mean
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.window import Window
 
 
@@ -93,13 +92,12 @@ class ImageAutoencoder(Detector):
     def save(self, directory: Path) -> None:
         """One Keras model per member, `pixels.json` and `settings.json`."""
         self._ensemble.save(directory)
-        (Path(directory) / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls, directory: Path) -> ImageAutoencoder:
         """See `Detector.load`."""
-        file = Path(directory) / "settings.json"
-        detector = cls(settings_from_mapping(ImageAutoencoderSettings, json.loads(file.read_text()), where=str(file)))
+        detector = cls(load_settings(ImageAutoencoderSettings, directory))
         detector._ensemble.load(directory)
         return detector
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from ml.image_ensemble import NETWORK, ImageEnsemble, ImageNetworkSettings
 from ml.keras_network import KerasNetwork
 from ml.losses import binary_crossentropy
 from ml.sample import Sample
+from ml.settings import save_settings
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class ImageTagger:
     def save(self, directory: Path) -> None:
         """Members with sigmoid output, `pixels.json` and `settings.json`."""
         self._ensemble.save(directory, output_activation="sigmoid")
-        (Path(directory) / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     def load(self, directory: Path) -> None:
         """Read members and scaling that `save` wrote."""

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ml.networks import DenseNetwork
 from ml.prediction import in_chunks
 from ml.preprocessing import Standardiser
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.variational import ENCODER
 
 __all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "marginals", "median_pulls"]
@@ -168,13 +168,12 @@ class MassDecoder:
         known, directory = self._trained, Path(directory)
         self._network(known).save(self._parameters, directory / MASS_DECODER)
         (directory / "preprocessing.json").write_text(json.dumps(known.to_dict()))
-        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls, directory: Path) -> MassDecoder:
         """Read what `save` wrote; its outputs are identical."""
-        file = Path(directory) / "settings.json"
-        decoder = cls(settings_from_mapping(MassDecoderSettings, json.loads(file.read_text()), where=str(file)))
+        decoder = cls(load_settings(MassDecoderSettings, directory))
         known = _Fitted.from_dict(json.loads((Path(directory) / "preprocessing.json").read_text()))
         decoder._known = known
         decoder._parameters = decoder._network(known).load(Path(directory) / MASS_DECODER)

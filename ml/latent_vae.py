@@ -10,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ml.latent_scores import ORIENTED, SCORES, Orientation, oriented_sum, scores
 from ml.latent_settings import LatentVAESettings
 from ml.optimizers import make_optimizer
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.stopping import EarlyStopping, PeakStopping, StoppingRule
 from ml.training import Schedule, Trainer
 from ml.variational import (
@@ -151,14 +151,13 @@ class LatentVAE(Detector):
         network.decoder.save(self._parameters[DECODER], directory / DECODER)
         fitted = {"alpha": self._alpha, "scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
         (directory / "preprocessing.json").write_text(json.dumps(fitted))
-        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls, directory: Path) -> LatentVAE:
         """See `Detector.load`."""
         directory = Path(directory)
-        file = directory / "settings.json"
-        detector = cls(settings_from_mapping(LatentVAESettings, json.loads(file.read_text()), where=str(file)))
+        detector = cls(load_settings(LatentVAESettings, directory))
         fitted = json.loads((directory / "preprocessing.json").read_text())
         settings = detector.settings.resolved
         assert settings.scaling is not None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ml.errors import TrainingError, nearest_names
 
 T = TypeVar("T")
+FILE = "settings.json"
 
 
 def settings_from_mapping(cls: type[T], content: Mapping[str, Any], *, where: str = "settings") -> T:
@@ -30,6 +33,17 @@ def settings_from_mapping(cls: type[T], content: Mapping[str, Any], *, where: st
         if required and name not in content:
             raise TrainingError(f"{where} lacks the key {name!r}")
     return cls(**{key: _value(hints[key], value, f"{where}.{key}") for key, value in content.items()})
+
+
+def save_settings(settings: Any, directory: Path) -> None:
+    """Write a settings dataclass as `settings.json`."""
+    (Path(directory) / FILE).write_text(json.dumps(dataclasses.asdict(settings), indent=1))
+
+
+def load_settings(cls: type[T], directory: Path) -> T:
+    """Read what `save_settings` wrote; TrainingError as `settings_from_mapping`, naming the file."""
+    file = Path(directory) / FILE
+    return settings_from_mapping(cls, json.loads(file.read_text()), where=str(file))
 
 
 def _value(expected: Any, value: Any, where: str) -> Any:

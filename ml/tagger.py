@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from ml.ensembles import require_truncation
 from ml.errors import TrainingError
 from ml.preprocessing import SliceQuantiles, Standardiser
 from ml.sample import Sample
+from ml.settings import save_settings
 
 DEFAULT_FEATURES = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32")
 
@@ -149,7 +149,7 @@ class Tagger:
         slices = None if self._slices is None else self._slices.to_dict()
         content = {"standardiser": self._scaler.to_dict(), "slices": slices}
         (directory / "preprocessing.json").write_text(json.dumps(content))
-        (directory / "settings.json").write_text(json.dumps(dataclasses.asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     def load(self, directory: Path) -> None:
         """Read members and transformations that `save` wrote."""

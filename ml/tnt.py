@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +20,7 @@ from ml.inputs import require_images, tagger_of
 from ml.labelled import require_columns
 from ml.objects import OBJECTS, Percentiles, jet_names, objects_of
 from ml.sample import Sample
-from ml.settings import settings_from_mapping
+from ml.settings import load_settings, save_settings
 from ml.tagger import refuse_mass
 from ml.tagging import Split, parts_of
 from ml.tnt_settings import TNTSettings
@@ -123,14 +122,13 @@ class TNT(Detector):
                 copy.save(directory / name / str(i))
         tables = {name: table.to_dict() for name, table in zip(OBJECTS, self._percentiles, strict=True)}
         (directory / "percentiles.json").write_text(json.dumps(tables))
-        (directory / "settings.json").write_text(json.dumps(asdict(self.settings), indent=1))
+        save_settings(self.settings, directory)
 
     @classmethod
     def load(cls, directory: Path) -> TNT:
         """See `Detector.load`."""
         directory = Path(directory)
-        file = directory / "settings.json"
-        detector = cls(settings_from_mapping(TNTSettings, json.loads(file.read_text()), where=str(file)))
+        detector = cls(load_settings(TNTSettings, directory))
         tables = json.loads((directory / "percentiles.json").read_text())
         detector._percentiles = [Percentiles.from_dict(tables[name]) for name in OBJECTS]
         detector._models = [
