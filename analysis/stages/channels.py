@@ -73,19 +73,28 @@ def channels_of(run: SearchRun, hunted: Hunted, mass: float) -> list[Channel]:
     name = hunted.selection.detector
     if not settings_of(run).folds or name is None or run.search.detectors[name].folds < 2:
         return [channel_of(run, hunted, mass)]
-    assert run.search.spectrum is not None
+    folds = run.once(f"folds of {hunted.identifier}", lambda: _fold_spectra(run, hunted))
+    return [
+        channel_of(run, hunted, mass, spectrum=spectrum, events=share, name=f"{hunted.identifier}-fold-{fold}")
+        for fold, (spectrum, share) in enumerate(folds)
+    ]
+
+
+def _fold_spectra(run: SearchRun, hunted: Hunted) -> list[tuple[Spectrum, float]]:
+    """Return of each fold the selected spectrum, and its share of all events in the spectrum."""
+    name, settings = hunted.selection.detector, run.search.spectrum
+    assert name is not None
+    assert settings is not None
     sample, found = searched(run, hunted.sample), trained(run, hunted.sample, name)
-    rows = selected_rows(sample, found, hunted.selection, run.search.spectrum)
-    inside = sample.events.inside((run.search.spectrum.start, run.search.spectrum.stop))
-    weight = np.where(inside, sample.events["weight"], 0.0)
-    channels = []
+    rows = selected_rows(sample, found, hunted.selection, settings)
+    weight = np.where(sample.events.inside((settings.start, settings.stop)), sample.events["weight"], 0.0)
+    folds = []
     for fold in range(run.search.detectors[name].folds):
         own = found.fold_index == fold
-        what = f"{hunted.identifier}-fold-{fold}"
-        spectrum = spectrum_of(sample.events.take(rows & own), run.search.spectrum, what=f"the selection {what}")
+        what = f"the selection {hunted.identifier}-fold-{fold}"
         share = float(weight[own].sum() / weight.sum())
-        channels.append(channel_of(run, hunted, mass, spectrum=spectrum, events=share, name=what))
-    return channels
+        folds.append((spectrum_of(sample.events.take(rows & own), settings, what=what), share))
+    return folds
 
 
 def _sidebands(spectrum: Spectrum, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
