@@ -188,7 +188,9 @@ def _interleave(parts: Sequence[Scores], rows: Sequence[np.ndarray], events: int
 
     def optional(name: str) -> np.ndarray | None:
         values = [getattr(part, name) for part in parts]
-        return None if any(v is None for v in values) else _place(values, rows, events)
+        if any(v is None for v in values) or len({v.shape[1:] for v in values}) > 1:
+            return None  # folds that count unequal numbers of members have no member in common
+        return _place(values, rows, events)
 
     extras = {name: _place([p.extras[name] for p in parts], rows, events) for name in parts[0].extras}
     event, spread = (_place([getattr(p, name) for p in parts], rows, events) for name in ("event", "spread"))

@@ -122,10 +122,11 @@ class MassDecoder:
             masses: (n_masses,) in GeV.
 
         Returns:
-            (members, n_coordinates, n_masses, n_features) in the units of the features.
+            (members, n_coordinates, n_masses, n_features) in the units of the features; NaN for members whose
+            coordinate is not known.
 
         Raises:
-            TrainingError: not trained, or a latent space of more than one dimension.
+            TrainingError: not trained, a latent space of more than one dimension, or no member with a known coordinate.
         """
         known = self._trained
         orientation, u = known.orientation, np.asarray(coordinates, np.float64)
@@ -135,11 +136,17 @@ class MassDecoder:
                 f"a grid over latent coordinate and mass needs a latent space of one dimension: it has {latent}; "
                 "train with latent: 1, or decode events with `reconstruct`"
             )
+        if not orientation.known.any():
+            raise TrainingError(
+                "a grid over latent coordinate and mass needs to know which way the coordinate runs, and no member "
+                "does: name features under `orientation`, or train with a larger alpha if the posteriors collapsed"
+            )
         z = (u * orientation.width[:, None] + orientation.mean[:, None]) / orientation.direction
         shape = (len(z), len(u), len(masses))
         points = np.broadcast_to(z[:, :, None], shape).reshape(len(z), -1, 1)
         repeated = np.broadcast_to(np.asarray(masses, np.float64), shape[1:]).ravel()
-        return known.scaler.invert(self._decode(points, repeated)).reshape(*shape, len(known.features))
+        grid = known.scaler.invert(self._decode(np.nan_to_num(points), repeated))
+        return np.where(orientation.known[:, None, None, None], grid.reshape(*shape, len(known.features)), np.nan)
 
     def reconstruct(self, detector: LatentVAE, sample: Sample) -> np.ndarray:
         """Every event decoded from its z̄ and m_jj by every member.
@@ -167,7 +174,7 @@ class MassDecoder:
         """`mass_decoder/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
         known, directory = self._trained, Path(directory)
         self._network(known).save(self._parameters, directory / MASS_DECODER)
-        (directory / "preprocessing.json").write_text(json.dumps(known.to_dict()))
+        (directory / "preprocessing.json").write_text(json.dumps(known.to_dict(), allow_nan=False))
         save_settings(self.settings, directory)
 
     @classmethod

@@ -23,13 +23,20 @@ def marginals(grid: np.ndarray, coordinates: np.ndarray, density: np.ndarray | N
         (members, n_masses, n_features) around 1.
 
     Raises:
-        TrainingError: shapes that do not fit, a density that is negative or 0 everywhere, an average of 0.
+        TrainingError: shapes that do not fit, a grid with NaN, a density that is negative or 0 everywhere, an average
+            of 0.
     """
     u = np.asarray(coordinates, np.float64)
     if np.ndim(grid) != 4 or grid.shape[1] != len(u) or (density is not None and np.shape(density) != u.shape):
         raise TrainingError(
             f"a grid of shape {np.shape(grid)} does not fit {len(u)} coordinates"
             + ("" if density is None else f" and a density of shape {np.shape(density)}")
+        )
+    unknown = ~np.isfinite(grid).all(axis=(1, 2, 3))
+    if unknown.any():
+        raise TrainingError(
+            f"the grid of the members {np.flatnonzero(unknown).tolist()} is NaN or infinite: leave out members whose "
+            "coordinate is not known"
         )
     if len(u) < 2 or not (np.diff(u) > 0).all():
         raise TrainingError(f"latent coordinates must ascend, and be at least two: got {u.tolist()}")

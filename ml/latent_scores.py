@@ -29,6 +29,8 @@ class Orientation:
         alignment: (members,) correlation of that projection with the sum of the oriented features. The sign of a
             latent coordinate can be chosen, not what it follows: one near 0 follows something else.
         kl_alignment: (members,) correlation of the KL divergence with that sum; its sign is that of `oriented_kl`.
+
+    All are NaN for a member whose latent space does not depend on the events, so that it has no anomalous end.
     """
 
     direction: np.ndarray
@@ -44,7 +46,7 @@ class Orientation:
         `target` (n_events,) grows towards anomalies, `weight` (n_events,) is that of the events.
 
         Raises:
-            TrainingError: a member whose latent coordinates do not depend on the events: its posterior collapsed.
+            TrainingError: the latent coordinates of no member depend on the events: every posterior collapsed.
         """
         share = weight / weight.sum()
         z = np.asarray(mean, np.float64)
@@ -53,19 +55,15 @@ class Orientation:
         along = np.einsum("mnl,ml->mn", z, direction)
         middle = along @ share
         width = np.sqrt(np.maximum((along - middle[:, None]) ** 2 @ share, 0))
-        collapsed = ~(width > 1e-6 * np.abs(direction).max(axis=1))
-        if collapsed.any():
+        kl_alignment = _correlation(np.asarray(kl, np.float64), target, share)
+        known = (width > 1e-6 * np.abs(direction).max(axis=1)) & np.isfinite(kl_alignment)
+        if not known.any():
             raise TrainingError(
-                f"the latent space of member {int(np.argmax(collapsed))} does not depend on the events (its posterior "
-                "collapsed on the prior): give the reconstruction more weight with a larger alpha"
+                f"the latent space of none of {len(known)} members depends on the events (their posteriors collapsed "
+                "on the prior): give the reconstruction more weight with a larger alpha"
             )
-        return cls(
-            direction=direction,
-            mean=middle,
-            width=width,
-            alignment=_correlation(along, target, share),
-            kl_alignment=_correlation(np.asarray(kl, np.float64), target, share),
-        )
+        found = (direction, middle, width, _correlation(along, target, share), kl_alignment)
+        return cls(*(np.where(known if one.ndim == 1 else known[:, None], one, np.nan) for one in found))
 
     @classmethod
     def unknown(cls, members: int, latent: int) -> Orientation:
@@ -73,14 +71,24 @@ class Orientation:
         nothing = np.full(members, np.nan)
         return cls(np.full((members, latent), np.nan), nothing, nothing, nothing, nothing)
 
+    @property
+    def known(self) -> np.ndarray:
+        """(members,) bool, those that have an anomalous end."""
+        return np.isfinite(self.width)
+
+    def counted(self, score: str) -> np.ndarray:
+        """(members,) bool, those that the mean of `score` is taken over: of oriented ones, the known."""
+        return self.known if score in ORIENTED else np.ones_like(self.known)
+
     def apply(self, mean: np.ndarray) -> np.ndarray:
-        """Coordinates (members, n_events) of z̄, in standard deviations of the training events."""
+        """Coordinates (members, n_events) of z̄, in standard deviations of the training events; NaN if not known."""
         along = np.einsum("mnl,ml->mn", np.asarray(mean, np.float64), self.direction)
         return (along - self.mean[:, None]) / self.width[:, None]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: getattr(self, name).tolist() for name in _FIELDS}
+        """JSON-ready; what is not known becomes None."""
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return {name: np.where(np.isfinite(one), one.astype(object), None).tolist() for name, one in fields.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Orientation:
@@ -102,7 +110,7 @@ def _correlation(values: np.ndarray, target: np.ndarray, share: np.ndarray) -> n
 def scores_of(terms: Mapping[str, np.ndarray], orientation: Orientation, *, alpha: float) -> dict[str, np.ndarray]:
     """Every score of `SCORES`, (members, n_events) each, from `VariationalNetwork.terms`.
 
-    `elbo` is the loss of equation 1, with z at its mean.
+    `elbo` is the loss of equation 1, with z at its mean. Oriented scores of members without orientation are NaN.
     """
     return {
         "coordinate": orientation.apply(terms["mean"]),

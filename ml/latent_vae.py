@@ -47,7 +47,8 @@ class LatentVAE(Detector):
     """Trains on all events it is given, whatever their mass, and scores each by what the ensemble makes of it.
 
     `Scores.extras` holds every score of `ml.latent_scores.SCORES`, averaged over the members, and as `…_spread` its
-    standard deviation over them. NaN is what needs a direction that features, or a collapsed member, do not give.
+    standard deviation over them. A member whose posterior collapsed has no direction: it takes no part in what needs
+    one, nor in `Scores.members` then. NaN is what needs a direction that neither features nor any member give.
     """
 
     windowed = False
@@ -98,16 +99,31 @@ class LatentVAE(Detector):
         return self._with_facts(history, len(data))
 
     def score(self, sample: Sample) -> Scores:
-        """Mean over members of the score that the settings name; see `Detector.score`."""
-        score = self.settings.resolved.score
+        """Mean over members of the score that the settings name; see `Detector.score`.
+
+        Raises:
+            TrainingError: also a score that needs a direction, which no member has.
+        """
+        score, orientation = self.settings.resolved.score, self.orientation
         assert score is not None
-        blocks = [(np.asarray(found[score]), _summarised(found)) for found in self.member_scores(sample)]
+        counted = orientation.counted(score)
+        if not counted.any():
+            raise TrainingError(
+                f"{score!r} needs to know which end of the latent space is anomalous, and no member does: take the "
+                "score 'kl', 'reconstruction' or 'elbo'"
+            )
+        blocks = [
+            (np.asarray(found[score])[counted], _summarised(found, orientation)) for found in self.member_scores(sample)
+        ]
         event = Scores.from_members(np.concatenate([members for members, _ in blocks], axis=1))
         extras = {name: np.concatenate([means[name] for _, means in blocks]) for name in blocks[0][1]}
         return Scores(event=event.event, spread=event.spread, members=event.members, extras=extras)
 
     def member_scores(self, sample: Sample) -> Iterator[dict[str, np.ndarray]]:
-        """Every score of every member, (members, n_block) each, for one block of events after the other."""
+        """Every score of every member, (members, n_block) each, for one block of events after the other.
+
+        Oriented scores of members without direction are NaN, see `Orientation.known`.
+        """
         settings, x = self.settings.resolved, self.scaled(sample)
         for start in range(0, max(len(x), 1), BLOCK):
             terms = settings.network.terms(self._parameters, x[start : start + BLOCK])
@@ -150,7 +166,7 @@ class LatentVAE(Detector):
         network.encoder.save(self._parameters[ENCODER], directory / ENCODER)
         network.decoder.save(self._parameters[DECODER], directory / DECODER)
         fitted = {"alpha": self._alpha, "scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
-        (directory / "preprocessing.json").write_text(json.dumps(fitted))
+        (directory / "preprocessing.json").write_text(json.dumps(fitted, allow_nan=False))
         save_settings(self.settings, directory)
 
     @classmethod
@@ -182,6 +198,13 @@ class LatentVAE(Detector):
             logger.warning("coordinate and oriented_kl are not known: %s", error)
             self._orientation = Orientation.unknown(settings.members, settings.latent)
             return
+        known = self._orientation.known
+        if not known.all():
+            logger.warning(
+                "the latent space of the members %s, %d of %d, does not depend on the events (their posteriors "
+                "collapsed on the prior): coordinate and oriented_kl are averaged without them; a larger alpha gives "
+                "the reconstruction more weight", np.flatnonzero(~known).tolist(), (~known).sum(), len(known),
+            )  # fmt: skip
         followed = "alignment" if settings.score == "coordinate" else "kl_alignment"
         loose = np.abs(getattr(self._orientation, followed)) < ALIGNED
         if settings.score in ORIENTED and loose.any():
@@ -254,11 +277,15 @@ class LatentVAE(Detector):
         return EarlyStopping(members, patience=patience)
 
 
-def _summarised(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Mean and standard deviation over members of scores (members, n_block), float32 (n_block,)."""
-    ddof = 1 if len(next(iter(found.values()))) > 1 else 0
-    means = {name: found[name].mean(axis=0).astype(np.float32) for name in SCORES}
-    return means | {f"{name}_spread": found[name].std(axis=0, ddof=ddof).astype(np.float32) for name in SCORES}
+def _summarised(found: Mapping[str, np.ndarray], orientation: Orientation) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of scores (members, n_block) over the members that count, float32 (n_block,)."""
+    result = {}
+    for name in SCORES:
+        counted = orientation.counted(name)
+        values = found[name][counted] if counted.any() else found[name]  # NaN where no member is known
+        result[name] = values.mean(axis=0).astype(np.float32)
+        result[f"{name}_spread"] = values.std(axis=0, ddof=1 if len(values) > 1 else 0).astype(np.float32)
+    return result
 
 
 def _draws(seeds: np.random.SeedSequence, shape: tuple[int, int]) -> np.ndarray:

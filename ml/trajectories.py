@@ -162,16 +162,12 @@ class _Training:
     def _scores(self, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every score of every member, (members, n_probe); NaN coordinates for members that have none."""
         mean, log_variance = self._settings.network.encode(self._parameters, self._data["x"][self._rows])
-        kl, members = kl_divergence(mean, log_variance), len(mean)
-        weight = self._data["weight"][self._rows]
-        parts = []
-        for own in (slice(member, member + 1) for member in range(members)):
-            try:
-                orientation = Orientation.fit(mean[own], kl[own], self._target, weight)
-            except TrainingError:  # collapsed, perhaps only for now: the other scores are still of interest
-                orientation = Orientation.unknown(1, mean.shape[2])
-            parts.append(scores_of({n: v[own] for n, v in terms.items()}, orientation, alpha=self._alpha))
-        return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
+        kl, weight = kl_divergence(mean, log_variance), self._data["weight"][self._rows]
+        try:
+            orientation = Orientation.fit(mean, kl, self._target, weight)
+        except TrainingError:  # all collapsed, perhaps only for now: the other scores are still of interest
+            orientation = Orientation.unknown(len(mean), mean.shape[2])
+        return scores_of(terms, orientation, alpha=self._alpha)
 
 
 def _check(steps: int, point: int, probe: Sample, truth: np.ndarray | None) -> None:

@@ -41,8 +41,9 @@ class Latent:
     Attributes:
         summary: its entry under `latent` of results.json: pulls of the medians, and the decoder.
         arrays: coordinates (n_u,), masses (n_m,) in GeV, grid (n_u, n_m, n_features) mean over members, marginals
-            (members, n_m, n_features), band (subsets, n_m, n_features), and, by class, of the events shown: rows,
-            coordinate (n,), reconstructed (members, n) of the first feature, pulls (members, n_features).
+            (members, n_m, n_features) and band (subsets, n_m, n_features), all of members whose coordinate is known,
+            and, by class, of the events shown: rows, coordinate (n,), reconstructed (members, n) of the first feature,
+            pulls (members, n_features).
         key: changes when any of it does.
     """
 
@@ -89,6 +90,12 @@ def check_latent(search: Search) -> None:
             raise ConfigurationError(
                 f"`latent` draws maps over one latent dimension, and {name!r} has {settings.latent}: leave it out of "
                 "`latent.detectors`, or train it with `latent: 1`."
+            )
+        if not settings.resolved.orientation:
+            raise ConfigurationError(
+                f"`latent` draws maps along the coordinate that grows towards anomalies, and none of the features of "
+                f"{name!r} is known to grow or fall: name some under `orientation`, or leave it out of "
+                "`latent.detectors`."
             )
     if search.latent is None:
         return
@@ -145,12 +152,17 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
     found, data = detector_of(run, sample, detector), searched(run, sample)
     seeds = np.random.SeedSequence([run.search.seed, zlib.crc32(f"latent {detector}".encode())])
     columns = columns_of(run.search.detectors[detector])
+    if not found.orientation.known.any():
+        raise TrainingError(
+            f"{detector} on {sample} has no latent coordinate to draw maps along, since the posterior of every member "
+            "collapsed: train with a larger alpha, or leave it out of `latent.detectors`"
+        )
     logger.info("training the mass decoder of %s on %s", detector, sample)
     events = as_sample(data.events, columns)
     with run.bar(f"mass decoder of {detector} on {sample}") as bar:
         decoder, history = _decoder(run, found, events, child_seed(seeds, 0), bar)
     decoder.save(folder / "decoder")
-    grid, coordinates, masses = _grid(run, decoder)
+    grid, coordinates, masses = _grid(run, decoder, found.orientation.known)
     shown = _shown(data.events["truth"], run.rng(f"latent {sample} {detector}"))
     decoded = {name: decoder.reconstruct(found, events.select(rows)) for name, rows in shown.items()}
     pulls = {name: median_pulls(events.select(rows).features(columns), decoded[name]) for name, rows in shown.items()}
@@ -170,7 +182,7 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
     np.savez(folder / "latent.npz", **arrays)
     summary = {
         "features": list(columns),
-        "alignment": found.orientation.alignment.tolist(),
+        "alignment": found.orientation.to_dict()["alignment"],
         "pulls": {name: _spread(values) for name, values in pulls.items()},
         "decoder_epochs": [int(epoch) + 1 for epoch in history.best_epoch],
         "decoder_seconds": history.seconds,
@@ -187,11 +199,11 @@ def _decoder(
     return decoder, decoder.fit(detector, events, seeds=seeds, progress=progress)
 
 
-def _grid(run: SearchRun, decoder: MassDecoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _grid(run: SearchRun, decoder: MassDecoder, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     settings = asked_of(run).grid
     coordinates = np.linspace(*settings.coordinate, settings.points)
     masses = np.linspace(*settings.mass, settings.points)
-    return decoder.grid(coordinates, masses), coordinates, masses
+    return decoder.grid(coordinates, masses)[known], coordinates, masses
 
 
 def _band(
@@ -216,7 +228,7 @@ def _band(
         progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
         alone.fit({"data": background}, window=None, seeds=child_seed(seeds, 1), progress=progress)
         decoder, _ = _decoder(run, alone, background, child_seed(seeds, 1), bar)
-    return marginals(decoder.grid(coordinates, masses), coordinates)
+    return marginals(decoder.grid(coordinates, masses)[alone.orientation.known], coordinates)
 
 
 def _shown(truth: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:

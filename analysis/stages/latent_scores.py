@@ -32,8 +32,8 @@ def latent_scores(run: SearchRun) -> dict[str, dict[str, dict[str, Any]]]:
     """Return by sample, detector of type latent_vae and score: AUC, 1/ε_B and SIC at ε_S = 0.5.
 
     Each of the ensemble, as the members' mean and spread, and flipped; beside them what needs no network
-    (`ml.latent_baselines`). All events count, and all signal events,
-    injected or not. Samples whose truth is not known, or that have no signal to inject, are left out.
+    (`ml.latent_baselines`). All events count, and all signal events, injected or not. Samples whose truth is not known,
+    or that have no signal to inject, are left out, and so are members without the score, as their posterior collapsed.
     """
     have = [name for name, one in run.search.detectors.items() if one.type == "latent_vae"]
     known = [name for name in run.search.data if have and _both_classes(run, name)]
@@ -62,7 +62,8 @@ def _measured(run: SearchRun, sample: str, detector: str) -> dict[str, Any]:
     settings = settings_from_mapping(LatentVAESettings, one.settings, where=f"settings of {detector}")
     fitted = np.arange(len(truth)) < len(searched(run, sample).events["truth"])
     plain = baselines(content, settings, fitted=fitted)
-    return {name: _of_score(arrays[name].T, truth, weight) for name in SCORES if np.isfinite(arrays[name]).all()} | {
+    finite = {name: arrays[name].T[np.isfinite(arrays[name]).all(axis=0)] for name in SCORES}
+    return {name: _of_score(members, truth, weight) for name, members in finite.items() if len(members)} | {
         name: {"ensemble": _figures(score, truth, weight)} for name, score in plain.items()
     }
 

@@ -158,6 +158,7 @@ def test_every_figure_of_the_paper_is_there(run: SearchRun, results: dict[str, A
         ({"latent": {"decoder": {"hiden": [8]}}}, "has no key 'hiden': did you mean 'hidden'"),
         ({"latent": {"optimizers": ["adm"]}}, "no optimiser 'adm'"),
         ({"detectors": {"vae": {"settings": {"latent": 2}}}}, "'vae' has 2"),
+        ({"detectors": {"vae": {"settings": {"orientation": []}}}}, "none of the features of 'vae' is known to grow"),
         ({"detectors": {"vae": {"settings": {"alpha": -1}}}}, "`detectors.vae`: alpha must be above 0"),
     ],
 )

@@ -57,10 +57,11 @@ def _ranks(
     detector = LatentVAE(settings)
     detector.fit({"data": sample}, window=None, seeds=np.random.SeedSequence(SEED))
     blocks = list(detector.member_scores(sample))
-    scores = {name: np.concatenate([block[name] for block in blocks], axis=1) for name in SCORES}
+    known = detector.orientation
+    scores = {n: np.concatenate([block[n] for block in blocks], axis=1)[known.counted(n)] for n in SCORES}
     ranks = {name: rankdata(one.mean(axis=0)) for name, one in scores.items()}
     members = {name: rankdata(one[:, :COMPARED], axis=1) for name, one in scores.items()}
-    return ranks, detector.orientation.alignment, members
+    return ranks, known.alignment[known.known], members
 
 
 def _divergence(mass: np.ndarray, ranks: np.ndarray) -> float:

@@ -186,6 +186,21 @@ def test_whatever_a_detector_says_is_asked_out_of_fold(tiny: tuple[Sample, np.nd
     assert np.array_equal(folds.map(few, say)["id"], few.event_id)
 
 
+def test_folds_that_count_unequal_numbers_of_members_have_none_in_common(
+    tiny: tuple[Sample, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, _ = tiny
+    folds, _ = fit(sample)
+    for first, common in ((2, True), (1, False)):
+
+        def score(self: Recorder, part: Sample, first: int = first) -> Scores:
+            return Scores.from_members(np.ones((first if self is folds.detectors[0] else 2, len(part))))
+
+        monkeypatch.setattr(Recorder, "score", score)
+        members = folds.score(sample).members
+        assert (members is not None) == common
+
+
 def test_maps_that_do_not_fit_together_are_refused(tiny: tuple[Sample, np.ndarray]) -> None:
     sample = tiny[0]
     folds, _ = fit(sample)

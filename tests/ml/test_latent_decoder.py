@@ -239,6 +239,26 @@ def test_events_decode_from_more_dimensions_but_grids_do_not(trained: Trained) -
         decoder.grid(COORDINATES, MASSES)
 
 
+def test_a_member_without_coordinate_has_no_grid_and_the_others_have_theirs(trained: Trained, tmp_path: Path) -> None:
+    detector, decoder, sample, _ = trained
+    whole, lost = decoder.grid(COORDINATES, MASSES), copy.copy(decoder)
+    for unknown in ([0], [0, 1]):
+        own = copy.deepcopy(detector.orientation)
+        for values in (own.direction, own.mean, own.width, own.alignment, own.kl_alignment):
+            values[unknown] = np.nan
+        assert decoder._known is not None
+        lost._known = dataclasses.replace(decoder._known, orientation=own)
+        lost.save(tmp_path)
+        loaded = MassDecoder.load(tmp_path)
+        assert np.isfinite(loaded.reconstruct(detector, sample.select(np.arange(10)))).all()
+        if len(unknown) == 1:
+            grid = loaded.grid(COORDINATES, MASSES)
+            assert np.isnan(grid[0]).all()
+            np.testing.assert_array_equal(grid[1], whole[1])
+    with pytest.raises(TrainingError, match="which way the coordinate runs, and no member does"):
+        loaded.grid(COORDINATES, MASSES)
+
+
 def test_untrained_parts_are_refused(trained: Trained, tmp_path: Path) -> None:
     detector, _, sample, _ = trained
     empty = MassDecoder()

@@ -44,6 +44,13 @@ def test_marginals_refuse(u: np.ndarray, density: np.ndarray | None, message: st
         marginals(np.ones((1, 3, 2, 1)), u, density)
 
 
+def test_members_that_are_not_known_are_named() -> None:
+    grid = np.ones((4, 3, 2, 1))
+    grid[[1, 3], 0] = np.nan
+    with pytest.raises(TrainingError, match=r"the grid of the members \[1, 3\] is NaN"):
+        marginals(grid, np.linspace(0, 1, 3))
+
+
 def test_a_feature_that_averages_to_0_has_no_marginal_ratio() -> None:
     grid = np.array([[[[-1.0], [1.0]]] * 3])
     with pytest.raises(TrainingError, match="averages to 0"):

@@ -77,9 +77,25 @@ def test_later_events_are_measured_by_the_training_events(target: np.ndarray, we
     assert u[0, np.argmax(target)] == u.max()
 
 
-def test_a_collapsed_posterior_is_named(target: np.ndarray, weight: np.ndarray) -> None:
-    z = np.stack([target, np.full(EVENTS, 0.7)])[..., None]
-    with pytest.raises(TrainingError, match="the latent space of member 1 does not depend on the events"):
+def test_a_collapsed_member_is_unknown_and_leaves_the_others_what_they_are(
+    target: np.ndarray, weight: np.ndarray
+) -> None:
+    z = np.stack([target, np.full(EVENTS, 0.7), -target])[..., None]
+    found = Orientation.fit(z, (z**2).sum(axis=2), target, weight)
+    alone = Orientation.fit(z[::2], (z[::2] ** 2).sum(axis=2), target, weight)
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    for one in (found, Orientation.from_dict(json.loads(text))):
+        assert one.known.tolist() == [True, False, True]
+        assert one.counted("coordinate").tolist() == one.counted("oriented_kl").tolist() == [True, False, True]
+        assert one.counted("kl").all()
+        assert np.isnan(one.apply(z)[1]).all()
+        np.testing.assert_allclose(one.apply(z)[::2], alone.apply(z[::2]), atol=1e-12)
+        np.testing.assert_allclose(one.kl_alignment[::2], alone.kl_alignment)
+
+
+def test_an_ensemble_that_collapsed_as_a_whole_is_refused(target: np.ndarray, weight: np.ndarray) -> None:
+    z = np.full((2, EVENTS, 1), 0.7)
+    with pytest.raises(TrainingError, match="the latent space of none of 2 members depends on the events"):
         Orientation.fit(z, (z**2).sum(axis=2), target, weight)
 
 

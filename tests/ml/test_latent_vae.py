@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from ml import CrossFit, Sample, TrainingError, Window, child_seed, detector_class, detector_from_settings
-from ml.latent_scores import SCORES, oriented_sum
+from ml.latent_scores import SCORES, Orientation, oriented_sum
 from ml.latent_settings import LatentVAESettings
 from ml.latent_vae import LatentVAE, contrasted
 from ml.metrics import auc
@@ -20,6 +22,7 @@ from ml.preprocessing import MaxAbs, Standardiser
 from ml.settings import settings_from_mapping
 from ml.stopping import EarlyStopping, PeakStopping
 from ml.threads import single_thread
+from ml.variational import ENCODER
 from tests.ml.conftest import FEATURES
 
 SEEDS = np.random.SeedSequence(11)
@@ -181,7 +184,7 @@ def test_scores_that_need_no_direction_do_without(
     scores = train(renamed, features=list(columns), score="kl").score(renamed)
     with monkeypatch.context() as patch:
         patch.setattr("ml.latent_vae.Orientation.fit", refuse)
-        with pytest.raises(TrainingError, match="member 1 does not depend on the events"):
+        with pytest.raises(TrainingError, match="none of 2 members depends on the events"):
             train(sample)
         collapsed = train(sample, score="kl").score(sample)
     for one in (scores, collapsed):
@@ -192,7 +195,57 @@ def test_scores_that_need_no_direction_do_without(
 
 
 def refuse(*_: np.ndarray) -> Any:
-    raise TrainingError("the latent space of member 1 does not depend on the events")
+    raise TrainingError("the latent space of none of 2 members depends on the events")
+
+
+def collapsed(detector: LatentVAE, sample: Sample, member: int) -> LatentVAE:
+    """The same, oriented after one member's encoder has lost its last kernel: it says the same of every event."""
+    changed = copy.copy(detector)
+    encoder = [array.copy() for array in detector.parameters[ENCODER]]
+    encoder[-2][member] = 0
+    changed._parameters = {**detector.parameters, ENCODER: encoder}
+    changed._orient(changed.scaled(sample), sample.features(FEATURES), np.asarray(sample.weight, np.float64))
+    return changed
+
+
+@pytest.mark.parametrize("member", [0, 1])
+def test_a_collapsed_member_takes_no_part_in_oriented_scores(
+    sample: Sample, trained: LatentVAE, member: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is left is the ensemble of the others, while scores without direction average over all."""
+    detector = collapsed(trained, sample, member)
+    assert f"the latent space of the members [{member}], 1 of 2," in caplog.text
+    detector.save(tmp_path)
+    before = trained.score(sample)
+    assert before.members is not None
+    for one in (detector, LatentVAE.load(tmp_path)):
+        scores = one.score(sample)
+        assert scores.members is not None
+        assert scores.members.shape == (len(sample), 1)
+        np.testing.assert_allclose(scores.event, before.members[:, 1 - member], rtol=1e-5, atol=1e-5)
+        assert not scores.spread.any()
+        assert np.array_equal(scores.event, scores.extras["coordinate"])
+        assert not scores.extras["oriented_kl_spread"].any()
+        (members,) = one.member_scores(sample)
+        assert np.isnan(members["coordinate"]).all(axis=1).tolist() == [i == member for i in range(2)]
+        np.testing.assert_allclose(scores.extras["kl"], members["kl"].mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_score_that_no_member_has_is_refused(sample: Sample, trained: LatentVAE) -> None:
+    detector = copy.copy(trained)
+    detector._orientation = Orientation.unknown(2, 1)
+    with pytest.raises(TrainingError, match=r"'coordinate' needs to know which end .* no member does"):
+        detector.score(sample)
+
+
+def test_what_is_not_known_is_saved_as_null(sample: Sample, trained: LatentVAE, tmp_path: Path) -> None:
+    detector = copy.copy(trained)
+    detector._orientation = Orientation.unknown(2, 1)
+    detector.save(tmp_path)
+    text = (tmp_path / "preprocessing.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["orientation"]["direction"] == [[None], [None]]
+    assert not LatentVAE.load(tmp_path).orientation.known.any()
 
 
 def test_the_history_knows_what_was_kept(sample: Sample) -> None:
