@@ -87,8 +87,7 @@ class Orientation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; what is not known becomes None."""
-        fields = {name: getattr(self, name) for name in _FIELDS}
-        return {name: np.where(np.isfinite(one), one.astype(object), None).tolist() for name, one in fields.items()}
+        return {name: _listed(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Orientation:
@@ -97,6 +96,12 @@ class Orientation:
 
 
 _FIELDS = ("direction", "mean", "width", "alignment", "kl_alignment")
+
+
+def _listed(values: np.ndarray) -> list[Any]:
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return list(plain.tolist())
 
 
 def _correlation(values: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
