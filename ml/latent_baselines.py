@@ -24,18 +24,18 @@ def baselines(sample: Sample, settings: LatentVAESettings, *, fitted: np.ndarray
     Args:
         sample: events.
         settings: features and orientation.
-        fitted: (n_events,) bool, the events that means, widths and directions are taken from.
+        fitted: (n_events,) bool, the events that means, widths and directions are taken from, weighted.
     """
     full = settings.resolved
     orientation = full.orientation or ()
     x, weight = sample.features(full.features), np.asarray(sample.weight, np.float64)
     if not orientation:
         return {}
-    total = oriented_sum(x, full.features, orientation)
+    total = oriented_sum(x, full.features, orientation, weight=np.where(fitted, weight, 0))
     scaled = MaxAbs.fit(x[fitted], weight[fitted], names=full.features).apply(x).astype(np.float64)
     _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(scaled[fitted], rowvar=False, aweights=weight[fitted])))
     component = scaled @ vectors[:, -1]
-    sign = np.sign(np.corrcoef(component[fitted], total[fitted])[0, 1])
+    sign = np.sign(np.cov(component[fitted], total[fitted], aweights=weight[fitted])[0, 1])
     found = {"oriented_sum": total, "principal_component": sign * component}
     try:
         space = OrientedScores.fit(x[fitted], weight[fitted], names=full.features, orientation=orientation)

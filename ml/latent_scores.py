@@ -126,8 +126,12 @@ def scores_of(terms: Mapping[str, np.ndarray], orientation: Orientation, *, alph
     }
 
 
-def oriented_sum(x: np.ndarray, features: tuple[str, ...], orientation: tuple[str, ...]) -> np.ndarray:
+def oriented_sum(
+    x: np.ndarray, features: tuple[str, ...], orientation: tuple[str, ...], *, weight: np.ndarray
+) -> np.ndarray:
     """Sum over the oriented features of x (n_events, n_features), each in units of its width, falling ones negative.
+
+    `weight` (n_events,) is what events count with in the widths; 0 for those that take no part.
 
     Returns:
         (n_events,).
@@ -137,8 +141,9 @@ def oriented_sum(x: np.ndarray, features: tuple[str, ...], orientation: tuple[st
             f"none of the features {list(features)} is known to grow or fall towards anomalies: name some under "
             "`orientation`, those that fall with a leading '-'"
         )
-    total = np.zeros(len(x))
+    total, share = np.zeros(len(x)), np.asarray(weight, np.float64) / np.sum(weight)
     for name in orientation:
-        column = x[:, features.index(name.removeprefix("-"))]
-        total += (-1.0 if name.startswith("-") else 1.0) * column / max(float(column.std()), 1e-12)
+        column = np.asarray(x[:, features.index(name.removeprefix("-"))], np.float64)
+        width = float(np.sqrt((column - share @ column) ** 2 @ share))
+        total += (-1.0 if name.startswith("-") else 1.0) * column / max(width, 1e-12)
     return total

@@ -67,7 +67,7 @@ class LatentVAE(Detector):
         super().check(samples, window=window)
         require_columns({"data": samples["data"]}, self.settings.columns)
         if self.settings.resolved.score in ORIENTED:
-            _ = self._target(samples["data"].features(self.settings.features))
+            _ = self._target(samples["data"].features(self.settings.features), np.asarray(samples["data"].weight))
         self._steps_per_epoch(len(samples["data"]))
 
     def fit(
@@ -191,7 +191,7 @@ class LatentVAE(Detector):
         settings = self.settings.resolved
         mean, log_variance = settings.network.encode(self._parameters, scaled)
         try:
-            self._orientation = Orientation.fit(mean, kl_divergence(mean, log_variance), self._target(x), weight)
+            self._orientation = Orientation.fit(mean, kl_divergence(mean, log_variance), self._target(x, weight), weight)
         except TrainingError as error:
             if settings.score in ORIENTED:
                 raise
@@ -235,10 +235,10 @@ class LatentVAE(Detector):
                 )  # fmt: skip
         return replace(history, facts=facts)
 
-    def _target(self, x: np.ndarray) -> np.ndarray:
+    def _target(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         settings = self.settings.resolved
         assert settings.orientation is not None
-        return oriented_sum(x, settings.features, settings.orientation)
+        return oriented_sum(x, settings.features, settings.orientation, weight=weight)
 
     def _key(self) -> tuple[VariationalNetwork, float, str, float]:
         settings = self.settings.resolved

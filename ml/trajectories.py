@@ -130,7 +130,8 @@ class _Training:
         self._data = {"x": self.scaler.apply(x), "weight": weight}
         self._alpha = settings.alpha or contrasted(self._data["x"], weight, contrast=settings.contrast)
         self._rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), ORIENTING)).astype(int))
-        self._target = oriented_sum(x, settings.features, settings.orientation or ())[self._rows]
+        target = oriented_sum(x, settings.features, settings.orientation or (), weight=weight)
+        self._target = target[self._rows]
         self._seeds = [child_seed(seeds, member) for member in range(settings.members)]
         self._parameters: Parameters = settings.network.initial([child_seed(seed, 0) for seed in self._seeds])
         self._trainer = trainer_for((settings.network, self._alpha, settings.optimizer, settings.learning_rate))

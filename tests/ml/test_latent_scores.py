@@ -104,15 +104,23 @@ def test_a_feature_that_falls_counts_with_the_other_sign_and_each_in_units_of_it
     x = random.normal(size=(50, 3)) * [100, 0.1, 500]
     width = x.std(axis=0)
     expected = x[:, 0] / width[0] - x[:, 1] / width[1]
-    np.testing.assert_allclose(oriented_sum(x, NAMES, ("j1_m", "-j1_tau21")), expected)
-    np.testing.assert_allclose(oriented_sum(x * [1, 1000, 7], NAMES, ("j1_m", "-j1_tau21")), expected)
+    for scale in ([1, 1, 1], [1, 1000, 7]):
+        total = oriented_sum(x * scale, NAMES, ("j1_m", "-j1_tau21"), weight=np.ones(50))
+        np.testing.assert_allclose(total, expected)
     assert default_orientation(NAMES) == ("j1_m", "-j1_tau21")
     assert default_orientation(("mass", "tau21", "j2_tau32", "j2_m")) == ("-j2_tau32", "j2_m")
 
 
+def test_widths_are_those_of_the_events_that_count() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 1)) * 3.0
+    weight = np.repeat([2.0, 1.0, 0.0], 20)
+    copies = np.concatenate([x[:20], x[:40]])
+    np.testing.assert_allclose(oriented_sum(x, ("j1_m",), ("j1_m",), weight=weight), x[:, 0] / copies.std())
+
+
 def test_features_that_nobody_can_orient_are_refused() -> None:
     with pytest.raises(TrainingError, match=r"none of the features \['j1_pt'\] is known to grow or fall"):
-        oriented_sum(np.ones((5, 1)), ("j1_pt",), default_orientation(("j1_pt",)))
+        oriented_sum(np.ones((5, 1)), ("j1_pt",), default_orientation(("j1_pt",)), weight=np.ones(5))
 
 
 def test_every_score_is_made_of_the_terms(target: np.ndarray, weight: np.ndarray) -> None:

@@ -167,7 +167,7 @@ def test_the_sign_of_the_divergence_is_that_of_its_correlation_with_the_oriented
 ) -> None:
     settings = trained.settings.resolved
     assert settings.orientation is not None
-    target = oriented_sum(sample.features(FEATURES), FEATURES, settings.orientation)
+    target = oriented_sum(sample.features(FEATURES), FEATURES, settings.orientation, weight=sample.weight)
     (scores,) = trained.member_scores(sample)
     for member in range(2):
         correlation = np.corrcoef(scores["kl"][member], target)[0, 1]
