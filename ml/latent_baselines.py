@@ -38,7 +38,9 @@ def baselines(sample: Sample, settings: LatentVAESettings, *, fitted: np.ndarray
     sign = np.sign(np.cov(component[fitted], total[fitted], aweights=weight[fitted])[0, 1])
     found = {"oriented_sum": total, "principal_component": sign * component}
     try:
-        space = OrientedScores.fit(x[fitted], weight[fitted], names=full.features, orientation=orientation)
+        space = OrientedScores.fit(
+            x[fitted], weight[fitted], names=full.features, orientation=orientation, stretch=full.stretch
+        )
     except TrainingError:  # features that determine one another have no such direction
         return found
     return found | {"linear_direction": space.apply(x) @ space.direction}

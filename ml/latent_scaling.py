@@ -27,7 +27,9 @@ def fit_scaler(settings: LatentVAESettings, x: np.ndarray, weight: np.ndarray) -
     assert full.scaling is not None
     assert full.orientation is not None
     if full.scaling == "oriented":
-        return OrientedScores.fit(x, weight, names=full.features, orientation=full.orientation)
+        return OrientedScores.fit(
+            x, weight, names=full.features, orientation=full.orientation, stretch=full.stretch
+        )
     scaler: Scaler = _SCALERS[full.scaling].fit(x, weight, names=full.features)  # type: ignore[call-arg]
     return scaler
 

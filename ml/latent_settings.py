@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from ml.variational import VariationalNetwork
 
 ScoreName = Literal["coordinate", "kl", "oriented_kl", "reconstruction", "elbo"]
 ScalingName = Literal["maxabs", "standard", "normal", "oriented"]
+
+STRETCH = 3.0
 
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {
@@ -55,6 +58,7 @@ class LatentVAESettings:
             arXiv:1911.02469), where alpha is None.
         scaling: maxabs (divided by the largest absolute value), standard (mean 0, width 1), normal (normal scores) or
             oriented (see `ml.whitening.OrientedScores`).
+        stretch: with the scaling `oriented`, width of the direction of anomalies over that of every other.
         score: what an event's score is, see `ml.latent_scores`.
         orientation: features that grow towards anomalies, or, with a leading "-", fall: they tell which end of the
             latent space is the anomalous one. By default jet masses grow and ratios of N-subjettiness fall.
@@ -78,6 +82,7 @@ class LatentVAESettings:
     alpha: float | None = None
     contrast: float = 1.5
     scaling: ScalingName | None = None
+    stretch: float = STRETCH
     score: ScoreName | None = None
     orientation: tuple[str, ...] | None = None
     optimizer: str | None = None
@@ -111,6 +116,10 @@ class LatentVAESettings:
             raise TrainingError(f"contrast must be above 1, where the latent space collapses: got {self.contrast:g}")
         if not 1 <= full.point <= full.steps:
             raise TrainingError(f"steps ({full.steps}) must be at least those between two points ({full.point})")
+        if not 1 < self.stretch < math.inf:
+            raise TrainingError(f"stretch must be above 1, so that one direction is the widest: got {self.stretch:g}")
+        if self.stretch != STRETCH and full.scaling != "oriented":
+            raise TrainingError(f"stretch has no effect with scaling {full.scaling!r}: leave it out, or take 'oriented'")
         check_optimizer(full.optimizer, full.learning_rate)
         _ = self.network.encoder, self.network.decoder
         unknown = sorted({name.removeprefix("-") for name in self.orientation or ()} - set(self.features))

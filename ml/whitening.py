@@ -11,7 +11,6 @@ import numpy as np
 from ml.errors import TrainingError
 from ml.preprocessing import NormalScores
 
-STRETCH = 3.0  # of the oriented direction over every other, in standard deviations
 DISTINCT = 1e-6  # smallest eigenvalue of the correlation of features that are told apart
 
 
@@ -43,9 +42,9 @@ class OrientedScores:
 
     @classmethod
     def fit(
-        cls, x: np.ndarray, weights: np.ndarray, *, names: Sequence[str], orientation: Sequence[str]
+        cls, x: np.ndarray, weights: np.ndarray, *, names: Sequence[str], orientation: Sequence[str], stretch: float
     ) -> OrientedScores:
-        """From features x (n_events, n_features) with `names`; `orientation` as in `LatentVAESettings`.
+        """From features x (n_events, n_features) with `names`; `orientation`, `stretch` as in `LatentVAESettings`.
 
         Raises:
             TrainingError: a feature that is constant, or nearly a function of the others; no direction.
@@ -68,8 +67,8 @@ class OrientedScores:
         signs = {name.removeprefix("-"): -1.0 if name.startswith("-") else 1.0 for name in orientation}
         direction = root @ np.array([signs.get(name, 0.0) for name in names])
         direction /= np.linalg.norm(direction)
-        stretch = np.eye(len(names)) + (STRETCH - 1) * np.outer(direction, direction)
-        return cls(scores=scores, matrix=root @ stretch, direction=direction)
+        stretched = np.eye(len(names)) + (stretch - 1) * np.outer(direction, direction)
+        return cls(scores=scores, matrix=root @ stretched, direction=direction)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """x (n_events, n_features) as the networks see it, float32."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ml import TrainingError, detector_from_settings
+from ml.latent_scaling import fit_scaler
 from ml.latent_settings import LatentVAESettings
 from ml.settings import settings_from_mapping
 from tests.ml.conftest import FEATURES
@@ -23,6 +25,9 @@ TINY: dict[str, Any] = {"features": list(FEATURES), "steps": 200, "point": 40}
         ({"latent": 0}, "latent must be at least 1"),
         ({"point": 0}, r"between two points \(0\)"),
         ({"contrast": 1.0}, "contrast must be above 1, where the latent space collapses"),
+        ({"stretch": 1.0}, "stretch must be above 1, so that one direction is the widest"),
+        ({"stretch": 2.0, "scaling": "maxabs"}, "stretch has no effect with scaling 'maxabs'"),
+        ({"stretch": 2.0, "recipe": "paper"}, "stretch has no effect with scaling 'maxabs'"),
         ({"rise": 0}, "rise must be at least 1"),
         ({"hidden": [8, 0]}, "at least one unit"),
         ({"activation": "softmax"}, "no activation 'softmax'"),
@@ -51,4 +56,13 @@ def test_settings_given_stand_above_the_recipe() -> None:
     assert (paper.alpha, paper.optimizer, paper.score) == (1000.0, "adadelta", "kl")
     assert paper.resolved is paper
     assert (paper.members, paper.hidden, paper.activation, paper.batch_size) == (20, (64, 64, 64), "selu", 1000)
+    assert LatentVAESettings(stretch=2.0).resolved.stretch == 2.0
     assert LatentVAESettings().resolved.recipe == "robust"
+
+
+def test_the_scaling_is_stretched_as_the_setting_says() -> None:
+    x = np.random.default_rng(0).normal(size=(5000, len(FEATURES)))
+    for stretch in (1.5, 4.0):
+        scaler = fit_scaler(LatentVAESettings(features=FEATURES, stretch=stretch), x, np.ones(len(x)))
+        widest = np.linalg.eigvalsh(np.cov(scaler.apply(x), rowvar=False))[-1]
+        assert np.sqrt(widest) == pytest.approx(stretch, rel=0.02)
