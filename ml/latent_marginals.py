@@ -10,28 +10,24 @@ import numpy as np
 from ml.errors import TrainingError
 
 
-def marginals(grid: np.ndarray, coordinates: np.ndarray, density: np.ndarray | None = None) -> np.ndarray:
+def marginals(grid: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
     """⟨O⟩_z(m)/⟨O⟩_{z,m}: each feature averaged over the latent coordinate, relative to its average over all masses.
+
+    Every stretch of the coordinate between the outermost ones counts alike, however many events lie there.
 
     Args:
         grid: (members, n_coordinates, n_masses, n_features), see `ml.latent_decoder.MassDecoder.grid`.
         coordinates: (n_coordinates,) ascending.
-        density: (n_coordinates,) of events per unit of the coordinate, which the average is weighted with; None
-            averages plainly over the coordinate.
 
     Returns:
         (members, n_masses, n_features) around 1.
 
     Raises:
-        TrainingError: shapes that do not fit, a grid with NaN, a density that is negative or 0 everywhere, an average
-            of 0.
+        TrainingError: shapes that do not fit, a grid with NaN, an average of 0.
     """
     u = np.asarray(coordinates, np.float64)
-    if np.ndim(grid) != 4 or grid.shape[1] != len(u) or (density is not None and np.shape(density) != u.shape):
-        raise TrainingError(
-            f"a grid of shape {np.shape(grid)} does not fit {len(u)} coordinates"
-            + ("" if density is None else f" and a density of shape {np.shape(density)}")
-        )
+    if np.ndim(grid) != 4 or grid.shape[1] != len(u):
+        raise TrainingError(f"a grid of shape {np.shape(grid)} does not fit {len(u)} coordinates")
     unknown = ~np.isfinite(grid).all(axis=(1, 2, 3))
     if unknown.any():
         raise TrainingError(
@@ -40,9 +36,7 @@ def marginals(grid: np.ndarray, coordinates: np.ndarray, density: np.ndarray | N
         )
     if len(u) < 2 or not (np.diff(u) > 0).all():
         raise TrainingError(f"latent coordinates must ascend, and be at least two: got {u.tolist()}")
-    share = np.gradient(u) * (1.0 if density is None else np.asarray(density, np.float64))
-    if (share < 0).any() or not 0 < share.sum() < np.inf:
-        raise TrainingError("the density of events along the latent coordinate must be finite, not negative, and not 0")
+    share = np.gradient(u)
     averages = np.einsum("mufn,u->mfn", np.asarray(grid, np.float64), share / share.sum())
     overall = averages.mean(axis=1, keepdims=True)
     if not (np.abs(overall) > 1e-12 * np.abs(averages).max(axis=1, keepdims=True)).all():

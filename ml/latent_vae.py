@@ -191,7 +191,8 @@ class LatentVAE(Detector):
         settings = self.settings.resolved
         mean, log_variance = settings.network.encode(self._parameters, scaled)
         try:
-            self._orientation = Orientation.fit(mean, kl_divergence(mean, log_variance), self._target(x, weight), weight)
+            target = self._target(x, weight)
+            self._orientation = Orientation.fit(mean, kl_divergence(mean, log_variance), target, weight)
         except TrainingError as error:
             if settings.score in ORIENTED:
                 raise

@@ -203,8 +203,9 @@ def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Describe
     yield (
         SECTION,
         _name(found, "marginals"),
-        "Decoded features averaged over the latent coordinate, in units of their average over all masses, against the "
-        f"dijet mass, with the spread over members.{beside}{_content(run, found.sample)}",
+        "Decoded features averaged evenly over the grid of the latent coordinate, however many events lie where, in "
+        "units of their average over all masses, against the dijet mass, with the spread over members."
+        f"{beside}{_content(run, found.sample)}",
         marginal_figure(
             ratios,
             window=None if window is None else window.signal,
