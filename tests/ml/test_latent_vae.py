@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import CrossFit, Sample, TrainingError, Window, child_seed, detector_class, detector_from_settings
+from ml import CrossFit, History, Sample, TrainingError, Window, child_seed, detector_class, detector_from_settings
 from ml.latent_scores import SCORES, Orientation, oriented_sum
 from ml.latent_settings import LatentVAESettings
 from ml.latent_vae import LatentVAE, contrasted
@@ -229,6 +229,34 @@ def test_a_collapsed_member_takes_no_part_in_oriented_scores(
         (members,) = one.member_scores(sample)
         assert np.isnan(members["coordinate"]).all(axis=1).tolist() == [i == member for i in range(2)]
         np.testing.assert_allclose(scores.extras["kl"], members["kl"].mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("alignment", "warned"), [([0.9, 0.8], 0), ([0.9, 0.1], 1)])
+def test_a_member_that_hardly_follows_the_oriented_features_is_told(
+    sample: Sample, trained: LatentVAE, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    alignment: list[float], warned: int,
+) -> None:  # fmt: skip
+    given = dataclasses.replace(trained.orientation, alignment=np.array(alignment), kl_alignment=np.array([0.1, 0.1]))
+    monkeypatch.setattr("ml.latent_vae.Orientation.fit", lambda *_: given)
+    x = sample.features(FEATURES)
+    copy.copy(trained)._orient(trained.scaled(sample), x, np.asarray(sample.weight, np.float64))
+    assert caplog.text.count("the coordinate of 1 of 2 members hardly follows the features") == warned
+    assert len(caplog.records) == warned
+
+
+@pytest.mark.parametrize(("second", "warned"), [([0, 1, 2, 1, 0], 0), ([0, 1, 2, 3, 4], 1)])
+def test_members_without_a_whole_peak_are_told(
+    caplog: pytest.LogCaptureFixture, second: list[float], warned: int
+) -> None:
+    """Two points up and two down are a peak; a divergence that only rises has none."""
+    settings = TINY | {"stopping": "peak", "rise": 2, "fall": 2, "point": 11}
+    detector = LatentVAE(settings_from_mapping(LatentVAESettings, settings))
+    losses = np.stack([[0.0, 1, 2, 1, 0], second], axis=1)
+    history = History(losses={"validation_kl": losses}, best_epoch=np.array([2, 2]))
+    facts = detector._with_facts(history, 3060).facts  # 11 steps are an epoch
+    assert facts["peaked"] == [True, not warned]
+    assert caplog.text.count("the KL divergence of 1 of 2 members did not rise and fall within 55 steps") == warned
+    assert len(caplog.records) == warned
 
 
 def test_a_score_that_no_member_has_is_refused(sample: Sample, trained: LatentVAE) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from ml.whitening import OrientedScores
 
 NAMES = ("j1_m", "j1_tau21", "j2_m")
 ORIENTATION = ("j1_m", "-j1_tau21", "j2_m")
-KNOWN: dict[str, Any] = {"names": NAMES, "orientation": ORIENTATION, "stretch": 3.0}
 KNOWN: dict[str, Any] = {"names": NAMES, "orientation": ORIENTATION, "stretch": 3.0}
 DELTA = np.array([1.0, -1.0, 1.0])
 
