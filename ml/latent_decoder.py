@@ -21,7 +21,7 @@ from ml.latent_marginals import marginals, median_pulls
 from ml.latent_scaling import Scaler, scaler_from_dict
 from ml.latent_scores import Orientation
 from ml.latent_vae import BLOCK, LatentVAE
-from ml.mass_decoding import MASS_DECODER, MassDecoderSettings, level_start, mass_decoder_trainer
+from ml.mass_decoding import MASS_DECODER, MassDecoderSettings, convergence, level_start, mass_decoder_trainer
 from ml.networks import DenseNetwork
 from ml.prediction import in_chunks
 from ml.preprocessing import Standardiser
@@ -29,7 +29,7 @@ from ml.sample import Sample
 from ml.settings import load_settings, save_settings
 from ml.variational import ENCODER
 
-__all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "marginals", "median_pulls"]
+__all__ = ["MASS_DECODER", "MassDecoder", "MassDecoderSettings", "convergence", "marginals", "median_pulls"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class MassDecoder:
     ) -> History:
         """Minimise the mean squared error of the scaled features, with z ~ N(z̄, σ_z) and m ~ N(m_jj, resolution·m_jj).
 
-        Member i draws from the child of `seeds` with key i.
+        Member i draws from the child of `seeds` with key i. The history has the `validation_loss` of every epoch, which
+        `ml.mass_decoding.convergence` sums up.
 
         Raises:
             TrainingError: an untrained detector, masses that are not positive or all the same, and what

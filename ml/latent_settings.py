@@ -119,7 +119,7 @@ class LatentVAESettings:
         if not 1 < self.stretch < math.inf:
             raise TrainingError(f"stretch must be above 1, so that one direction is the widest: got {self.stretch:g}")
         if self.stretch != STRETCH and full.scaling != "oriented":
-            raise TrainingError(f"stretch has no effect with scaling {full.scaling!r}: leave it out, or take 'oriented'")
+            raise TrainingError(f"stretch has no effect with scaling {full.scaling!r}: leave it out, or use 'oriented'")
         check_optimizer(full.optimizer, full.learning_rate)
         _ = self.network.encoder, self.network.decoder
         unknown = sorted({name.removeprefix("-") for name in self.orientation or ()} - set(self.features))

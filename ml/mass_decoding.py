@@ -25,8 +25,8 @@ MASS_DECODER = "mass_decoder"
 class MassDecoderSettings:
     """A dense network from (z, m) to the features, trained with Adam whose learning rate falls to nothing.
 
-    That is how it converges in a known number of steps: with a constant rate the loss is noise from epoch to epoch long
-    before maps of the features are smooth, and a rule that watches it stops too early.
+    That is how it comes to rest in a known number of steps, as `convergence` measures: with a constant rate the loss is
+    noise from epoch to epoch long before maps of the features are smooth, and a rule that watches it stops too early.
 
     Attributes:
         hidden, activation: see `ml.networks.DenseNetwork`.
@@ -69,6 +69,26 @@ class MassDecoderSettings:
             validation_fraction=self.validation_fraction,
             patience=None,
         )
+
+
+def convergence(losses: np.ndarray) -> dict[str, np.ndarray]:
+    """Where the validation loss (n_epochs, members) of a training ended, and how much it still changed before.
+
+    Returns:
+        final: (members,) of the last epoch.
+        change: (members,) final/(loss when a quarter of the epochs was left) − 1: near 0 where it has converged,
+            negative where it still fell. 0 for a single epoch.
+
+    Raises:
+        TrainingError: no epochs, or a loss that is not finite and above 0 at these two.
+    """
+    losses = np.asarray(losses, np.float64)
+    if losses.ndim != 2 or not len(losses):
+        raise TrainingError(f"losses by epoch and member are needed: got an array of shape {losses.shape}")
+    final, before = losses[-1], losses[min(len(losses) - 1, math.ceil(0.75 * len(losses)) - 1)]
+    if not ((final > 0) & np.isfinite(final) & (before > 0) & np.isfinite(before)).all():
+        raise TrainingError("the validation loss of a mass decoder is not finite and above 0: train with a lower rate")
+    return {"final": final, "change": final / before - 1}
 
 
 def mass_decoder_loss(encoder: VariationalNetwork, decoder: DenseNetwork) -> LossFunction:

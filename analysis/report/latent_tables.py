@@ -31,6 +31,11 @@ PULLS_NOTE = (
     "(Median of what the mass decoder makes of the events − their median)/standard deviation of the events: mean ± "
     "standard deviation over the members."
 )
+DECODER_NOTE = (
+    "Mean squared error of the scaled features on the events that a member does not train on, of the last epoch, and "
+    "its relative change since a quarter of the steps was left: mean ± standard deviation over the members. The learning "
+    "rate falls over the whole training, so that a change near 0 also says that little is learnt at such rates."
+)
 _FIGURES = (("auc", "AUC"), ("background_rejection_at_0.5", "1/ε_B"), ("sic_at_0.5", "ε_S/√ε_B"))
 
 
@@ -77,6 +82,34 @@ def pulls_table(results: Entry) -> Table | None:
         known=None,
         notes=(PULLS_NOTE,),
     )
+
+
+def decoder_table(results: Entry) -> Table | None:
+    """Whether the mass decoders have converged."""
+    rows = [
+        (f"{detector} on {sample}", part(one, "decoder_validation_loss"))
+        for sample, detector, one in _pairs(results, "latent")
+        if "decoder_validation_loss" in one
+    ]
+    return build(
+        "Training of the mass decoder",
+        rows,
+        [
+            ("Detector", lambda name, _: name),
+            ("Final validation loss", _settled("final")),
+            ("Change over the last quarter [%]", _settled("change", scale=100.0)),
+        ],
+        known=None,
+        notes=(DECODER_NOTE,),
+    )
+
+
+def _settled(key: str, *, scale: float = 1.0) -> Any:
+    def text(_: str, entry: Entry) -> str:
+        own = part(entry, key)
+        return format_uncertain(scale * float(own["mean"]), scale * float(own["spread"]))
+
+    return text
 
 
 def _pairs(results: Entry, key: str) -> Iterator[tuple[str, str, Entry]]:

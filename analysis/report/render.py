@@ -49,7 +49,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
     ),
     "detectors": ("Detectors", (data_tables.detectors_table,)),
     "scan": ("Sensitivity against S/B", (salad_tables.scan_tables,)),
-    "latent": ("Latent space", (latent_tables.scores_table, latent_tables.pulls_table)),
+    "latent": ("Latent space", (latent_tables.scores_table, latent_tables.pulls_table, latent_tables.decoder_table)),
     "reweighting": ("Simulation corrected to data", (salad_tables.correction_table, salad_tables.closure_table)),
     "direct": ("Background predicted by simulation", (salad_tables.direct_tables,)),
     "selections": (

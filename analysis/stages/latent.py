@@ -22,7 +22,7 @@ from analysis.stages.train import crossfit_of, trained
 from analysis.store import code_key, content_key, library_versions
 from analysis.validation import corrected
 from ml import TrainingError, child_seed
-from ml.latent_decoder import MassDecoder, MassDecoderSettings, marginals, median_pulls
+from ml.latent_decoder import MassDecoder, MassDecoderSettings, convergence, marginals, median_pulls
 from ml.latent_settings import LatentVAESettings
 from ml.latent_vae import LatentVAE
 from ml.optimizers import check_optimizer
@@ -39,7 +39,7 @@ class Latent:
     """What the latent space of one detector on one sample looks like.
 
     Attributes:
-        summary: its entry under `latent` of results.json: pulls of the medians, and the decoder.
+        summary: its entry under `latent` of results.json: pulls of the medians, and how the decoder trained.
         arrays: coordinates (n_u,), masses (n_m,) in GeV, grid (n_u, n_m, n_features) mean over members, marginals
             (members, n_m, n_features) and band (subsets, n_m, n_features), all of members whose coordinate is known,
             and, by class, of the events shown: rows, coordinate (n,), reconstructed (members, n) of the first feature,
@@ -180,10 +180,12 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
         background = as_sample(data.events.take(data.events["truth"] == 0), columns)
         arrays["band"] = _band(run, found, background, seeds, coordinates, masses)
     np.savez(folder / "latent.npz", **arrays)
+    settled = convergence(history.losses["validation_loss"])
     summary = {
         "features": list(columns),
         "alignment": found.orientation.to_dict()["alignment"],
         "pulls": {name: _spread(values) for name, values in pulls.items()},
+        "decoder_validation_loss": {name: _of_members(one) for name, one in settled.items()},
         "decoder_epochs": [int(epoch) + 1 for epoch in history.best_epoch],
         "decoder_seconds": history.seconds,
     }
@@ -249,3 +251,8 @@ def _coordinate(detector: LatentVAE, events: Sample) -> np.ndarray:
 def _spread(values: np.ndarray) -> dict[str, list[float]]:
     ddof = 1 if len(values) > 1 else 0
     return {"mean": values.mean(axis=0).tolist(), "spread": values.std(axis=0, ddof=ddof).tolist()}
+
+
+def _of_members(values: np.ndarray) -> dict[str, float]:
+    """Mean and standard deviation of values (members,)."""
+    return {"mean": float(values.mean()), "spread": float(values.std(ddof=1 if len(values) > 1 else 0))}

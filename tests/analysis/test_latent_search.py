@@ -13,9 +13,10 @@ from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.figures.latent import latent_figures
+from analysis.numbers import format_uncertain
 from analysis.pipeline import check_detectors
 from analysis.plots import Label
-from analysis.report.latent_tables import pulls_table, scores_table
+from analysis.report.latent_tables import decoder_table, pulls_table, scores_table
 from analysis.search_file import merged
 from analysis.stages.latent import latent
 from analysis.stages.latent_scores import _of_score
@@ -149,6 +150,18 @@ def test_every_figure_of_the_paper_is_there(run: SearchRun, results: dict[str, A
     assert table is not None
     assert len(table.rows) == 2 * (len(SCORES) + len(BASELINES))
     assert pulls_table(results) is not None
+
+
+def test_the_report_says_whether_the_decoder_converged(results: dict[str, Any]) -> None:
+    found = results["latent"]["some"]["vae"]["decoder_validation_loss"]
+    assert found["final"]["mean"] > 0
+    assert found["final"]["spread"] > 0
+    table = decoder_table(results)
+    assert table is not None
+    ((name, loss, change),) = table.rows
+    assert name == "vae on some"
+    assert loss == format_uncertain(found["final"]["mean"], found["final"]["spread"])
+    assert change == format_uncertain(100 * found["change"]["mean"], 100 * found["change"]["spread"])
 
 
 @pytest.mark.parametrize(

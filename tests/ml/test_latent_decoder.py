@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from ml import Sample, TrainingError
-from ml.latent_decoder import MASS_DECODER, MassDecoder, MassDecoderSettings, marginals, median_pulls
+from ml.latent_decoder import MASS_DECODER, MassDecoder, MassDecoderSettings, convergence, marginals, median_pulls
 from ml.latent_scaling import fit_scaler
 from ml.latent_settings import ScalingName
 from ml.latent_vae import LatentVAE, LatentVAESettings
@@ -307,6 +307,18 @@ def test_steps_are_counted_not_epochs() -> None:
     settings = MassDecoderSettings(steps=91)
     assert settings.schedule(10_000).epochs == 11
     assert settings.schedule(100).epochs == 91  # less than one batch is one step
+
+
+def test_convergence_is_the_change_over_the_last_quarter() -> None:
+    losses = np.array([8.0, 7, 6, 5, 4, 4, 3, 2])[:, None] * [1.0, 2.0]
+    losses[:, 1] = 3.0
+    found = convergence(losses)
+    np.testing.assert_allclose(found["final"], [2, 3])
+    np.testing.assert_allclose(found["change"], [2 / 4 - 1, 0])  # two of eight epochs are the last quarter
+    np.testing.assert_allclose(convergence(losses[:1])["change"], 0)
+    for wrong in (losses[:0], np.full((4, 2), np.nan)):
+        with pytest.raises(TrainingError, match="loss"):
+            convergence(wrong)
 
 
 def test_a_decoder_starts_from_the_mean_of_the_features() -> None:
