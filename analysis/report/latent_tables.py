@@ -33,8 +33,8 @@ PULLS_NOTE = (
 )
 DECODER_NOTE = (
     "Mean squared error of the scaled features on the events that a member does not train on, of the last epoch, and "
-    "its relative change since a quarter of the steps was left: mean ± standard deviation over the members. The learning "
-    "rate falls over the whole training, so that a change near 0 also says that little is learnt at such rates."
+    "its relative change since a quarter of the steps was left: mean ± standard deviation over the members. The "
+    "learning rate falls over the whole training, so that a change near 0 may also come from the low last rates."
 )
 _FIGURES = (("auc", "AUC"), ("background_rejection_at_0.5", "1/ε_B"), ("sic_at_0.5", "ε_S/√ε_B"))
 
