@@ -1,8 +1,8 @@
 """`LatentVAE.fit` with the paper's recipe, 20 members at once, beside 20 runs of `keras.Model.fit` on as many events.
 
-Run as `python -m tests.benchmarks.latent_ensemble [EVENTS…]`, with files that `latent_recipes` takes or, without, random
-numbers. Both sides train the same network on batches of 1000 events with the same loss and optimiser for the same
-number of steps, and everything counts that a user waits for after the imports. That is on either side building,
+Run as `python -m tests.benchmarks.latent_ensemble [EVENTS…]`, with files that `latent_recipes` takes or, without,
+random numbers. Both sides train the same network on batches of 1000 events with the same loss and optimiser for the
+same number of steps, and everything counts that a user waits for after the imports. That is on either side building,
 compiling and the steps; every Keras run builds and compiles its own model, whose only metric is the loss. `LatentVAE`
 also scales the features, validates after each epoch on a tenth of the events, which Keras does not get, looks for the
 peak, keeps each member's best weights, and finds out which way members point. It ends with 1 where the ratio is below

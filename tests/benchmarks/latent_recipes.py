@@ -1,7 +1,7 @@
 """What can be known of a recipe for the latent space without labels: do its members agree, does it shape the spectrum?
 
-Run as `python -m tests.benchmarks.latent_recipes EVENTS…`, on Parquet columns of the dijet processor or on HDF5 files of
-the LHC Olympics (features or particles), which are processed as a search does. For every combination of settings an
+Run as `python -m tests.benchmarks.latent_recipes EVENTS…`, on Parquet columns of the dijet processor or on HDF5 files
+of the LHC Olympics (features or particles), which are processed as a search does. For every combination of settings an
 ensemble is trained on all events; its row of the Markdown table holds for each score
 
 - agreement: mean and, in brackets, smallest rank correlation between members. A score whose sign is open has members
@@ -166,7 +166,7 @@ def main() -> None:
     print(f"{len(sample):,} events, {options.members} members, seed {SEED}\n")
     for index, settings in enumerate(recipes(options)):
         row = study(sample, settings, options.scores)
-        for cells in ((row, ["---"] * len(row)) if index == 0 else ()):
+        for cells in (row, ["---"] * len(row)) if index == 0 else ():
             print(f"| {' | '.join(cells)} |")
         print(f"| {' | '.join(row.values())} |", flush=True)
 
