@@ -14,7 +14,7 @@ from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
-from analysis.settings import Interval, Model, Name
+from analysis.settings import Interval, MassInterval, Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
 from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
@@ -101,6 +101,7 @@ class Mixture(Model):
     """Pseudo-data: all of `background` and as many events of `signal` as give `fraction`.
 
     `of: total` makes S/(S+B) of all selected events equal to `fraction`; `of: window` makes S/B in the search window.
+    In the masses `quoted` S/B and S/√B are counted, in place of those of the search: signals differ in mass.
     """
 
     background: Name
@@ -109,6 +110,7 @@ class Mixture(Model):
     of: Literal["total", "window"] = "total"
     seed: int = Field(0, ge=0)
     max_background: int | None = Field(None, gt=0)
+    quoted: MassInterval | None = None
 
     @model_validator(mode="after")
     def _signal_when_injected(self) -> Mixture:
@@ -168,7 +170,7 @@ class Search(Model):
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None
-    quoted: Interval | None = Field(None, description="masses (GeV) where S/B and S/√B are counted without a window")
+    quoted: MassInterval | None = Field(None, description="GeV: where S/B and S/√B are counted without a window")
     detectors: Mapping[Name, DetectorSettings] = {}
     efficiencies: tuple[float, ...] = (0.01,)
     closure: ClosureSettings = ClosureSettings()
@@ -179,13 +181,6 @@ class Search(Model):
     validation: ValidationSettings | None = None
     abcd: tuple[AbcdSettings, ...] = ()
     limits: LimitSettings | None = None
-
-    @field_validator("quoted")
-    @classmethod
-    def _rising(cls, value: Interval | None) -> Interval | None:
-        if value is not None and not 0 <= value[0] < value[1]:
-            raise ValueError(f"[{value[0]:g}, {value[1]:g}] is no interval of masses: the lower end must come first")
-        return value
 
     @field_validator("data", mode="before")
     @classmethod
@@ -210,10 +205,17 @@ class Search(Model):
         done = any(settings.family for settings in value.values())
         return value if sliding is None or done else slid(value, sliding)
 
-    @property
-    def counted(self) -> Interval | None:
-        """Return the masses (GeV) in which signal is counted against background."""
-        return self.window.signal if self.window else self.quoted
+    def counted(self, sample: str, detector: str | None = None) -> Interval | None:
+        """Return the masses (GeV) in which signal is counted against background, in all events or by a detector.
+
+        They are those that the sample's mixture has for itself, else the window that is looked into, else `quoted`.
+        """
+        mixture = self.mixtures.get(sample)
+        if mixture is not None and mixture.quoted is not None:
+            return mixture.quoted
+        own = self.detectors[detector].window if detector is not None else None
+        window = own or self.window
+        return window.signal if window else self.quoted
 
     @property
     def families(self) -> dict[str, list[str]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from analysis.settings import Interval, Model, Name
 from analysis.statistics_settings import Positive, TailSettings, check_width
 
+Excluded = Annotated[
+    Annotated[tuple[Interval, ...], Tag("intervals")] | Annotated[Literal["excess"], Tag("excess")],
+    Discriminator(lambda value: "excess" if isinstance(value, str) else "intervals"),  # else errors name both
+]
 LOWER_TAIL = 0.022750131948179195  # of a normal distribution, beyond two standard deviations
 
 
@@ -56,8 +60,9 @@ class LimitSettings(Model):
     """Masses (GeV) at which limits are set, and the selections they are set on (all when empty).
 
     The window around a mass reaches `reach` standard deviations of the peak's core to either side; without it three,
-    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere. `folds` gives
-    each fold of a detector, whose threshold is its own, a spectrum and a background of its own in one fit.
+    and farther until it holds 95% of the signal. Bins in `exclude` are no sidebands of peaks elsewhere; `excess` stands
+    for those around the largest excess of the same spectrum, where it is one. `folds` gives each fold of a detector,
+    whose threshold is its own, a spectrum and a background of its own in one fit.
     """
 
     masses: tuple[Positive, ...] = Field(min_length=1)
@@ -73,7 +78,7 @@ class LimitSettings(Model):
         0, ge=0, description="toys per tested strength and hypothesis; 0 leaves it to asymptotic formulae"
     )
     profile: bool = True
-    exclude: tuple[Interval, ...] = ()
+    exclude: Excluded = ()
     folds: bool = False
     cross_section: CrossSectionSettings | None = None
 
@@ -93,10 +98,17 @@ class LimitSettings(Model):
             )
         return value
 
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _excess_or_intervals(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "excess":
+            raise ValueError(f"{value!r} is neither `excess` nor a list of intervals of masses in GeV")
+        return value
+
     @field_validator("exclude")
     @classmethod
-    def _ordered(cls, value: tuple[Interval, ...]) -> tuple[Interval, ...]:
-        for low, high in value:
+    def _ordered(cls, value: Excluded) -> Excluded:
+        for low, high in () if value == "excess" else value:
             if not low < high:
                 raise ValueError(f"[{low:g}, {high:g}] is not an interval: the lower end must come first")
         return value

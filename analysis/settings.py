@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Interval = tuple[float, float]
+
+
+def _rising(value: Interval) -> Interval:
+    if not 0 <= value[0] < value[1]:
+        raise ValueError(f"[{value[0]:g}, {value[1]:g}] is no interval of masses: the lower end must come first")
+    return value
+
+
+MassInterval = Annotated[Interval, AfterValidator(_rising)]
+"""GeV, the lower end first."""
 
 
 class Model(BaseModel):

@@ -13,14 +13,14 @@ from analysis.context import SearchRun
 from analysis.events import Events, joined
 from analysis.figures.captions import signal_content
 from analysis.figures.detectors import detector_curve
-from analysis.numbers import format_count
+from analysis.numbers import format_count, format_percent
 from analysis.plots import Label
 from analysis.plots.latent_maps import LatentMap, Outlined, Truth, latent_map_figure
 from analysis.plots.marginals import MarginalRatio, marginal_figure
 from analysis.plots.reconstruction import Reconstructed, reconstruction_figure
 from analysis.plots.roc_inset import ScoreDistribution, roc_inset_figure
 from analysis.plots.trajectories import TrajectoryLines, trajectory_figure
-from analysis.stages.latent import Latent, latent
+from analysis.stages.latent import Latent, latent, subset_share
 from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, trained
 from analysis.stages.trajectories import trajectories
@@ -196,8 +196,8 @@ def _marginals(run: SearchRun, found: Latent, label: Label) -> Iterator[Describe
         ""
         if band is None
         else (
-            f" The bands are the range of {len(band)} trainings on random 90% of the background alone; their events "
-            "overlap, so that the statistical fluctuation is larger."
+            f" The bands are the range of {len(band)} trainings on random {format_percent(subset_share(run))} of the "
+            "background alone; their events overlap, so that the statistical fluctuation is larger."
         )
     )
     yield (

@@ -14,6 +14,7 @@ from analysis.numbers import (
     format_p_value,
     format_percent,
     format_uncertain,
+    format_window,
 )
 from analysis.report.quantities import Quantity, confidences, entries, limits, number, part, scalar_text
 from analysis.report.table import CONTENT_NOTE, SIGNAL_CONTENT, Column, Table, build, has_content
@@ -171,6 +172,7 @@ _SETTINGS: tuple[Column, ...] = (
     ("Signal", lambda _, e: scalar_text(e.get("signal"))),
     ("Signal width", lambda _, e: signal_width(e)),
     ("Channels", lambda _, e: scalar_text(e.get("channels"))),
+    ("Left out of the sidebands", lambda _, e: _excluded(e)),
 )
 
 
@@ -215,6 +217,10 @@ def _confidence(entry: Entry) -> str:
 
 def _background(entry: Entry) -> float | None:
     return Quantity.read(entry.get("expected_background")).value
+
+
+def _excluded(entry: Entry) -> str:
+    return ", ".join(format_window(interval) for interval in entry.get("excluded") or ()) or NONE
 
 
 def _efficiency(entry: Entry) -> str:

@@ -168,7 +168,8 @@ def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficie
     identifier = f"{sample_name}-{settings.name}-{efficiency:g}"
     signal = processed(run, settings.signal).key if settings.signal is not None else None
     key = content_key(
-        sample.key, [score.key for score in scores], signal, settings, efficiency, window, run.search.seed,
+        sample.key, [score.key for score in scores], signal, settings, efficiency, window,
+        run.search.counted(sample_name), run.search.seed,
         code_key("stats", "analysis.stages.abcd_estimates", "analysis.stages.selections", __name__), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
@@ -220,7 +221,7 @@ def _estimate(
         "efficiency": efficiency,
         "seed": run.search.seed,
         "n_selected": int(selected.sum()),
-        **(signal_content(sample, selected, window) if selected.any() else {}),
+        **(signal_content(sample, selected, run.search.counted(sample.name)) if selected.any() else {}),
         "abcd": {"name": settings.name, "first": settings.first, "second": settings.second, **found},
     }
     for name, workspace in workspaces.items():

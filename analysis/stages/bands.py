@@ -10,7 +10,7 @@ from typing import Any
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
 from analysis.limit_settings import LimitSettings
-from analysis.stages.channels import NO_LIMIT, limit_facts
+from analysis.stages.channels import NO_LIMIT, excluded, limit_facts
 from analysis.stages.cross_section import injected_limit, signal_shape, signals_key
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.selections import masses_of, searching_detectors
@@ -79,7 +79,9 @@ def _set_limits(run: SearchRun, name: str, nested: list[Hunted], settings: Limit
     assert settings.cross_section is not None
     entries = []
     for mass in _masses(run, nested[-1], settings):
-        facts = limit_facts(run, nested[-1], mass, shape=signal_shape(run, mass), unit="fb") | {"selection": name}
+        facts = limit_facts(run, nested[-1], mass, shape=signal_shape(run, mass), unit="fb")
+        without = sorted({interval for one in nested for interval in excluded(run, one, mass)})  # each its own
+        facts |= {"selection": name, "excluded": [list(interval) for interval in without]}
         try:
             found, made = injected_limit(run, nested, mass)
             write_json(folder / "workspaces" / f"{name}-{mass:g}-fb.json", dict(made))

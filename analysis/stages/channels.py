@@ -8,15 +8,18 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.limit_settings import LimitSettings
+from analysis.settings import Interval
 from analysis.stages.hunt import Hunted, hunted_family
 from analysis.stages.searched import searched
 from analysis.stages.selections import SIGNAL_CONTENT, selected_rows, spectrum_of
-from analysis.stages.shapes import limited_shape, systematics_of
+from analysis.stages.shapes import hunted_shapes, limited_shape, systematics_of
 from analysis.stages.train import trained
 from stats import Channel, Spectrum, Systematic, resonance_channel
 from stats.signals import SignalShape
 
 NEAR = 4.0  # standard deviations about a mass that belong to its peak, where the search does not set a reach
+EXCESS = 3.0  # local significance above which the largest excess of a spectrum is no background to rely on
+EXCESS_REACH = 3.0  # widths of the bump to either side that belong to it
 NO_LIMIT: dict[str, Any] = {"observed": None, "expected": [None] * 5, "scan": [], "failed_fits": 0}
 SELECTED = "selected events"
 
@@ -59,7 +62,7 @@ def channel_of(
         window=None if reach is None else (mass - reach, mass + reach),
         name=name or hunted.identifier,
         events=events,
-        mask=_sidebands(counts, settings, mass, reach=NEAR * width if reach is None else reach),
+        mask=_sidebands(counts, excluded(run, hunted, mass), mass, reach=NEAR * width if reach is None else reach),
         systematics=systematics_of(settings) if systematics is None else systematics,
     )
 
@@ -97,10 +100,32 @@ def _fold_spectra(run: SearchRun, hunted: Hunted) -> list[tuple[Spectrum, float]
     return folds
 
 
-def _sidebands(spectrum: Spectrum, settings: LimitSettings, mass: float, *, reach: float) -> np.ndarray | None:
-    """Return the bins that may serve as sidebands: those outside `exclude`; the peak's own are never left out."""
+def excluded(run: SearchRun, hunted: Hunted, mass: float) -> list[Interval]:
+    """Return the masses (GeV) whose bins are no sidebands of a peak at a mass, as the search says or the hunt found.
+
+    An excess that reaches as far as the mass may be what the limit is set on, and is not left out.
+    """
+    asked = settings_of(run).exclude
+    if asked != "excess":
+        return list(asked)
+    found = excess_of(run, hunted)
+    return [] if found is None or found[0] <= mass <= found[1] else [found]
+
+
+def excess_of(run: SearchRun, hunted: Hunted) -> Interval | None:
+    """Return the masses (GeV) of the largest excess of a spectrum, None where it is not significant enough for one."""
+    found = hunted.summary["bump_hunt"]
+    if found["local_z"] <= EXCESS:
+        return None
+    shape = hunted_shapes(run)[found["scan"]["width"].index(found["width"])]
+    reach = EXCESS_REACH * shape.width(found["mass"])
+    return found["mass"] - reach, found["mass"] + reach
+
+
+def _sidebands(spectrum: Spectrum, without: list[Interval], mass: float, *, reach: float) -> np.ndarray | None:
+    """Return the bins that may serve as sidebands: those `without` intervals; the peak's own are never left out."""
     mask = np.ones(spectrum.n_bins, dtype=bool)
-    for low, high in settings.exclude:
+    for low, high in without:
         mask &= spectrum.outside(low, high)
     mask |= ~spectrum.outside(mass - reach, mass + reach)
     return None if mask.all() else mask
@@ -121,5 +146,6 @@ def limit_facts(
         "width_unit": "GeV" if simulated else settings.width_unit,
         "unit": unit,
         "level": settings.level,
+        "excluded": [list(interval) for interval in excluded(run, hunted, mass)],
         **{name: hunted.summary.get(name) for name in SIGNAL_CONTENT},
     }

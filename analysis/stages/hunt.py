@@ -109,6 +109,7 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     code = code_key("stats", "ml.selection", *stages, __name__)
     key = content_key(
         sample.key, scores.key if scores else None, selection, window.signal if window else None,
+        search.counted(selection.sample, selection.detector),
         search.spectrum, search.bump_hunt, _masses(run, selection), search.seed,
         [family.name for family in candidates_of(run, selection.sample)], sqrt_s_of(run, selection.sample), code,
         library_versions(),
@@ -148,7 +149,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         "efficiency": selection.efficiency,
         "seed": search.seed,
         "n_selected": int(rows.sum()),
-        **signal_content(sample, rows, window.signal if window else search.counted),
+        **signal_content(sample, rows, search.counted(selection.sample, selection.detector)),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
     summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)

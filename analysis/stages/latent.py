@@ -134,6 +134,16 @@ def asked_of(run: SearchRun) -> LatentSettings:
     return run.search.latent
 
 
+def decoding_of(run: SearchRun) -> MassDecoderSettings:
+    """Return the settings of the mass decoder."""
+    return settings_from_mapping(MassDecoderSettings, asked_of(run).decoder, where="latent.decoder")
+
+
+def subset_share(run: SearchRun) -> float:
+    """Return the share of the background that each training of a band sees: the rest validates it."""
+    return 1.0 - decoding_of(run).validation_fraction
+
+
 def _latent(run: SearchRun, sample: str, detector: str) -> Latent:
     settings = asked_of(run)
     key = content_key(
@@ -195,8 +205,7 @@ def _fill(run: SearchRun, sample: str, detector: str, folder: Path) -> None:
 def _decoder(
     run: SearchRun, detector: LatentVAE, events: Sample, seeds: np.random.SeedSequence, bar: Any
 ) -> tuple[MassDecoder, Any]:
-    settings = settings_from_mapping(MassDecoderSettings, asked_of(run).decoder, where="latent.decoder")
-    decoder = MassDecoder(settings)
+    decoder = MassDecoder(decoding_of(run))
     progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
     return decoder, decoder.fit(detector, events, seeds=seeds, progress=progress)
 
@@ -223,9 +232,9 @@ def _band(
     """
     subsets = asked_of(run).subsets
     logger.info("training on %d random subsets of the background", subsets)
-    decoding = settings_from_mapping(MassDecoderSettings, asked_of(run).decoder, where="latent.decoder")
-    share = decoding.validation_fraction  # the same for both, or their events would differ
-    alone = LatentVAE(replace(detector.settings, members=subsets, validation_fraction=share))
+    decoding = decoding_of(run)
+    held_out = decoding.validation_fraction  # the same for both, or their events would differ
+    alone = LatentVAE(replace(detector.settings, members=subsets, validation_fraction=held_out))
     with run.bar("subsets of the background") as bar:
         progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
         alone.fit({"data": background}, window=None, seeds=child_seed(seeds, 1), progress=progress)

@@ -55,7 +55,7 @@ def _searched(run: SearchRun, name: str) -> Searched:
     search = run.search
     mixture = search.mixtures.get(name)
     names = columns_needed(search)
-    window = search.counted
+    window = search.counted(name)
     if mixture is None:
         source = processed(run, name)
         events = source.events(names)
@@ -70,7 +70,8 @@ def _searched(run: SearchRun, name: str) -> Searched:
     events, spare = mix(mixture, sources[0].events(names), signal, window=search.window, seed=search.seed)
     counts = count_mixture(events, background=mixture.background, signal=mixture.signal, window=window)
     window_matters = search.window if mixture.of == "window" else None
-    key = content_key([source.key for source in sources], mixture, search.seed, window_matters, _source())
+    same = mixture.model_copy(update={"quoted": None})  # where events are counted does not change them
+    key = content_key([source.key for source in sources], same, search.seed, window_matters, _source())
     return Searched(name, events, spare, counts, key)
 
 
@@ -95,14 +96,14 @@ def as_window(settings: WindowSettings | None) -> Window | None:
 
 def counts_of(run: SearchRun, name: str, detector: str | None) -> MixtureCounts | None:
     """Return signal and background of a sample, in all and in a detector's window; None where truth is not known."""
-    sample, window = searched(run, name), window_of(run, detector)
-    if sample.counts is None or window == run.search.window:
+    sample, window = searched(run, name), run.search.counted(name, detector)
+    if sample.counts is None or window == sample.counts.window:
         return sample.counts
     return count_mixture(
         sample.events,
         background=sample.counts.background,
         signal=sample.counts.signal,
-        window=window.signal if window else run.search.counted,
+        window=window,
     )
 
 

@@ -140,6 +140,19 @@ def test_limits_are_set_on_selections_that_exist(search_file: Path) -> None:
         load_search(str(search_file), overrides=[*hunting, "limits.selections=[0.02]"])
 
 
+def test_signal_is_counted_around_its_own_mass_where_the_mixture_says_so() -> None:
+    """Else in the window that is looked into."""
+    search, _ = load_search("demo", overrides=["mixtures.injected.quoted=[4800, 5200]"])
+    assert search.counted("injected") == search.counted("injected", "cwola") == (4800, 5200)
+    assert search.counted("other") == search.counted("other", "cwola") == (3300, 3700)
+    search, _ = load_search("latent_signals")
+    for name in search.data:
+        low, high = search.counted(name) or (0.0, 0.0)
+        assert high - low == 400, name
+        recipe = search.datasets[search.mixtures[name].signal]["recipe"]
+        assert "resonance" not in recipe or recipe["resonance"]["wprime"]["mass"] == (low + high) / 2
+
+
 def test_the_recipe_and_its_entry_agree_on_the_energy(tmp_path: Path) -> None:
     path = tmp_path / "datasets.yaml"
     path.write_text("x: {recipe: {process: qcd_dijet, events: 10, seed: 1, sqrt_s: 14}}\n")

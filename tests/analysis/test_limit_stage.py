@@ -18,9 +18,10 @@ from analysis.exports import export_results
 from analysis.figures.limits import limit_figures
 from analysis.limit_settings import LimitSettings
 from analysis.plots import Label
+from analysis.report.limit_tables import limits_table
 from analysis.stages.bands import band_limits, band_members
-from analysis.stages.channels import channel_of, channels_of
-from analysis.stages.hunt import hunt
+from analysis.stages.channels import channel_of, channels_of, excluded, limit_facts
+from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.limit import describe_limit, limit, limited
 from stats import StatisticsError, workspace
 from tests.analysis.statistics_search import BANDS, FAR, INCLUSIVE, LOOSE, MASS, TIGHT
@@ -118,6 +119,49 @@ def test_excluded_bins_change_the_limits_elsewhere(everything: SearchRun, tmp_pa
     without, with_it = entry_of(everything, INCLUSIVE, FAR), entry_of(whole, INCLUSIVE, FAR)
     assert without["expected_background"] != with_it["expected_background"]
     assert entry_of(everything, INCLUSIVE, MASS)["expected"] == entry_of(whole, INCLUSIVE, MASS)["expected"]
+
+
+def with_excess(hunted: Hunted, *, mass: float, local_z: float) -> Hunted:
+    """The same spectrum, as if its bump hunt had found something else."""
+    found = {**hunted.summary["bump_hunt"], "mass": mass, "local_z": local_z}
+    return replace(hunted, summary={**hunted.summary, "bump_hunt": found})
+
+
+def test_an_excess_of_a_spectrum_is_no_sideband_of_peaks_beyond_it(everything: SearchRun, tmp_path: Path) -> None:
+    """Three widths of 3% around 3500 GeV; the same fit as with these masses written down."""
+    run, low, high = limited_again(everything, tmp_path, exclude="excess"), 3185.0, 3815.0
+    hunted = with_excess(hunt(everything)[INCLUSIVE], mass=MASS, local_z=3.1)
+    assert excluded(run, hunted, FAR) == [pytest.approx((low, high))]
+    assert limit_facts(run, hunted, FAR)["excluded"] == [pytest.approx([low, high])]
+    by_hand = limited_again(everything, tmp_path, exclude=[[low, high]])
+    assert workspace([channel_of(run, hunted, FAR)]) == workspace([channel_of(by_hand, hunted, FAR)])
+    whole = limited_again(everything, tmp_path, exclude=[])
+    assert workspace([channel_of(run, hunted, FAR)]) != workspace([channel_of(whole, hunted, FAR)])
+
+
+def test_limits_on_the_excess_itself_and_fluctuations_leave_nothing_out(everything: SearchRun, tmp_path: Path) -> None:
+    run, whole = (limited_again(everything, tmp_path, exclude=one) for one in ("excess", []))
+    seen = with_excess(hunt(everything)[INCLUSIVE], mass=MASS, local_z=6.0)
+    for mass in (3190.0, MASS, 3810.0):
+        assert excluded(run, seen, mass) == []
+    fluctuation = with_excess(seen, mass=MASS, local_z=2.9)
+    assert excluded(run, fluctuation, FAR) == []
+    assert workspace([channel_of(run, fluctuation, FAR)]) == workspace([channel_of(whole, fluctuation, FAR)])
+
+
+def test_every_spectrum_leaves_out_its_own_excess(everything: SearchRun, tmp_path: Path) -> None:
+    run, found = limited_again(everything, tmp_path, exclude="excess"), hunt(everything)
+    first = with_excess(found[LOOSE], mass=3300.0, local_z=5.0)
+    second = with_excess(found[TIGHT], mass=3600.0, local_z=5.0)
+    ((_, end),), ((_, other),) = (excluded(run, one, FAR) for one in (first, second))
+    assert (end, other) == (pytest.approx(3597.0), pytest.approx(3924.0))
+
+
+def test_results_say_what_was_left_out(everything: SearchRun) -> None:
+    assert all(entry["excluded"] == [[3300, 3700]] for entry in [*limit(everything), *band_limits(everything)])
+    table = limits_table({"limits": limit(everything)})
+    assert table is not None
+    assert any("Left out of the sidebands: 3.30–3.70 TeV" in note for note in table.notes)
 
 
 def test_profile_is_at_the_mass_nearest_to_the_largest_excess(everything: SearchRun) -> None:

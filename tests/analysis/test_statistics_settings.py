@@ -74,6 +74,8 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         ({"limits": {"selections": [0.5]}}, r"`limits\.selections` asks for 0\.5"),
         ({"limits": {"masses": [3500, 3500]}}, r"limits\.masses: the same mass is listed twice"),
         ({"limits": {"masses": [2000, 3500]}}, r"`limits\.masses`: the mass 2000 GeV lies outside"),
+        ({"limits": {"exclude": "exces"}}, r"limits\.exclude: 'exces' is neither `excess` nor a list of intervals"),
+        ({"limits": {"exclude": [[3700]]}}, r"limits\.exclude\.intervals\.0\.1: Field required\. "),
         ({"limits": {"exclude": [[3700, 3300]]}}, r"limits\.exclude: \[3700, 3300\] is not an interval"),
         ({"limits": {"systematics": {"scale": 0.7}}}, r"limits\.systematics\.scale"),
         ({"limits": {"systematics": {"normalisation": {"a b": 0.1}}}}, r"limits\.systematics\.normalisation\.a b"),

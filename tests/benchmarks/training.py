@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -50,10 +51,10 @@ def engine(case: Case, members: int) -> Callable[[int], tuple[np.ndarray, np.nda
 class KerasProcess:
     """`keras.Model.fit` in a process of its own, where TensorFlow has the threads it takes by itself."""
 
-    def __init__(self, case: str, *data: np.ndarray) -> None:
+    def __init__(self, case: str, *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, case, *data), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, case, *arguments), daemon=True)
         self._process.start()
 
     def fit(self, seed: int, epochs: int) -> tuple[np.ndarray, float]:
@@ -68,10 +69,10 @@ class KerasProcess:
         self._process.join()
 
 
-def _serve(pipe: Connection, name: str, *data: np.ndarray) -> None:
+def _serve(pipe: Connection, name: str, *arguments: Any) -> None:
     import keras
 
-    case = CASES[name](*data)
+    case = CASES[name](*arguments)
     timed = case.keras_model(0)
     timed.fit(*case.keras_data, batch_size=case.batch, epochs=1, verbose=0)
     while (task := pipe.recv()) is not None:

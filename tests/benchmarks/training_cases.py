@@ -43,8 +43,8 @@ def start_seed(member: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([7, member])
 
 
-def variational(events: np.ndarray | None = None) -> Case:
-    """A VAE with one latent dimension: encoder and decoder 3 × 64 SELU, 6 features, Adadelta at learning rate 1.
+def variational(events: np.ndarray | None = None, rate: float = 1.0) -> Case:
+    """A VAE with one latent dimension: encoder and decoder 3 × 64 SELU, 6 features, Adadelta.
 
     `events` (n, 6) float32 take the place of uniform random numbers.
     """
@@ -78,12 +78,12 @@ def variational(events: np.ndarray | None = None) -> Case:
     def model(seed: int) -> Any:
         keras.utils.set_random_seed(seed)
         built = _keras_vae()
-        built.compile(optimizer=keras.optimizers.Adadelta(1.0))
+        built.compile(optimizer=keras.optimizers.Adadelta(rate))
         return built
 
     return Case(
         "vae 6-64-64-64-1-64-64-64-6", 5, 1000, {"x": x}, loss,
-        lambda: keras.optimizers.Adadelta(1.0), initial, model, (x,),
+        lambda: keras.optimizers.Adadelta(rate), initial, model, (x,),
     )  # fmt: skip
 
 
