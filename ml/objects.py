@@ -16,6 +16,7 @@ OrderName = Literal["pt", "mass"]
 ORDERED_BY: dict[OrderName, str] = {"pt": "pt", "mass": "m"}
 OBJECTS = ("first", "second")
 """Names of the two objects of an event."""
+CombinationName = Literal["both", "fisher"]
 
 
 def jet_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -62,6 +63,19 @@ def objects_of(
         for other in (swapped, ~swapped)
     )
     return first, second
+
+
+def joint_score(first: np.ndarray, second: np.ndarray, *, combination: CombinationName) -> np.ndarray:
+    """One score of an event, of any one shape, from the percentiles of its two objects, each above 0 and below 1.
+
+    "both" is the lower one: events above X have both objects above the percentile X (arXiv:2002.12376, footnote 5).
+    "fisher" is −ln(1 − first) − ln(1 − second), R. A. Fisher's combination of two p-values (Statistical Methods for
+    Research Workers, 1932, section 21.1): independent objects that are alike share a selection in all ways of the same
+    product of probabilities, one outstanding object and an ordinary one among them.
+    """
+    if combination == "both":
+        return np.minimum(first, second)
+    return -np.log1p(-np.asarray(first, np.float64)) - np.log1p(-np.asarray(second, np.float64))
 
 
 @dataclass(frozen=True)

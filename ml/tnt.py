@@ -18,7 +18,7 @@ from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
 from ml.inputs import require_images, tagger_of
 from ml.labelled import require_columns
-from ml.objects import OBJECTS, Percentiles, jet_names, objects_of
+from ml.objects import OBJECTS, Percentiles, jet_names, joint_score, objects_of
 from ml.sample import Sample
 from ml.settings import load_settings, save_settings
 from ml.tagger import refuse_mass
@@ -31,12 +31,12 @@ SPLIT = 1_000_000  # key of the seed that shares out events; iterations have the
 
 
 class TNT(Detector):
-    """Scores are joint percentiles: an event's is the lower one of its two objects' (footnote 5).
+    """An event's score joins the percentiles of its two objects as `combination` says, see `ml.objects.joint_score`.
 
-    An object's percentile is the share of the training events whose object scores lower (`Scores.objects`), so that
-    events above X are those whose objects are both above the percentile X. `Scores.extras` has the classifiers' own
-    outputs, `first` and `second`. Member i of an event is the same of the i-th members of both objects' ensembles, in
-    the percentiles of the whole ensembles; the event's score is not the members' mean.
+    An object's percentile is the share of the training events whose object scores lower (`Scores.objects`).
+    `Scores.extras` has the classifiers' own outputs, `first` and `second`. Member i of an event is the same of the i-th
+    members of both objects' ensembles, in the percentiles of the whole ensembles; the event's score is not the members'
+    mean.
     """
 
     scores_objects: ClassVar[bool] = True
@@ -94,7 +94,7 @@ class TNT(Detector):
         return history
 
     def score(self, sample: Sample) -> Scores:
-        """Joint percentile of every event; see the class, and `Detector.score`."""
+        """Joint score of every event; see the class, and `Detector.score`."""
         if not self._percentiles:
             raise TrainingError("this detector is not trained: call fit or load first")
         raw, places, members = [], [], []
@@ -103,9 +103,10 @@ class TNT(Detector):
             raw.append(event)
             places.append(table.apply(event))
             members.append(table.apply(each))
-        joint = np.minimum(*members)
+        combination = self.settings.combination
+        joint = joint_score(*members, combination=combination)
         return Scores(
-            event=np.minimum(*places).astype(np.float32),
+            event=joint_score(*places, combination=combination).astype(np.float32),
             spread=joint.std(axis=1, ddof=1 if joint.shape[1] > 1 else 0).astype(np.float32),
             objects=np.stack(places, axis=1).astype(np.float32),
             members=joint.astype(np.float32),

@@ -11,7 +11,7 @@ from ml.errors import TrainingError
 from ml.image_batches import JetImageSettings
 from ml.image_tagger import ImageTaggerSettings
 from ml.inputs import InputSettings
-from ml.objects import ORDERED_BY, OrderName, event_names, jet_names
+from ml.objects import ORDERED_BY, CombinationName, OrderName, event_names, jet_names
 from ml.registry import detector_class, detector_from_settings
 from ml.tagger import TaggerSettings, require_features
 
@@ -63,6 +63,8 @@ class TNTSettings(InputSettings):
         inputs, images, network: see `ml.inputs.InputSettings`; a network sees the image of one object. The paper's are
             images.
         features: quantities of each jet that are its classifier's inputs: "m" is j1_m and j2_m.
+        combination: how the percentiles of both objects make the score of the event: "both" (the lower one, the
+            paper's) or "fisher" (see `ml.objects.joint_score`).
         object_order: which jet is the first object, the one of larger pt or of larger mass (the paper's). Ordering by
             mass makes the two jets' masses depend on each other, in background, too.
         weak: the classifiers that tag first.
@@ -85,6 +87,7 @@ class TNTSettings(InputSettings):
     """
 
     features: tuple[str, ...] = ("m", "tau21", "tau32")
+    combination: CombinationName = "both"
     object_order: OrderName = "pt"
     weak: WeakSettings = field(default_factory=WeakSettings)
     iterations: int = 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ml import Sample, TrainingError
-from ml.objects import Percentiles, event_names, jet_names, objects_of
+from ml.objects import Percentiles, event_names, jet_names, joint_score, objects_of
 
 
 def events(**columns: np.ndarray) -> Sample:
@@ -119,3 +119,34 @@ def test_percentiles_of_nothing_are_refused() -> None:
         Percentiles.fit(np.ones(3), np.zeros(3))
     with pytest.raises(TrainingError, match="1 scores are not finite"):
         Percentiles.fit(np.array([1.0, np.nan]), np.ones(2))
+
+
+def test_both_objects_are_above_the_percentile_of_their_event() -> None:
+    first, second = np.random.default_rng(1).uniform(size=(2, 1000))
+    joint = joint_score(first, second, combination="both")
+    for level in (0.5, 0.9):
+        assert np.array_equal(joint > level, (first > level) & (second > level))
+
+
+def test_fisher_scores_of_independent_objects_have_the_known_distribution() -> None:
+    """−ln of a product of two uniform numbers: twice that is χ² with four degrees of freedom."""
+    first, second = np.random.default_rng(2).uniform(size=(2, 100_000))
+    joint = joint_score(first, second, combination="fisher")
+    for score in (1.0, 3.0, 8.0):
+        expected = np.exp(-score) * (1 + score)
+        assert np.mean(joint > score) == pytest.approx(expected, abs=4 * np.sqrt(expected / len(joint)))
+
+
+def test_fisher_tells_apart_what_lies_beyond_the_precision_of_a_percentile() -> None:
+    far = 1 - np.array([1e-9, 1e-10, 1e-11])
+    joint = joint_score(far, far, combination="fisher").astype(np.float32)
+    assert (np.diff(joint) > 1).all()
+
+
+@pytest.mark.parametrize("combination", ["both", "fisher"])
+@given(places=hnp.arrays(np.float64, (4, 2), elements=st.floats(0.001, 0.999)), step=st.floats(0, 0.0005))
+def test_joint_scores_never_fall_with_either_object(combination: str, places: np.ndarray, step: float) -> None:
+    first, second = places.T
+    joint = joint_score(first, second, combination=combination)  # type: ignore[arg-type]
+    assert (joint_score(first + step, second, combination=combination) >= joint).all()  # type: ignore[arg-type]
+    assert np.array_equal(joint, joint_score(second, first, combination=combination))  # type: ignore[arg-type]

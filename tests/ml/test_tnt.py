@@ -158,6 +158,15 @@ def test_scores_are_joint_percentiles(sample: Sample, trained: TNT) -> None:
     np.testing.assert_allclose(scores.spread, scores.members.std(axis=1, ddof=1), rtol=1e-3, atol=1e-6)
 
 
+def test_the_combination_of_the_objects_changes_scores_and_no_training(sample: Sample, trained: TNT) -> None:
+    ours, other = trained.score(sample), train(sample, combination="fisher").score(sample)
+    assert ours.objects is not None
+    assert other.objects is not None
+    assert np.array_equal(ours.objects, other.objects)
+    np.testing.assert_allclose(other.event, -np.log1p(-other.objects.astype(np.float64)).sum(axis=1), rtol=0.01)
+    assert not np.array_equal(np.argsort(ours.event), np.argsort(other.event))
+
+
 def test_nothing_is_refitted_on_what_is_scored(sample: Sample, trained: TNT, weak: TNT) -> None:
     """Scalers, ranks and the order of the objects are those of the event, whatever it is scored with."""
     for detector in (trained, weak):
