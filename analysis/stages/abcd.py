@@ -17,6 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.files import read_json, write_json
+from analysis.stages.abcd_checks import checks
 from analysis.stages.abcd_estimates import OBJECTS, ScoredEvents, estimates, object_of, score_columns, tail_of
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
@@ -26,7 +27,6 @@ from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
 from analysis.validation import nearest
-from stats.abcd.closure import NO_CLOSURE
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,12 @@ class AbcdEstimate:
         if found["predicted"] is None:
             return f"no estimate ({found['reason']})"
         z = "" if found["z"] is None else f", {found['z']:.2f}σ"
-        pull = found["largest_pull"]
-        doubt = "" if pull is None or abs(pull) < NO_CLOSURE else f"; no closure: validation regions off by {pull:.1f}σ"
+        tested = found["independence"]
+        doubt = (
+            f"; no closure: predicted / {tested['against']} is {tested['ratio']:.2f} ± {tested['ratio_error']:.2f}"
+            if tested.get("doubtful")
+            else ""
+        )
         return (
             f"{found['observed']:,.0f} events observed, {found['predicted']:.1f} ± {found['uncertainty']:.1f} "
             f"predicted{z}{doubt}"
@@ -169,7 +173,10 @@ def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficie
     signal = processed(run, settings.signal).key if settings.signal is not None else None
     key = content_key(
         sample.key, [score.key for score in scores], signal, settings, efficiency, window, run.search.seed,
-        code_key("stats", "analysis.stages.abcd_estimates", "analysis.stages.selections", __name__), library_versions(),
+        code_key(
+            "stats", "analysis.stages.abcd_estimates", "analysis.stages.abcd_checks", "analysis.stages.selections",
+            __name__,
+        ), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/abcd/{identifier}", key, lambda target: _estimate(run, sample, scores, settings, efficiency, target)
@@ -207,6 +214,7 @@ def _estimate(
         closure=settings.closure,
     )
     tail = tail_of(efficiency)
+    found |= checks(events, tail=tail, background_like=settings.background_like)
     first, second = events.strips((tail,), (tail,))
     selected = np.zeros(len(rows), dtype=bool)
     selected[np.flatnonzero(rows)[(first == 1) & (second == 1)]] = True
