@@ -41,7 +41,8 @@ class AbcdEstimate:
     Attributes:
         sample, settings, efficiency: what was asked for.
         summary: the selection's entry in results.json; its estimates stand under `abcd`.
-        view: what a figure of the plane shows: `first`, `second` (edges, cuts, label), `counts`, `signal`.
+        view: what a figure of the plane shows: `first`, `second` (edges, cuts, label), `counts`, `is_background`,
+            `signal`, `n_signal`.
         key: changes when any of it does.
     """
 
@@ -241,7 +242,10 @@ def _rows(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
 
 
 def _view(events: ScoredEvents, settings: AbcdSettings, tail: float) -> dict[str, Any]:
-    """Return the plane of both scores binned for a figure, with the boundaries and some signal events."""
+    """Return the plane of both scores binned for a figure, with the boundaries and some signal events.
+
+    Where truth is known, signal is not among the binned events.
+    """
     tails = (1.0 - settings.background_like, tail)
     axes: dict[str, dict[str, Any]] = {}
     positions = []
@@ -258,11 +262,17 @@ def _view(events: ScoredEvents, settings: AbcdSettings, tail: float) -> dict[str
         cuts = [float(position[strip >= k].min()) if (strip >= k).any() else None for k in (1, 2)]
         edges = np.linspace(position.min(), position.max() + 1e-9 * (1 + abs(position.max())), VIEW_BINS + 1)
         axes[name] = {"edges": edges.tolist(), "cuts": cuts, "name": title, "is_rank": fold is not None}
-    counts = np.histogram2d(
-        positions[0], positions[1], bins=[np.array(axis["edges"]) for axis in axes.values()], weights=events.weight
-    )[0]
-    signal = [] if events.is_signal is None else np.stack(positions, axis=1)[events.is_signal][:SHOWN_SIGNAL].tolist()
-    return {**axes, "counts": counts.tolist(), "signal": signal}
+    signal = np.zeros(len(events.weight), dtype=bool) if events.is_signal is None else events.is_signal
+    x, y = (one[~signal] for one in positions)
+    bins = [np.array(axis["edges"]) for axis in axes.values()]
+    shown = np.stack(positions, axis=1)[signal]
+    return {
+        **axes,
+        "counts": np.histogram2d(x, y, bins=bins, weights=events.weight[~signal])[0].tolist(),
+        "is_background": events.is_signal is not None,
+        "signal": shown[:: max(len(shown) // SHOWN_SIGNAL, 1)][:SHOWN_SIGNAL].tolist(),
+        "n_signal": len(shown),
+    }
 
 
 def _normal_scores(score: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -125,6 +125,7 @@ def test_headline(run: SearchRun) -> None:
     assert "events observed" in line
     assert "predicted" in line
     assert "σ" in line
+    assert "no closure" not in line
 
 
 def test_workspaces_are_written_and_open(run: SearchRun) -> None:
@@ -318,10 +319,31 @@ def test_figures(run: SearchRun) -> None:
     found = list(abcd_figures(run, Label()))
     names = [name for _, name, _, _ in found]
     assert names == [
-        "abcd-plane-pseudo-taus-0.04", "abcd-closure-pseudo-taus-0.04",
-        "abcd-plane-pseudo-taus-0.01", "abcd-closure-pseudo-taus-0.01",
+        "abcd-plane-pseudo-taus", "abcd-closure-pseudo",
+        "abcd-closure-pseudo-taus-0.04", "abcd-closure-pseudo-taus-0.01",
         "abcd-pseudo-taus",
     ]  # fmt: skip
     assert all("signal fraction" in caption for _, _, caption, _ in found)
     for _, _, _, figure in found:
         figure.canvas.draw()  # type: ignore[attr-defined]
+    captions = {name: caption for _, name, caption, _ in found}
+    assert "Dashed: region A at efficiencies of 1%" in captions["abcd-plane-pseudo-taus"]
+    assert "Pearson's coefficient of the scores of 6\u202f000 background events" in captions["abcd-plane-pseudo-taus"]
+
+
+@pytest.mark.usefixtures("without_limits")
+def test_figures_without_truth(tmp_path: Path) -> None:
+    blind = run_of(tmp_path, sample(truth=False))
+    captions = {name: caption for _, name, caption, _ in abcd_figures(blind, Label())}
+    assert "abcd-closure-pseudo" not in captions
+    assert "Pearson" not in captions["abcd-plane-pseudo-taus"]
+    view = abcd(blind)["pseudo-taus-0.04"].view
+    assert not view["is_background"]
+    assert np.sum(view["counts"]) == N_BACKGROUND + N_SIGNAL
+
+
+def test_the_plane_tells_signal_from_background(run: SearchRun) -> None:
+    view = abcd(run)["pseudo-taus-0.04"].view
+    assert view["is_background"]
+    assert np.sum(view["counts"]) == N_BACKGROUND
+    assert len(view["signal"]) == view["n_signal"] == N_SIGNAL
