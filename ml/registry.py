@@ -15,6 +15,7 @@ DETECTORS: dict[str, tuple[str, str, str]] = {
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
     "image_autoencoder": ("ml.image_autoencoder", "ImageAutoencoder", "ImageAutoencoderSettings"),
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
+    "mixture_objects": ("ml.mixture_objects", "MixtureObjects", "MixtureObjectsSettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
     "supervised_objects": ("ml.supervised_objects", "SupervisedObjects", "TNTSettings"),

@@ -13,6 +13,7 @@ from ml.inputs import tagger_of
 from ml.objects import OBJECTS, Percentiles
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
+from ml.tagging import POOR, RICH
 from ml.tnt import TNT
 from ml.tnt_settings import TNTSettings
 from ml.window import Window
@@ -26,11 +27,12 @@ class SupervisedObjects(TNT):
     """
 
     uses_labels: ClassVar[bool] = True
+    class_names: ClassVar[Mapping[int, str]] = {POOR: "background", RICH: "signal"}
 
     def __init__(self, settings: TNTSettings | None = None) -> None:
         super().__init__(settings)
         if not self.settings.iterations:
-            raise TrainingError("supervised_objects has no weak classifiers: `iterations` cannot be 0")
+            raise TrainingError("labelled references have no weak classifiers: `iterations` cannot be 0")
         self.windowed = False
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
@@ -65,19 +67,33 @@ class SupervisedObjects(TNT):
         """
         self.check(samples, window=window)
         data = samples["data"].select(np.isin(np.asarray(samples["data"].category), (0, 1)))
-        labels = np.asarray(data.category, dtype=np.int64)
-        names = {0: "background", 1: "signal"}
-        weights = balanced_weights(data.weight, labels, {0: 0.5, 1: 0.5}, names=names)
+        category = np.asarray(data.category, dtype=np.int64)
+        background = category == 0
         self._models, self._percentiles, parts = [], [], {}
-        background = labels == 0
         for k, own in enumerate(self.objects(data)):
+            classes = self.classes(category, seeds, k)
+            chosen = np.isin(classes, (POOR, RICH))
+            labels = classes[chosen]
+            weights = balanced_weights(data.weight[chosen], labels, {POOR: 0.5, RICH: 0.5}, names=self.class_names)
             tagger = tagger_of(self.settings.tagger)
             report = None if progress is None else _half(progress, k)
-            parts[OBJECTS[k]] = tagger.fit(own, labels, weights, seeds=child_seed(seeds, k), progress=report)
+            parts[OBJECTS[k]] = tagger.fit(
+                own.select(chosen), labels, weights, seeds=child_seed(seeds, k), progress=report
+            )
             self._models.append([tagger])
             scores = tagger.score(own.select(background)).event
             self._percentiles.append(Percentiles.fit(scores, data.weight[background]))
         return History(parts=parts, seconds=sum(part.seconds for part in parts.values()))
+
+    def classes(self, category: np.ndarray, seeds: np.random.SeedSequence, k: int) -> np.ndarray:
+        """RICH, POOR or NEITHER, (n_events,), for each event that may train object k: here its category.
+
+        Args:
+            category: (n_events,) 1 for signal, 0 for background.
+            seeds: those of `fit`.
+            k: 0 or 1.
+        """
+        return category
 
 
 def _half(progress: Progress, k: int) -> Progress:

@@ -40,10 +40,11 @@ class TNT(Detector):
     """
 
     scores_objects: ClassVar[bool] = True
+    settings_class: ClassVar[type[TNTSettings]] = TNTSettings
     settings: TNTSettings
 
     def __init__(self, settings: TNTSettings | None = None) -> None:
-        self.settings = settings or TNTSettings()
+        self.settings = settings or self.settings_class()
         self.needs_images = self.settings.wanted_images
         self.windowed = self.settings.mass_window and self.settings.iterations > 0
         self._models: list[Copies] = []
@@ -129,7 +130,7 @@ class TNT(Detector):
     def load(cls, directory: Path) -> TNT:
         """See `Detector.load`."""
         directory = Path(directory)
-        detector = cls(load_settings(TNTSettings, directory))
+        detector = cls(load_settings(cls.settings_class, directory))
         tables = json.loads((directory / "percentiles.json").read_text())
         detector._percentiles = [Percentiles.from_dict(tables[name]) for name in OBJECTS]
         detector._models = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
-from analysis.numbers import format_percent
+from analysis.numbers import format_count, format_percent, format_uncertain
 from analysis.plots.abcd import (
     ClosurePulls,
     Prediction,
@@ -18,6 +18,7 @@ from analysis.plots.abcd import (
     plane_figure,
     prediction_figure,
 )
+from analysis.plots.abcd_ratios import ClosureCurve, ratio_figure
 from analysis.plots.features import axis_label
 from analysis.plots.style import Label
 from analysis.stages.abcd import AbcdEstimate, abcd
@@ -42,18 +43,26 @@ def abcd_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     """Yield (section, name, caption, figure) for every sample and pair of scores."""
     found = abcd(run).values()
     for sample in run.search.data:
-        for settings in run.search.abcd:
-            group = [one for one in found if one.sample == sample and one.settings.name == settings.name]
+        content = signal_content(searched(run, sample)) if found else ""
+        groups = [
+            [one for one in found if one.sample == sample and one.settings.name == settings.name]
+            for settings in run.search.abcd
+        ]
+        yield from (_plane(group, label, content=content) for group in groups if group)
+        yield from _ratios([group for group in groups if group], label, content=content)
+        for group in groups:
             for one in group:
-                yield _plane(one, label)
                 yield from _closure(one, label)
             if group:
-                yield _predictions(group, label, content=signal_content(searched(run, sample)))
+                yield _predictions(group, label, content=content)
 
 
-def _plane(found: AbcdEstimate, label: Label) -> Described:
+def _plane(group: list[AbcdEstimate], label: Label, *, content: str) -> Described:
+    """Draw the plane of one pair of scores, its regions at the largest efficiency."""
+    found, *tighter = sorted(group, key=lambda one: -one.efficiency)
     x, y = found.view["first"], found.view["second"]
-    ranked = " Scores that differ from fold to fold are shown as the normal quantile of their rank in the fold."
+    corners = [tuple(one.view[axis]["cuts"][1] for axis in ("first", "second")) for one in tighter]
+    correlation = found.summary["abcd"].get("truth", {}).get("correlation", {})
     plane = ScorePlane(
         np.array(x["edges"]),
         np.array(y["edges"]),
@@ -63,14 +72,74 @@ def _plane(found: AbcdEstimate, label: Label) -> Described:
         tuple(x["cuts"]),
         tuple(y["cuts"]),
         np.array(found.view["signal"]),
+        n_signal=found.view["n_signal"],
+        is_background=found.view["is_background"],
+        tighter=tuple((a, b) for a, b in corners if a is not None and b is not None),
+        note="" if correlation.get("pearson") is None else f"Background: ρ = {_coefficient(correlation, 'pearson')}",
     )
+    name = f"{found.sample}-{found.settings.name}"
+    return "abcd", f"abcd-plane-{name}", _plane_caption(found, tighter, correlation, content), plane_figure(
+        plane, label=label
+    )
+
+
+def _plane_caption(
+    found: AbcdEstimate, tighter: list[AbcdEstimate], correlation: Mapping[str, Any], content: str
+) -> str:
     tail = found.summary["abcd"]["tail"]
-    caption = (
+    text = (
         f"Events of {found.sample} in the plane of both scores ({found.settings.name}), with the regions at an "
         f"efficiency of {format_percent(found.efficiency)}: A holds the {format_percent(tail)} highest values of each "
-        f"score.{ranked if x['is_rank'] or y['is_rank'] else ''}{selected_content(found.summary)}"
+        "score."
     )
-    return "abcd", f"abcd-plane-{found.identifier}", caption, plane_figure(plane, label=label)
+    if tighter:
+        places = ", ".join(format_percent(one.efficiency) for one in tighter)
+        text += f" Dashed: region A at efficiencies of {places}."
+    if found.view["first"]["is_rank"] or found.view["second"]["is_rank"]:
+        text += " Scores that differ from fold to fold are shown as the normal quantile of their rank in the fold."
+    if correlation.get("pearson") is not None:
+        text += (
+            f" ρ is Pearson's coefficient of the scores of {format_count(correlation['n'])} background events, within "
+            f"each fold; that of their ranks is {_coefficient(correlation, 'rank')}."
+        )
+    return text + content
+
+
+def _coefficient(correlation: Mapping[str, Any], key: str) -> str:
+    return format_uncertain(correlation[key], correlation["error"])
+
+
+def _ratios(groups: list[list[AbcdEstimate]], label: Label, *, content: str) -> Iterator[Described]:
+    """Compare the estimates of one sample with its true background, where that is known."""
+    curves = [curve for group in groups if len((curve := _curve(group)).efficiencies)]
+    if not curves:
+        return
+    sample = groups[0][0].sample
+    caption = (
+        f"Predicted over true background of {sample} against efficiency: from all events, as the search predicts, and "
+        "from the background alone, where only scores that depend on each other move it from 1. Bars: statistical "
+        "uncertainty of the prediction; bands: Poisson uncertainty of the true number of events. Both share the "
+        "selected events, which the tables count once. Dashed: ±5%. Ratios far from 1 are written at the edge."
+        f"{content}"
+    )
+    yield "abcd", f"abcd-closure-{sample}", caption, ratio_figure(curves, label=label)
+
+
+def _curve(group: list[AbcdEstimate]) -> ClosureCurve:
+    """Collect the closure of one pair of scores, efficiencies without a ratio left out."""
+    truths = {one.efficiency: one.summary["abcd"].get("truth", {}) for one in group}
+    known = {
+        efficiency: (truth["closure_in_data"], truth["closure"])
+        for efficiency, truth in truths.items()
+        if truth and all(truth[key].get("ratio") is not None for key in ("closure", "closure_in_data"))
+    }
+    values = np.array(
+        [
+            [[one["ratio"], one["statistical"] / one["true"], one["true"]] for one in both]
+            for _, both in sorted(known.items())
+        ]
+    ).reshape(-1, 2, 3)
+    return ClosureCurve(group[0].settings.name, np.array(sorted(known)), *np.moveaxis(values, 2, 0))
 
 
 def _axis_title(axis: Mapping[str, Any]) -> str:

@@ -25,11 +25,15 @@ class ScorePlane:
 
     Attributes:
         x_edges, y_edges: (n + 1,) edges of both scores' bins.
-        counts: (n_x, n_y) sums of weights.
+        counts: (n_x, n_y) sums of weights, of the background alone where `is_background`.
         x_label, y_label: of the axes.
         x_cuts, y_cuts: scores below which events are background-like, and above which they are selected; None where
             there is no such boundary.
         signal: (n_signal, 2) scores of some signal events, or empty.
+        n_signal: how many signal events there are.
+        is_background: whether the truth told `counts` from signal.
+        tighter: (x, y) scores above which events pass each tighter selection, drawn as a corner.
+        note: what is written above the plane, e.g. a correlation coefficient.
     """
 
     x_edges: np.ndarray
@@ -40,6 +44,10 @@ class ScorePlane:
     x_cuts: tuple[float | None, float | None]
     y_cuts: tuple[float | None, float | None]
     signal: np.ndarray
+    n_signal: int = 0
+    is_background: bool = False
+    tighter: tuple[tuple[float, float], ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ def plane_figure(plane: ScorePlane, *, label: Label | None = None) -> Figure:
     mesh = axes.pcolormesh(
         plane.x_edges, plane.y_edges, counts.T, cmap="Blues", norm=LogNorm(min(1.0, top / 2), top), rasterized=True
     )
-    figure.colorbar(mesh, ax=axes, pad=0.02).set_label("Events / bin")
+    what = "Background events" if plane.is_background else "Events"
+    figure.colorbar(mesh, ax=axes, pad=0.02).set_label(f"{what} / bin")
     if len(plane.signal):
         axes.plot(*np.transpose(plane.signal), ls="", marker=".", ms=4, color=SIGNAL, alpha=0.6)
     for cuts, draw in ((plane.x_cuts, axes.axvline), (plane.y_cuts, axes.axhline)):
@@ -88,20 +97,31 @@ def plane_figure(plane: ScorePlane, *, label: Label | None = None) -> Figure:
                 draw(cut, color=DATA, ls=style, lw=1.4)
     axes.set_xlim(plane.x_edges[0], plane.x_edges[-1])
     axes.set_ylim(plane.y_edges[0], plane.y_edges[-1])
+    for x_cut, y_cut in plane.tighter:
+        axes.plot([x_cut, x_cut, plane.x_edges[-1]], [plane.y_edges[-1], y_cut, y_cut], color=DATA, ls="--", lw=1.0)
     _name_regions(axes, plane)
+    if plane.note:
+        box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": "none", "alpha": 0.85}
+        axes.text(0.02, 0.98, plane.note, ha="left", va="top", transform=axes.transAxes, fontsize=12, bbox=box)
     axes.set_xlabel(plane.x_label)
     axes.set_ylabel(plane.y_label)
+    axes.legend(handles=_plane_handles(plane), loc="lower left", frameon=True, framealpha=0.85)
+    add_label(axes, label or Label())
+    return figure
+
+
+def _plane_handles(plane: ScorePlane) -> list[Line2D]:
     handles = [
         Line2D([], [], color=DATA, label="Selected above"),
         Line2D([], [], color=DATA, ls=":", label="Background-like below"),
     ]
+    if plane.tighter:
+        handles.insert(1, Line2D([], [], color=DATA, ls="--", lw=1.0, label="Tighter selections"))
     if len(plane.signal):
-        handles.append(
-            Line2D([], [], color=SIGNAL, ls="", marker=".", ms=7, label=f"Signal ({len(plane.signal)} events)")
-        )
-    axes.legend(handles=handles, loc="lower left", frameon=True, framealpha=0.85)
-    add_label(axes, label or Label())
-    return figure
+        shown, total = len(plane.signal), max(plane.n_signal, len(plane.signal))
+        events = f"{shown:,} events" if shown == total else f"{shown:,} of {total:,} events"
+        handles.append(Line2D([], [], color=SIGNAL, ls="", marker=".", ms=7, label=f"Signal ({events})"))
+    return handles
 
 
 def _name_regions(axes: Axes, plane: ScorePlane) -> None:
@@ -170,7 +190,7 @@ def prediction_figure(
             bottom.errorbar(place, values / reference, errors / reference, **style)
     _ratio_band(bottom, x, reference)
     bottom.set_ylabel("Predicted /\n" + ("observed" if true_background is None else "true background"), fontsize=12)
-    _efficiency_axis(bottom, x)
+    efficiency_axis(bottom, x)
     top.set_yscale("log")
     top.set_ylabel("Events in the signal region")
     top.legend(loc="upper left")
@@ -190,7 +210,8 @@ def _ratio_band(axes: Axes, x: np.ndarray, reference: np.ndarray) -> None:
     axes.axhline(1, color=DATA, lw=1)
 
 
-def _efficiency_axis(axes: Axes, efficiencies: np.ndarray) -> None:
+def efficiency_axis(axes: Axes, efficiencies: np.ndarray) -> None:
+    """Make the x axis one of nominal efficiencies, a tick in percent at each."""
     axes.set_xscale("log")
     axes.set_xlim(efficiencies.min() / 1.7, efficiencies.max() * 1.7)
     axes.set_xticks(efficiencies)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, is_bound
+from analysis.report.abcd_doubts import abcd_warnings
 from analysis.report.data_tables import skipped_files
 from analysis.report.quantities import Quantity, entries, limits, number, part, uses_labels
 from analysis.report.salad_doubts import salad_warnings
 from analysis.report.summary import most_significant
 from analysis.report.validation_tables import POOR_FIT, validation_warnings
-from stats.abcd.closure import NO_CLOSURE
 from stats.limits import FEW
 
 Entry = Mapping[str, Any]
@@ -40,7 +40,7 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         *_strong_limits(results),
         *_extrapolated(results),
         *_poor_sidebands(results),
-        *_no_closure(results),
+        *abcd_warnings(results),
         *salad_warnings(results),
     ]
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
@@ -97,17 +97,6 @@ def _extrapolated(results: Entry) -> Iterator[str]:
             f"Limits of {name} at {', '.join(masses)}: the window has a sideband on one side only, so that the "
             "background in it is the function's extrapolation, whose choice no uncertainty covers."
         )
-
-
-def _no_closure(results: Entry) -> Iterator[str]:
-    """ABCD estimates whose validation regions contradict them."""
-    for name, entry in entries(results, "selections"):
-        pull = number(part(entry, "abcd").get("largest_pull"))
-        if pull is not None and abs(pull) >= NO_CLOSURE:
-            yield (
-                f"Selection {name}: the two scores are not independent for background. A validation region is off by "
-                f"{pull:.1f} standard deviations, so the ABCD estimate is doubtful."
-            )
 
 
 def _strong_limits(results: Entry) -> Iterator[str]:

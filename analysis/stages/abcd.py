@@ -17,6 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.files import read_json, write_json
+from analysis.stages.abcd_checks import checks
 from analysis.stages.abcd_estimates import OBJECTS, ScoredEvents, estimates, object_of, score_columns, tail_of
 from analysis.stages.process import processed
 from analysis.stages.searched import Searched, searched
@@ -26,7 +27,6 @@ from analysis.stages.train import trained
 from analysis.statistics_settings import AbcdSettings
 from analysis.store import code_key, content_key, library_versions
 from analysis.validation import nearest
-from stats.abcd.closure import NO_CLOSURE
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ class AbcdEstimate:
     Attributes:
         sample, settings, efficiency: what was asked for.
         summary: the selection's entry in results.json; its estimates stand under `abcd`.
-        view: what a figure of the plane shows: `first`, `second` (edges, cuts, label), `counts`, `signal`.
+        view: what a figure of the plane shows: `first`, `second` (edges, cuts, label), `counts`, `is_background`,
+            `signal`, `n_signal`.
         key: changes when any of it does.
     """
 
@@ -63,8 +64,12 @@ class AbcdEstimate:
         if found["predicted"] is None:
             return f"no estimate ({found['reason']})"
         z = "" if found["z"] is None else f", {found['z']:.2f}σ"
-        pull = found["largest_pull"]
-        doubt = "" if pull is None or abs(pull) < NO_CLOSURE else f"; no closure: validation regions off by {pull:.1f}σ"
+        tested = found["independence"]
+        doubt = (
+            f"; no closure: predicted / {tested['against']} is {tested['ratio']:.2f} ± {tested['ratio_error']:.2f}"
+            if tested.get("doubtful")
+            else ""
+        )
         return (
             f"{found['observed']:,.0f} events observed, {found['predicted']:.1f} ± {found['uncertainty']:.1f} "
             f"predicted{z}{doubt}"
@@ -170,7 +175,10 @@ def _estimated(run: SearchRun, sample_name: str, settings: AbcdSettings, efficie
     key = content_key(
         sample.key, [score.key for score in scores], signal, settings, efficiency, window,
         run.search.counted(sample_name), run.search.seed,
-        code_key("stats", "analysis.stages.abcd_estimates", "analysis.stages.selections", __name__), library_versions(),
+        code_key(
+            "stats", "analysis.stages.abcd_estimates", "analysis.stages.abcd_checks", "analysis.stages.selections",
+            __name__,
+        ), library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/abcd/{identifier}", key, lambda target: _estimate(run, sample, scores, settings, efficiency, target)
@@ -208,6 +216,7 @@ def _estimate(
         closure=settings.closure,
     )
     tail = tail_of(efficiency)
+    found |= checks(events, tail=tail, background_like=settings.background_like)
     first, second = events.strips((tail,), (tail,))
     selected = np.zeros(len(rows), dtype=bool)
     selected[np.flatnonzero(rows)[(first == 1) & (second == 1)]] = True
@@ -234,7 +243,10 @@ def _rows(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
 
 
 def _view(events: ScoredEvents, settings: AbcdSettings, tail: float) -> dict[str, Any]:
-    """Return the plane of both scores binned for a figure, with the boundaries and some signal events."""
+    """Return the plane of both scores binned for a figure, with the boundaries and some signal events.
+
+    Where truth is known, signal is not among the binned events.
+    """
     tails = (1.0 - settings.background_like, tail)
     axes: dict[str, dict[str, Any]] = {}
     positions = []
@@ -251,11 +263,17 @@ def _view(events: ScoredEvents, settings: AbcdSettings, tail: float) -> dict[str
         cuts = [float(position[strip >= k].min()) if (strip >= k).any() else None for k in (1, 2)]
         edges = np.linspace(position.min(), position.max() + 1e-9 * (1 + abs(position.max())), VIEW_BINS + 1)
         axes[name] = {"edges": edges.tolist(), "cuts": cuts, "name": title, "is_rank": fold is not None}
-    counts = np.histogram2d(
-        positions[0], positions[1], bins=[np.array(axis["edges"]) for axis in axes.values()], weights=events.weight
-    )[0]
-    signal = [] if events.is_signal is None else np.stack(positions, axis=1)[events.is_signal][:SHOWN_SIGNAL].tolist()
-    return {**axes, "counts": counts.tolist(), "signal": signal}
+    signal = np.zeros(len(events.weight), dtype=bool) if events.is_signal is None else events.is_signal
+    x, y = (one[~signal] for one in positions)
+    bins = [np.array(axis["edges"]) for axis in axes.values()]
+    shown = np.stack(positions, axis=1)[signal]
+    return {
+        **axes,
+        "counts": np.histogram2d(x, y, bins=bins, weights=events.weight[~signal])[0].tolist(),
+        "is_background": events.is_signal is not None,
+        "signal": shown[:: max(len(shown) // SHOWN_SIGNAL, 1)][:SHOWN_SIGNAL].tolist(),
+        "n_signal": len(shown),
+    }
 
 
 def _normal_scores(score: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -18,9 +18,7 @@ from stats.abcd import (
     SignalShares,
     abcd_discovery,
     abcd_workspace,
-    closure_checks,
     counting_estimate,
-    dependence,
     estimate,
     even_strips,
     extended_regions,
@@ -34,10 +32,7 @@ from stats.abcd import (
 
 logger = logging.getLogger(__name__)
 
-# boundaries of the validation regions, as fractions of events above them; those near the selection are left out
-VALIDATION_TAILS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 OBJECTS = ("first", "second")  # of an event, as detectors that score each of them call them
-LEAST_STEP = 1.3  # between the tightest validation boundary and the selection
 _ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
 
@@ -143,7 +138,7 @@ def estimates(
     """
     tail = tail_of(efficiency)
     workspaces: dict[str, Any] = {}
-    counting = _allowed(lambda: _counting(events, tail, background_like, systematic))
+    counting = allowed(lambda: _counting(events, tail, background_like, systematic))
     observed = counting.get("observed", events.plane((tail,), (tail,)).observed)
     summary: dict[str, Any] = {
         "tail": tail,
@@ -152,21 +147,21 @@ def estimates(
         "observed": observed,
         "z": counting.get("z"),
         "counting": counting,
-        **_true_background(events, tail, counting.get("predicted")),
     }
     if "reason" in counting:
         summary["reason"] = counting["reason"]
     for name, make in _regions_of(tail).items():
-        summary[name] = _allowed(partial(_regional, events, make, systematic))
+        summary[name] = allowed(partial(_regional, events, make, systematic))
     for name in ("plain", "extended"):
         content, workspace = _likelihood(events, _regions_of(tail)[name], closure)
         summary[f"likelihood_{name}"] = content
         if workspace is not None:
             workspaces[name] = workspace
-    return summary | _checks(events, tail), workspaces
+    return summary, workspaces
 
 
-def _allowed(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def allowed(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `make` makes, or `{"reason": …}` where the counts do not allow it."""
     try:
         return make()
     except StatisticsError as error:
@@ -244,33 +239,3 @@ def _signal_shares(events: ScoredEvents, make: MakeRegions) -> SignalShares | No
     mask = events.is_signal
     counts = make(lambda first, second: events.plane(first, second, only=mask)).counts
     return SignalShares(dict(counts), dict.fromkeys(counts, 0.0)) if counts["A"] > 0 else None
-
-
-def _true_background(events: ScoredEvents, tail: float, predicted: float | None) -> dict[str, Any]:
-    """Return the background in the selection where truth is known, and its ratio to the prediction."""
-    if events.is_signal is None:
-        return {}
-    true = events.plane((tail,), (tail,), only=~events.is_signal).observed
-    return {"true_background": true, "true_closure": true / predicted if predicted else None}
-
-
-def _checks(events: ScoredEvents, tail: float) -> dict[str, Any]:
-    """Return closure in validation regions and the dependence of both scores, away from the selection."""
-    tails = (*(one for one in VALIDATION_TAILS if one > LEAST_STEP * tail), tail)
-    if len(tails) < 2:
-        return {"closure_checks": [], "largest_pull": None, "dependence": {}}
-    plane = events.plane(tails, tails)
-    checks = _allowed(lambda: {"checks": [one.to_dict() for one in closure_checks(plane, tails=tails)]})
-    rejected = _allowed(
-        lambda: dependence(
-            Plane(plane.counts[:-1, :-1], plane.variances[:-1, :-1]),
-            first=events.first, second=events.second, weight=events.weight,
-        ).to_dict()
-    )  # fmt: skip
-    found = checks.get("checks", [])
-    pulls = [one["pull"] for one in found]
-    return {
-        "closure_checks": found,
-        "largest_pull": max(pulls, key=abs) if pulls else None,
-        "dependence": rejected,
-    }

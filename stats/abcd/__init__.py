@@ -1,6 +1,7 @@
 """Background in a region selected by two scores, from the regions that one or both of them reject."""
 
 from stats.abcd.closure import ClosureCheck, Dependence, closure_checks, dependence
+from stats.abcd.coefficients import Correlation, correlation
 from stats.abcd.counting import CountingEstimate, counting_estimate, tag_n_train
 from stats.abcd.discovery import AbcdDiscovery, abcd_discovery
 from stats.abcd.likelihood import abcd_workspace, fitted_background, with_region_a
@@ -18,10 +19,12 @@ from stats.abcd.regions import (
 from stats.abcd.shares import SignalShares, shares_of, signal_shares
 from stats.abcd.significance import Significance, excess_significance, expected_significance
 from stats.abcd.toys import ToyClosure, toy_closure
+from stats.abcd.truth import TrueClosure, beyond_tolerance, true_closure
 
 __all__ = [
     "AbcdDiscovery",
     "ClosureCheck",
+    "Correlation",
     "CountingEstimate",
     "Dependence",
     "Plane",
@@ -30,9 +33,12 @@ __all__ = [
     "SignalShares",
     "Significance",
     "ToyClosure",
+    "TrueClosure",
     "abcd_discovery",
     "abcd_workspace",
+    "beyond_tolerance",
     "closure_checks",
+    "correlation",
     "count_plane",
     "counting_estimate",
     "dependence",
@@ -51,5 +57,6 @@ __all__ = [
     "strips",
     "tag_n_train",
     "toy_closure",
+    "true_closure",
     "with_region_a",
 ]

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from stats.abcd.coefficients import effective, pearson, pearson_error
 from stats.abcd.plane import Plane
 from stats.abcd.regions import estimate, plain_regions
 from stats.errors import StatisticsError
-
-NO_CLOSURE = 4.0  # standard deviations of the worst of a few ten checks from which an estimate is doubted
 
 
 @dataclass(frozen=True)
@@ -172,25 +171,14 @@ def dependence(
     expected = independent(plane.counts)
     np.divide(plane.counts, expected, out=ratios, where=expected > 0)
     return Dependence(
-        pearson=float("nan") if first is None or second is None else _pearson(first, second, weight),
-        pearson_error=float("nan") if first is None else _pearson_error(len(first), weight),
+        pearson=float("nan") if first is None or second is None else pearson(first, second, weight),
+        pearson_error=float("nan") if first is None else pearson_error(effective(weight, len(first))),
         distance_correlation=_distance_correlation(plane.counts / plane.counts.sum()),
         mutual_information=max((g - ndof) / (2.0 * n), 0.0),
         p=float(chi2.sf(g, ndof)) if valid else float("nan"),
         n=n,
         ratios=ratios,
     )
-
-
-def _pearson(first: np.ndarray, second: np.ndarray, weight: np.ndarray | None) -> float:
-    covariance = np.cov(np.stack([first, second]).astype(float), aweights=weight)
-    spread = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
-    return float(covariance[0, 1] / spread) if spread > 0 else float("nan")
-
-
-def _pearson_error(n_events: int, weight: np.ndarray | None) -> float:
-    n = float(n_events) if weight is None else float(np.sum(weight) ** 2 / np.sum(np.square(weight)))
-    return float(1.0 / np.sqrt(max(n - 1.0, 1.0)))
 
 
 def _distance_correlation(probability: np.ndarray) -> float:

@@ -17,7 +17,14 @@ from analysis.errors import ConfigurationError
 from analysis.events import Events, count_mixture
 from analysis.figures.abcd import abcd_figures
 from analysis.plots.style import Label
-from analysis.report.abcd_tables import abcd_closure_table, abcd_likelihood_table, abcd_table, abcd_tables
+from analysis.report.abcd_tables import (
+    abcd_closure_table,
+    abcd_likelihood_table,
+    abcd_table,
+    abcd_tables,
+    abcd_truth_table,
+    significance_tables,
+)
 from analysis.stages.abcd import abcd, abcd_workspaces
 from analysis.stages.abcd_estimates import score_columns, tail_of
 from analysis.stages.searched import Searched
@@ -118,6 +125,7 @@ def test_headline(run: SearchRun) -> None:
     assert "events observed" in line
     assert "predicted" in line
     assert "σ" in line
+    assert "no closure" not in line
 
 
 def test_workspaces_are_written_and_open(run: SearchRun) -> None:
@@ -252,12 +260,49 @@ def test_nothing_asked_for_is_nothing_done(tmp_path: Path) -> None:
 def test_tables(run: SearchRun) -> None:
     found = results(run)
     tables = abcd_tables(found)
-    assert [table.caption.split(":")[0] for table in tables] == ["ABCD estimates", "ABCD likelihood", "ABCD closure"]
-    estimates, likelihood, closure = tables
-    assert len(estimates.rows) == len(closure.rows) == 2
+    captions = ["ABCD estimates", "ABCD closure on the true background", "ABCD closure", "ABCD likelihood"]
+    assert [table.caption.split(":")[0] for table in tables] == captions
+    estimates, truth, closure, likelihood = tables
+    assert len(estimates.rows) == len(truth.rows) == len(closure.rows) == 2
     assert len(likelihood.rows) == 4
     assert "True background" in estimates.header
     assert all("×" in row[likelihood.header.index("Signal in control regions")] for row in likelihood.rows)
+
+
+def test_truth_is_compared_with_what_background_alone_predicts(run: SearchRun) -> None:
+    """Independent scores close, and what signal in the control regions adds is told apart."""
+    table = abcd_truth_table(results(run))
+    assert table is not None
+    first = dict(zip(table.header, table.rows[0], strict=True))
+    assert first["Background events"].replace("\u202f", "") == str(N_BACKGROUND)
+    assert first["Closes"] == "yes"
+    entry = abcd(run)["pseudo-taus-0.04"].summary["abcd"]
+    truth = entry["truth"]
+    assert abs(truth["correlation"]["pearson"]) < 4 / np.sqrt(N_BACKGROUND)
+    assert truth["closure"]["true"] == entry["true_background"]
+    assert truth["closure_in_data"]["ratio"] == pytest.approx(entry["predicted"] / entry["true_background"])
+    assert not entry["independence"]["doubtful"]
+    assert abcd_truth_table({"selections": {"s": {"abcd": {"predicted": 1.0}}}}) is None
+
+
+def test_significances_of_several_estimates_stand_side_by_side() -> None:
+    def entry(name: str, efficiency: float, expected: float, *, doubtful: bool = False) -> dict[str, Any]:
+        counting = {"z_simple": expected - 0.5, "expected_z_simple": expected}
+        found = {"name": name, "counting": counting, "independence": {"doubtful": doubtful}}
+        return {"mixture": "f1", "efficiency": efficiency, "abcd": found}
+
+    asked = [("weak", 0.01, 2.9), ("weak", 0.1, 1.8), ("strong", 0.01, 12.0)]
+    found = {f"{name}-{efficiency}": entry(name, efficiency, z) for name, efficiency, z in asked}
+    (table,) = significance_tables({"selections": found})
+    assert table.header == ["Efficiency", "weak: expected", "weak: observed", "strong: expected", "strong: observed"]
+    assert table.rows == [["10%", "1.80σ", "1.30σ", "–", "–"], ["1%", "2.90σ", "2.40σ", "12.00σ", "11.50σ"]]
+    assert len(table.notes) == 1
+    found["dependent"] = entry("dependent", 0.01, 5.0, doubtful=True)
+    (table,) = significance_tables({"selections": found})
+    assert table.notes[1].startswith("dependent: the scores are not independent")
+    # one estimate alone is in the table of all estimates
+    alone = {name: one for name, one in found.items() if name.startswith("weak")}
+    assert significance_tables({"selections": alone}) == []
 
 
 def test_results_without_details_still_have_a_table() -> None:
@@ -274,10 +319,31 @@ def test_figures(run: SearchRun) -> None:
     found = list(abcd_figures(run, Label()))
     names = [name for _, name, _, _ in found]
     assert names == [
-        "abcd-plane-pseudo-taus-0.04", "abcd-closure-pseudo-taus-0.04",
-        "abcd-plane-pseudo-taus-0.01", "abcd-closure-pseudo-taus-0.01",
+        "abcd-plane-pseudo-taus", "abcd-closure-pseudo",
+        "abcd-closure-pseudo-taus-0.04", "abcd-closure-pseudo-taus-0.01",
         "abcd-pseudo-taus",
     ]  # fmt: skip
     assert all("signal fraction" in caption for _, _, caption, _ in found)
     for _, _, _, figure in found:
         figure.canvas.draw()  # type: ignore[attr-defined]
+    captions = {name: caption for _, name, caption, _ in found}
+    assert "Dashed: region A at efficiencies of 1%" in captions["abcd-plane-pseudo-taus"]
+    assert "Pearson's coefficient of the scores of 6\u202f000 background events" in captions["abcd-plane-pseudo-taus"]
+
+
+@pytest.mark.usefixtures("without_limits")
+def test_figures_without_truth(tmp_path: Path) -> None:
+    blind = run_of(tmp_path, sample(truth=False))
+    captions = {name: caption for _, name, caption, _ in abcd_figures(blind, Label())}
+    assert "abcd-closure-pseudo" not in captions
+    assert "Pearson" not in captions["abcd-plane-pseudo-taus"]
+    view = abcd(blind)["pseudo-taus-0.04"].view
+    assert not view["is_background"]
+    assert np.sum(view["counts"]) == N_BACKGROUND + N_SIGNAL
+
+
+def test_the_plane_tells_signal_from_background(run: SearchRun) -> None:
+    view = abcd(run)["pseudo-taus-0.04"].view
+    assert view["is_background"]
+    assert np.sum(view["counts"]) == N_BACKGROUND
+    assert len(view["signal"]) == view["n_signal"] == N_SIGNAL

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.plots.abcd import ClosurePulls, Prediction, ScorePlane, closure_figure, plane_figure, prediction_figure
+from analysis.plots.abcd_ratios import ClosureCurve, ratio_figure
 
 EDGES = np.linspace(0.0, 1.0, 11)
 EFFICIENCIES = np.array([0.1, 0.01])
@@ -38,6 +39,39 @@ def test_plane_names_its_regions() -> None:
 )
 def test_plane_without_some_of_its_parts(changes: dict[str, object]) -> None:
     texts(plane_figure(plane(**changes)))
+
+
+def test_plane_says_what_it_shows() -> None:
+    found = texts(plane_figure(plane(n_signal=1200, is_background=True, tighter=((0.95, 0.97),), note="ρ = 0.1 ± 0.2")))
+    assert "Signal (1 of 1,200 events)" in found
+    assert "Background events / bin" in found
+    assert "Tighter selections" in found
+    assert "ρ = 0.1 ± 0.2" in found
+
+
+def curve(*ratios: float) -> ClosureCurve:
+    both = np.stack([1.1 * np.array(ratios), ratios], axis=1)
+    return ClosureCurve("jets", EFFICIENCIES[::-1], both, 0.02 * both, np.full((2, 2), 400.0))
+
+
+def test_ratios_of_estimates_lie_in_poisson_bands() -> None:
+    figure = ratio_figure([curve(1.0, 0.9)])
+    assert {"jets", "From all events", "From background alone"} <= set(texts(figure).split("\n"))
+    alone = figure.axes[1]
+    assert list(np.asarray(alone.lines[0].get_ydata(), dtype=float)) == [1.0, 0.9]
+    band = alone.collections[0].get_paths()[0].vertices
+    # 400 true events: 1 ± 5%
+    assert np.asarray(band)[:, 1].max() == pytest.approx(1.05, abs=0.003)
+    dashed = [line for line in alone.lines if line.get_linestyle() == "--"]
+    assert [float(np.asarray(line.get_ydata())[0]) for line in dashed] == [0.95, 1.05]
+
+
+def test_ratios_far_from_one_are_written_at_the_edge() -> None:
+    figure = ratio_figure([curve(1.0, 0.42)])
+    assert "0.42" in texts(figure)
+    assert figure.axes[1].get_ylim()[0] > 0.6
+    with pytest.raises(ValueError, match="at least one estimate"):
+        ratio_figure([])
 
 
 def test_predictions_are_compared_with_the_truth_where_it_is_known() -> None:
