@@ -101,6 +101,8 @@ class Mixture(Model):
     """Pseudo-data: all of `background` and as many events of `signal` as give `fraction`.
 
     `of: total` makes S/(S+B) of all selected events equal to `fraction`; `of: window` makes S/B in the search window.
+    `max_background` takes so many events of the background by chance; with `skip_background`, those that follow the
+    first so many, so that mixtures can take parts of one background that share no event.
     """
 
     background: Name
@@ -109,6 +111,7 @@ class Mixture(Model):
     of: Literal["total", "window"] = "total"
     seed: int = Field(0, ge=0)
     max_background: int | None = Field(None, gt=0)
+    skip_background: int | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _signal_when_injected(self) -> Mixture:

@@ -53,6 +53,7 @@ def test_set_and_scale_and_seed(search_file: Path) -> None:
         ("mixtures.mixed.fractoin=1", r"mine\.yaml.*mixtures\.mixed\.fractoin: unknown key; did you mean 'fraction'\?"),
         ("windw={}", r"windw: unknown key; did you mean 'window'\? Correct the file"),
         ("mixtures.mixed.fraction=2", r"mixtures\.mixed\.fraction: .*less than 1, got 2"),
+        ("mixtures.mixed.skip_background=-1", r"mixtures\.mixed\.skip_background: .*equal to 0, got -1"),
         ("mixtures.mixed.of=windo", r"mixtures\.mixed\.of: .*'total' or 'window', got 'windo'"),
         ("spectrum.start=9000", r"spectrum: `start` must lie below `stop`"),
         ("window.sidebands=[[3600, 4000]]", r"overlaps the signal window"),
