@@ -14,6 +14,7 @@ from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
+from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
 from analysis.stages.inputs import check_images
 from analysis.stages.latent import check_latent, latent
@@ -151,6 +152,8 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{identifier}: {result.headline()}"
     for sample, best in combined(run).items():
         yield f"{sample}: {describe_combination(best)}"
+    for identifier, fit in fixed_mass(run).items():
+        yield f"{identifier}: {fit.headline()}"
     for identifier, estimate in abcd(run).items():
         yield f"{identifier}: {estimate.headline()}"
     for (sample, detector), correction in reweighting(run).items():

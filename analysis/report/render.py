@@ -15,6 +15,7 @@ from analysis.files import write_atomically
 from analysis.report import (
     abcd_tables,
     data_tables,
+    fixed_tables,
     latent_tables,
     limit_tables,
     result_tables,
@@ -58,6 +59,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
             window_tables.window_tables,
             result_tables.hunt_table,
             result_tables.combined_table,
+            fixed_tables.fixed_table,
             result_tables.background_table,
             result_tables.selections_table,
         ),

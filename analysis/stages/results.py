@@ -14,6 +14,7 @@ from analysis.stages.abcd import abcd
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
 from analysis.stages.direct import direct_results
+from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
@@ -48,6 +49,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
             **{name: found.summary for name, found in hunt(run).items()},
             **{name: found.summary for name, found in abcd(run).items()},
         },
+        "fixed_mass": {name: found.summary for name, found in fixed_mass(run).items()},
         "windows": windows_of(run),
         "combined": combined(run),
         "background_order": background_orders(run),
