@@ -21,6 +21,7 @@ from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
+from analysis.stages.replicas import describe_replicas, replicas
 from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
@@ -154,6 +155,8 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{sample}: {describe_combination(best)}"
     for identifier, fit in fixed_mass(run).items():
         yield f"{identifier}: {fit.headline()}"
+    for group in replicas(run):
+        yield f"{', '.join(group['samples'])}: {describe_replicas(group)}"
     for identifier, estimate in abcd(run).items():
         yield f"{identifier}: {estimate.headline()}"
     for (sample, detector), correction in reweighting(run).items():

@@ -18,6 +18,7 @@ from analysis.report import (
     fixed_tables,
     latent_tables,
     limit_tables,
+    replica_tables,
     result_tables,
     salad_tables,
     validation_tables,
@@ -64,6 +65,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
             result_tables.selections_table,
         ),
     ),
+    "replicas": ("Over replicas", (replica_tables.replica_tables,)),
     "abcd": ("Background from two scores", (abcd_tables.abcd_tables,)),
     "validation": (
         "Doubting the background",

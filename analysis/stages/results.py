@@ -20,6 +20,7 @@ from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
+from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
 from analysis.stages.searched import counts_of, searched
@@ -62,6 +63,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent": latent_results(run),
         "latent_scores": latent_scores(run),
         "scans": scans(run),
+        "replicas": replicas(run),
         "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),
