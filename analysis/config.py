@@ -102,6 +102,8 @@ class Mixture(Model):
 
     `of: total` makes S/(S+B) of all selected events equal to `fraction`; `of: window` makes S/B in the search window.
     In the masses `quoted` S/B and S/√B are counted, in place of those of the search: signals differ in mass.
+    `max_background` takes so many events of the background by chance; with `skip_background`, those that follow the
+    first so many, so that mixtures can take parts of one background that share no event.
     """
 
     background: Name
@@ -111,6 +113,7 @@ class Mixture(Model):
     seed: int = Field(0, ge=0)
     max_background: int | None = Field(None, gt=0)
     quoted: MassInterval | None = None
+    skip_background: int | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _signal_when_injected(self) -> Mixture:

@@ -93,6 +93,7 @@ def _masses(search: Search) -> None:
         return
     asked = {
         "bump_hunt.masses": search.bump_hunt.masses.values() if search.bump_hunt else [],
+        "bump_hunt.fixed.mass": _fixed(search),
         "limits.masses": search.limits.masses if search.limits else [],
         "validation.bias.masses": checks.bias.masses if checks and checks.bias else [],
         "validation.injection.mass": [checks.injection.mass] if checks and checks.injection else [],
@@ -107,17 +108,23 @@ def _masses(search: Search) -> None:
             )
 
 
+def _fixed(search: Search) -> list[float]:
+    return [search.bump_hunt.fixed.mass] if search.bump_hunt and search.bump_hunt.fixed else []
+
+
 def _templates(search: Search) -> None:
     """Check that simulated signals span the masses that are asked for."""
+    hunt, limits = search.bump_hunt, search.limits
     asked = [
-        *([("bump_hunt", search.bump_hunt.masses.values(), search.bump_hunt.templates)] if search.bump_hunt else []),
-        *([("limits", list(search.limits.masses), search.limits.templates)] if search.limits else []),
+        *([("bump_hunt", "masses", hunt.masses.values(), hunt.templates)] if hunt else []),
+        *([("bump_hunt", "fixed.mass", _fixed(search), hunt.templates)] if hunt else []),
+        *([("limits", "masses", list(limits.masses), limits.templates)] if limits else []),
     ]
-    for key, masses, templates in asked:
+    for key, where, masses, templates in asked:
         beyond = [mass for mass in masses if templates and not min(templates) <= mass <= max(templates)]
         if beyond:
             raise ValueError(
-                f"`{key}.masses`: {beyond[0]:g} GeV lies beyond the simulated signals of `{key}.templates` "
+                f"`{key}.{where}`: {beyond[0]:g} GeV lies beyond the simulated signals of `{key}.templates` "
                 f"({min(templates):g} to {max(templates):g} GeV), which are not extrapolated: simulate it too, or "
                 "leave it out"
             )

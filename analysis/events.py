@@ -147,10 +147,7 @@ def mix(
     if len(background) == 0:
         raise StageError(f"The background {mixture.background!r} of a mixture has no selected events.")
     rng = np.random.default_rng(np.random.SeedSequence([seed, mixture.seed]))
-    if mixture.max_background is not None and mixture.max_background < len(background):
-        chosen = np.sort(rng.choice(len(background), mixture.max_background, replace=False))
-        background = background.take(chosen)
-    mixed = _unweighted(background, mixture.background)
+    mixed = _unweighted(background.take(_background_rows(mixture, len(background), rng)), mixture.background)
     if signal is None or mixture.fraction == 0:
         return mixed, signal
     wanted = signal_to_inject(mixture, mixed, signal, window=window)
@@ -163,6 +160,19 @@ def mix(
     injected = signal.take(np.sort(rows[:wanted]))
     injected = replace(injected, columns={**injected.columns, "truth": np.ones(wanted, dtype=mixed["truth"].dtype)})
     return joined(mixed, injected), signal.take(np.sort(rows[wanted:]))
+
+
+def _background_rows(mixture: Mixture, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return which of `size` background events a mixture takes: a part in their order, or some by chance."""
+    most = size if mixture.max_background is None else mixture.max_background
+    if mixture.skip_background is not None:
+        if mixture.skip_background >= size:
+            raise StageError(
+                f"A mixture skips {mixture.skip_background} events of {mixture.background!r}, of which only {size} "
+                "pass the selection, so that none is left. Generate more or lower `skip_background`."
+            )
+        return np.arange(mixture.skip_background, min(size, mixture.skip_background + most))
+    return np.sort(rng.choice(size, most, replace=False)) if most < size else np.arange(size)
 
 
 def signal_to_inject(mixture: Mixture, background: Events, signal: Events, *, window: WindowSettings | None) -> int:

@@ -14,12 +14,14 @@ from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
+from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
 from analysis.stages.inputs import check_images
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
 from analysis.stages.process import dijet_processor, process
+from analysis.stages.replicas import describe_replicas, replicas
 from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
@@ -151,6 +153,10 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{identifier}: {result.headline()}"
     for sample, best in combined(run).items():
         yield f"{sample}: {describe_combination(best)}"
+    for identifier, fit in fixed_mass(run).items():
+        yield f"{identifier}: {fit.headline()}"
+    for group in replicas(run):
+        yield f"{', '.join(group['samples'])}: {describe_replicas(group)}"
     for identifier, estimate in abcd(run).items():
         yield f"{identifier}: {estimate.headline()}"
     for (sample, detector), correction in reweighting(run).items():

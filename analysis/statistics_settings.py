@@ -190,12 +190,27 @@ class WindowsSettings(Model):
         return value
 
 
+class FixedMassSettings(Model):
+    """One mass (GeV) at which every detector is compared, references too, in selections of these `efficiencies`."""
+
+    mass: Positive
+    efficiencies: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
+
+    @field_validator("efficiencies")
+    @classmethod
+    def _once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same efficiency is listed twice: every selection has one")
+        return value
+
+
 class BumpHuntSettings(Model):
     """Mass hypotheses, widths and pseudo-experiments of the bump hunt.
 
     `widths` are standard deviations of the peak's core over its mass, or in GeV with `width_unit: GeV`. `tails` make
     the peak a double-sided Crystal Ball; `templates`, simulated signals by their mass (GeV), take its place. `combine`
-    finds one global p-value for all selections of a sample.
+    finds one global p-value for all selections of a sample. `fixed` adds local significances at one known mass, with
+    the first of `widths`; they take no part in the search.
     """
 
     masses: Masses
@@ -207,12 +222,18 @@ class BumpHuntSettings(Model):
     windows: WindowsSettings = WindowsSettings()
     toys: int = Field(1000, ge=0)
     combine: bool = True
+    fixed: FixedMassSettings | None = None
 
     @model_validator(mode="after")
     def _plausible_widths(self) -> BumpHuntSettings:
         for width in self.widths:
             check_width(width, self.width_unit)
         return self
+
+    @property
+    def scan(self) -> BumpHuntSettings:
+        """Return what decides the result of the scan over masses."""
+        return self.model_copy(update={"fixed": None})
 
 
 class BiasSettings(Model):

@@ -18,6 +18,7 @@ from analysis.plots.comparison import Role
 from analysis.plots.direct import DirectRatios, direct_figure
 from analysis.plots.features import Values, histogram_values
 from analysis.plots.signal_scan import ScanLine, scan_figure
+from analysis.report.salad_tables import REPLICAS_NOTE
 from analysis.stages.direct import direct
 from analysis.stages.families import calmest
 from analysis.stages.reweighting import Reweighting, reweighting
@@ -232,6 +233,7 @@ def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:
     several = [f"{name} ({line['repeats']})" for name, line in scan["lines"].items() if line["repeats"] > 1]
     errors = f"the standard deviation over repeated trainings for {', '.join(several)}" if several else ""
     rest = "statistical" if len(several) < len(lines) else ""
+    averaged = f"{REPLICAS_NOTE} " if any(count > 1 for count in scan["replicas"]) else ""
     strengths = "; ".join(
         f"{name}: total fraction {format_percent(fraction)}, S/B = {format_percent(amount)}, S/√B = {strength:.2f}"
         for name, fraction, amount, strength in zip(
@@ -243,7 +245,7 @@ def _scan(scan: Mapping[str, Any], suffix: str, label: Label) -> Described:
         f"out of fold. Error bars are {' and else '.join(text for text in (errors, rest) if text)}. The samples "
         "share their background, and mixing and training their seeds: the points of a line are correlated. Behind the "
         "largest significance improvement are at least 20 background events; the regulated one may rest on a few. "
-        f"{strengths}."
+        f"{averaged}{strengths}."
     )
     return "scan", f"scan-{scan['background']}{suffix}", caption, scan_figure(lines, label=label)
 

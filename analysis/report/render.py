@@ -15,8 +15,10 @@ from analysis.files import write_atomically
 from analysis.report import (
     abcd_tables,
     data_tables,
+    fixed_tables,
     latent_tables,
     limit_tables,
+    replica_tables,
     result_tables,
     salad_tables,
     validation_tables,
@@ -58,10 +60,12 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
             window_tables.window_tables,
             result_tables.hunt_table,
             result_tables.combined_table,
+            fixed_tables.fixed_table,
             result_tables.background_table,
             result_tables.selections_table,
         ),
     ),
+    "replicas": ("Over replicas", (replica_tables.replica_tables,)),
     "abcd": ("Background from two scores", (abcd_tables.abcd_tables,)),
     "validation": (
         "Doubting the background",

@@ -49,6 +49,10 @@ LARGEST_NOTE = (
 SHARED_NOTE = (
     "The samples share their background, and mixing and training their seeds: the values of a detector are correlated."
 )
+REPLICAS_NOTE = (
+    "Where several samples have the same nominal fraction of signal, values are their mean, and errors the standard "
+    "deviation over them."
+)
 _METRICS = (
     ("auc", "AUC"),
     ("max_sic", "Largest ε_S/√ε_B"),
@@ -170,6 +174,7 @@ def _scan_table(scan: Entry) -> Table:
         notes=(
             f"Errors: {errors}. From the truth, in the window, out of fold. {SHARED_NOTE}",
             LARGEST_NOTE,
+            *((REPLICAS_NOTE,) if any(count > 1 for count in scan.get("replicas") or ()) else ()),
             *((LABELS_NOTE,) if labelled else ()),
         ),
     )

@@ -38,8 +38,9 @@ def combined(run: SearchRun) -> dict[str, dict[str, Any]]:
 
 
 def _combined(run: SearchRun, sample: str, found: list[Hunted]) -> dict[str, Any]:
+    assert run.search.bump_hunt is not None
     key = content_key(
-        [one.key for one in found], run.search.bump_hunt, run.search.seed, code_key("stats", __name__),
+        [one.key for one in found], run.search.bump_hunt.scan, run.search.seed, code_key("stats", __name__),
         library_versions(),
     )  # fmt: skip
     folder = run.results_store.make(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.config import WindowSettings
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.config import Mixture, WindowSettings
 from analysis.context import SearchRun
 from analysis.stages.searched import searched
+from analysis.store import content_key
 
 
 def families_of(run: SearchRun) -> list[list[str]]:
@@ -24,10 +29,57 @@ def _family(run: SearchRun, name: str) -> tuple[object, ...]:
     mixture = mixtures.get(name)
     if mixture is None:
         return (name,)
-    same = (mixture.background, mixture.max_background)
+    same = _background(mixture)
     others = (other for each in run.search.data if (other := mixtures.get(each)) is not None)
-    named = (o.signal for o in others if o.signal is not None and (o.background, o.max_background) == same)
+    named = (other.signal for other in others if other.signal is not None and _background(other) == same)
     return (*same, mixture.signal or next(named, None))
+
+
+def _background(mixture: Mixture) -> tuple[object, ...]:
+    return mixture.background, mixture.skip_background, mixture.max_background
+
+
+def by_fraction(run: SearchRun, names: Sequence[str]) -> list[list[str]]:
+    """Return samples of one family in groups of the same nominal amount of signal, by rising signal.
+
+    Within a group the amounts differ by chance alone.
+    """
+    groups: dict[object, list[str]] = {}
+    for name in names:
+        groups.setdefault(_nominal(run, name), []).append(name)
+    distinct = [_distinct(run, group) for group in groups.values()]
+    return sorted(distinct, key=lambda group: float(np.mean([signal_of(run, name) for name in group])))
+
+
+def _nominal(run: SearchRun, name: str) -> object:
+    mixture = run.search.mixtures.get(name)
+    if mixture is None:
+        return name
+    return (mixture.of, mixture.fraction) if mixture.fraction > 0 else 0.0
+
+
+def replicas_of(run: SearchRun) -> list[list[str]]:
+    """Return groups of searched mixtures that differ in nothing but `seed` and the background events they take.
+
+    Samples that hold the same events as another are left out, and what then stands alone.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in run.search.data:
+        if (mixture := run.search.mixtures.get(name)) is not None:
+            same = mixture.model_dump(exclude={"seed", "background", "skip_background"})
+            groups.setdefault(content_key(same), []).append(name)
+    distinct = [_distinct(run, group) for group in groups.values()]
+    return [group for group in distinct if len(group) > 1]
+
+
+def _distinct(run: SearchRun, names: Sequence[str]) -> list[str]:
+    """Return the samples without those that hold the same events as one before: without signal seeds do nothing."""
+    if len(names) == 1:
+        return list(names)
+    found: dict[bytes, str] = {}
+    for name in names:
+        found.setdefault(searched(run, name).events.event_id.tobytes(), name)
+    return list(found.values())
 
 
 def signal_of(run: SearchRun, name: str) -> float:

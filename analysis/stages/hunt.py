@@ -103,6 +103,7 @@ def hunted(run: SearchRun, selection: Selection) -> Hunted:
 
 def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     search, sample = run.search, searched(run, selection.sample)
+    assert search.bump_hunt is not None
     scores = trained(run, selection.sample, selection.detector) if selection.detector else None
     window = window_of(run, selection.detector)
     stages = ("analysis.stages.selections", "analysis.stages.background", "analysis.stages.shapes")
@@ -110,7 +111,7 @@ def _hunted(run: SearchRun, selection: Selection) -> Hunted:
     key = content_key(
         sample.key, scores.key if scores else None, selection, window.signal if window else None,
         search.counted(selection.sample, selection.detector),
-        search.spectrum, search.bump_hunt, _masses(run, selection), search.seed,
+        search.spectrum, search.bump_hunt.scan, _masses(run, selection), search.seed,
         [family.name for family in candidates_of(run, selection.sample)], sqrt_s_of(run, selection.sample), code,
         library_versions(),
     )  # fmt: skip
@@ -152,7 +153,7 @@ def _search(run: SearchRun, sample: Searched, scores: Trained | None, selection:
         **signal_content(sample, rows, search.counted(selection.sample, selection.detector)),
         "bump_hunt": {"global_p": None, "global_z": None, **found.to_dict()},
     }
-    summary["bump_hunt"]["background"]["p_outside_peak"] = _p_outside_peak(found)
+    summary["bump_hunt"]["background"]["p_outside_peak"] = p_outside_peak(found)
     content = {
         "edges": spectrum.edges.tolist(),
         "counts": spectrum.counts.tolist(),
@@ -208,7 +209,7 @@ def hunted_family(run: SearchRun, found: Hunted) -> Family:
     return other_family(run, found.sample, choice)
 
 
-def _p_outside_peak(found: BumpHunt) -> float | None:
+def p_outside_peak(found: BumpHunt) -> float | None:
     """Return the p-value of the background function beside the best-fit peak, None where too few bins are left."""
     width, mass = found.best
     try:

@@ -14,11 +14,13 @@ from analysis.stages.abcd import abcd
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
 from analysis.stages.direct import direct_results
+from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
+from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
 from analysis.stages.searched import counts_of, searched
@@ -48,6 +50,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
             **{name: found.summary for name, found in hunt(run).items()},
             **{name: found.summary for name, found in abcd(run).items()},
         },
+        "fixed_mass": {name: found.summary for name, found in fixed_mass(run).items()},
         "windows": windows_of(run),
         "combined": combined(run),
         "background_order": background_orders(run),
@@ -60,6 +63,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent": latent_results(run),
         "latent_scores": latent_scores(run),
         "scans": scans(run),
+        "replicas": replicas(run),
         "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),

@@ -53,6 +53,7 @@ def test_set_and_scale_and_seed(search_file: Path) -> None:
         ("mixtures.mixed.fractoin=1", r"mine\.yaml.*mixtures\.mixed\.fractoin: unknown key; did you mean 'fraction'\?"),
         ("windw={}", r"windw: unknown key; did you mean 'window'\? Correct the file"),
         ("mixtures.mixed.fraction=2", r"mixtures\.mixed\.fraction: .*less than 1, got 2"),
+        ("mixtures.mixed.skip_background=-1", r"mixtures\.mixed\.skip_background: .*equal to 0, got -1"),
         ("mixtures.mixed.of=windo", r"mixtures\.mixed\.of: .*'total' or 'window', got 'windo'"),
         ("spectrum.start=9000", r"spectrum: `start` must lie below `stop`"),
         ("window.sidebands=[[3600, 4000]]", r"overlaps the signal window"),
@@ -109,6 +110,19 @@ def test_every_ready_search_is_valid_at_every_scale() -> None:
         search, _ = load_search(str(path))
         for scale in search.scales:
             load_search(str(path), scale=scale)
+
+
+@pytest.mark.parametrize(("scale", "distinct"), [(None, 3), ("f0p1", 3), ("none", 6), ("none_whole", 3)])
+def test_seeds_of_tag_n_train_search_parts_that_share_no_event(scale: str | None, distinct: int) -> None:
+    search, _ = load_search("tnt_seeds", scale=scale)
+    mixtures = [search.mixtures[name] for name in search.data]
+    parts = {(one.background, one.skip_background or 0, one.max_background or 0) for one in mixtures}
+    assert len(parts) == distinct
+    taken = [(name, event) for name, skip, most in parts for event in range(skip // 1000, (skip + most) // 1000)]
+    assert len(taken) == len(set(taken)) == 600
+    events = {name: search.datasets[name]["recipe"]["events"] // 1000 for name, _ in taken}
+    assert all(event < events[name] for name, event in taken)
+    assert len({one.seed for one in mixtures}) == len(mixtures)
 
 
 def test_a_search_lays_its_data_sets_over_the_catalogue(tmp_path: Path) -> None:

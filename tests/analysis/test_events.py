@@ -104,6 +104,35 @@ def test_signal_left_over_counts_like_injected_signal(fraction: float) -> None:
         mix(mixture, background, weighted, window=None, seed=1)
 
 
+def test_parts_of_one_background_share_no_event_and_leave_none_out() -> None:
+    background = events(1000, mass=3000, truth=0, file_id=1)
+    parts = [
+        mix(Mixture(background="b", skip_background=skip, max_background=400, seed=skip), background, None, window=None,
+            seed=1)[0].event_id
+        for skip in (0, 400, 800)
+    ]  # fmt: skip
+    assert [len(part) for part in parts] == [400, 400, 200]
+    assert sorted(np.concatenate(parts)) == sorted(background.event_id)
+    rest, _ = mix(Mixture(background="b", skip_background=900), background, None, window=None, seed=1)
+    assert np.array_equal(rest.event_id, background.event_id[900:])
+
+
+def test_without_a_part_the_seed_chooses_the_background() -> None:
+    background = events(1000, mass=3000, truth=0, file_id=1)
+    one, other = (
+        mix(Mixture(background="b", max_background=400, seed=seed), background, None, window=None, seed=1)[0].event_id
+        for seed in (1, 2)
+    )
+    assert len(np.unique(one)) == len(np.unique(other)) == 400
+    assert 0 < len(np.intersect1d(one, other)) < 400
+
+
+def test_skipping_all_of_the_background_says_how_much_there_is() -> None:
+    background = events(1000, mass=3000, truth=0, file_id=1)
+    with pytest.raises(StageError, match=r"skips 1000 events of 'b', of which only 1000 pass .* Generate more"):
+        mix(Mixture(background="b", skip_background=1000), background, None, window=None, seed=1)
+
+
 def test_background_of_unknown_truth_stays_unknown() -> None:
     background, signal = events(1000, mass=3000, truth=-1, file_id=1), events(100, mass=3500, truth=1, file_id=2)
     mixed, _ = mix(Mixture(background="b", signal="s", fraction=0.01), background, signal, window=None, seed=1)

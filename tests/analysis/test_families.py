@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from analysis.config import Search
@@ -12,7 +13,8 @@ from analysis.context import SearchRun
 from analysis.stages import families, scan
 from tests.analysis.conftest import search_of
 
-AMOUNTS = {"none": 0.0, "some": 0.02, "more": 0.05, "other": 0.03}
+AMOUNTS = {"none": 0.0, "some": 0.02, "more": 0.05, "other": 0.03, "again": 0.024, "nothing": 0.0}
+EVENTS = {"nothing": 0}  # none and nothing hold the same events
 MIXTURE = {"background": "dijets", "signal": "resonance"}
 
 
@@ -35,7 +37,8 @@ def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
         amount = AMOUNTS[name]
         inside = amount if run.search.window else None
         counts = SimpleNamespace(fraction=amount, s_over_b_window=inside, s_over_sqrt_b_window=inside)
-        return SimpleNamespace(truth_known=True, counts=counts)
+        events = SimpleNamespace(event_id=np.array([EVENTS.get(name, list(AMOUNTS).index(name))]))
+        return SimpleNamespace(truth_known=True, counts=counts, events=events)
 
     def trained(run: SearchRun, name: str, detector: str) -> Any:
         measured = {"auc": {"value": 0.5 + AMOUNTS[name], "uncertainty": 0.01, "n_background": 100}}
@@ -84,3 +87,55 @@ def test_a_mixture_that_names_no_signal_belongs_to_those_that_do() -> None:
     assert families.calmest(run) == ["none", "other"]
     assert families.ends(run) == ["none", "more", "other"]
     assert [one["samples"] for one in scan.scans(run)] == [["none", "some", "more"]]
+
+
+def of_seeds(**mixtures: Any) -> SearchRun:
+    """Return a search of mixtures that change these keys of the one with some signal."""
+    some = {**MIXTURE, "fraction": 0.02}
+    return search_with(mixtures={name: {**some, **keys} for name, keys in mixtures.items()}, data=list(mixtures))
+
+
+def test_samples_that_differ_by_chance_alone_are_no_scan() -> None:
+    run = of_seeds(some={"seed": 1}, again={"seed": 2})
+    assert families.families_of(run) == [["some", "again"]]
+    assert scan.scans(run) == []
+    assert families.replicas_of(run) == [["some", "again"]]
+
+
+def test_samples_of_one_nominal_fraction_are_one_point_of_a_scan() -> None:
+    run = of_seeds(some={"seed": 1}, again={"seed": 2}, none={"fraction": 0}, more={"fraction": 0.05})
+    (found,) = scan.scans(run)
+    assert found["samples"] == ["none", "some, again", "more"]
+    assert found["replicas"] == [1, 2, 1]
+    assert found["s_over_b_window"] == [0.0, pytest.approx(0.022), 0.05]
+    area = found["lines"]["cwola"]["auc"]
+    assert area["values"] == [0.5, pytest.approx(0.522), 0.55]
+    assert area["errors"] == [0.01, pytest.approx(np.std([0.52, 0.524], ddof=1)), 0.01]
+    assert area["n_background"] == [100.0, 100.0, 100.0]
+
+
+def test_the_same_events_count_once() -> None:
+    run = of_seeds(none={"fraction": 0, "seed": 1}, nothing={"fraction": 0, "seed": 2}, some={})
+    (found,) = scan.scans(run)
+    assert found["samples"] == ["none", "some"]
+    assert families.replicas_of(run) == []
+
+
+def test_replicas_may_take_other_background_but_not_other_signal_or_size() -> None:
+    datasets = {name: {"files": [f"{name}.root"]} for name in ("dijets", "second")}
+    datasets |= {"resonance": {"files": ["c.root"], "role": "signal"}}
+    some = {**MIXTURE, "fraction": 0.02, "max_background": 100}
+    mixtures = {
+        "some": some,
+        "again": {**some, "background": "second", "skip_background": 0, "seed": 3},
+        "more": {**some, "fraction": 0.05},
+        "other": {**some, "max_background": 200},
+    }
+    run = search_with(datasets=datasets, mixtures=mixtures, data=list(mixtures))
+    assert families.replicas_of(run) == [["some", "again"]]
+    assert families.families_of(run) == [["some", "more"], ["again"], ["other"]]
+
+
+def test_parts_of_one_background_are_no_family() -> None:
+    run = of_seeds(none={"fraction": 0, "skip_background": 0}, some={"skip_background": 100})
+    assert families.families_of(run) == [["none"], ["some"]]

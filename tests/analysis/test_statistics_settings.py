@@ -33,6 +33,7 @@ def test_the_shared_search_is_valid() -> None:
 
 
 ABCD = {"name": "taus", "first": "-j1_tau21", "second": "-j2_tau21"}
+TEMPLATES = {3000: "resonance", 4500: "other"}
 SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
 
 
@@ -61,6 +62,17 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
             r"bump_hunt: a width of 0\.03 GeV .*did you mean `width_unit: relative`",
         ),
         ({"bump_hunt": {"masses": {"start": 4600}}}, r"bump_hunt\.masses: `start` \(4600 GeV\) lies above `stop`"),
+        (
+            {"bump_hunt": {"fixed": {"mass": 5700, "efficiencies": [0.2]}}},
+            r"`bump_hunt\.fixed\.mass`: the mass 5700 GeV lies outside",
+        ),
+        ({"bump_hunt": {"fixed": {"mass": 3500}}}, r"bump_hunt\.fixed\.efficiencies"),
+        ({"bump_hunt": {"fixed": {"mass": 3500, "efficiencies": [0.2, 0.2]}}}, r"efficiencies: the same .* twice"),
+        ({"bump_hunt": {"fixed": {"mass": 3500, "efficiencies": [1]}}}, r"fixed\.efficiencies\.0: .*than 1, got 1"),
+        (
+            {"bump_hunt": {"templates": TEMPLATES, "fixed": {"mass": 5000, "efficiencies": [0.2]}}},
+            r"`bump_hunt\.fixed\.mass`: 5000 GeV lies beyond the simulated signals of `bump_hunt\.templates`",
+        ),
         ({"limits": {"width": 105}}, r"limits: a width of 105 .*did you mean `width_unit: GeV`\?"),
         ({"limits": {"width_unit": "GeV"}}, r"limits: a width of 0\.03 GeV .*did you mean `width_unit: relative`"),
         ({"bump_hunt": {"tails": {"alpha_low": 1}}}, r"bump_hunt\.tails\.n_low"),
