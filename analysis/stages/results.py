@@ -24,6 +24,7 @@ from analysis.stages.scan import scans
 from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
+from analysis.stages.stability import stability_of
 from analysis.stages.train import Trained, train
 from analysis.stages.validate import background_orders, validate
 from analysis.stages.windows import windows_of
@@ -95,7 +96,11 @@ def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
         }
     )
     facts = {name: summary[name] for name in ("type", "uses_labels", "members", "folds", "seconds")}
-    return {**facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"]}
+    stability = stability_of(summary["history"])
+    iterations = {"iterations": stability} if stability else {}
+    return {
+        **facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"], **iterations
+    }  # fmt: skip
 
 
 def _sculpting(run: SearchRun) -> dict[str, Any]:

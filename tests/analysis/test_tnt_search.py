@@ -91,6 +91,9 @@ def test_folds_are_fitted_together_and_all_is_reported(run: SearchRun) -> None:
     (workspace,) = (run.out / "workspaces").glob("some-tnt-0.2-3500.json")
     assert len(json.loads(workspace.read_text())["channels"]) == 2
     assert "some-bound-0.2" not in results["selections"]
+    assert [one["iteration"] for one in results["detectors"]["tnt"]["iterations"]] == [0, 1]
+    assert "iterations" not in results["detectors"]["bound"]
+    assert "iteration by iteration" in (run.out / "report" / "index.html").read_text()
     names = {file.stem for file in (run.out / "figures").glob("*.png")}
     assert {"jets-some-tnt-0.2", "abcd-plane-some-counting-0.1", "sic-some", "roc-some-iterations"} <= names
     objects = {name for name in names if name.startswith("objects-")}
