@@ -21,6 +21,7 @@ from analysis.stages.limit import limit, limited
 from analysis.stages.process import processed
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
+from analysis.stages.sculpting import background_sculpting
 from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
@@ -61,7 +62,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent": latent_results(run),
         "latent_scores": latent_scores(run),
         "scans": scans(run),
-        "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
+        "figures_of_merit": {**figures_of_merit(run), **_sculpting(run), **background_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),
     }
