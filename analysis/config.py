@@ -18,6 +18,9 @@ from analysis.settings import Interval, MassInterval, Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
 from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
+MAIN = "main"  # the figure of detectors that name none
+OWN_WINDOWS = "-windows"  # ends the names of figures of detectors with windows of their own
+
 
 class Dataset(Model):
     """One entry of the catalogue: files that exist or can be fetched, or a recipe that makes them."""
@@ -129,7 +132,7 @@ class DetectorSettings(Model):
     measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
     in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
     where `windows` made it. `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that
-    could be remembered.
+    could be remembered. `figures` are those that its curves stand in, beside the others that name the same.
     """
 
     type: str
@@ -140,6 +143,18 @@ class DetectorSettings(Model):
     search: bool = True
     window: WindowSettings | None = None
     family: Name | None = None
+    figures: tuple[Name, ...] = Field((MAIN,), min_length=1)
+
+    @field_validator("figures")
+    @classmethod
+    def _different_figures(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same figure is named twice")
+        if any(f"-{name}".endswith(OWN_WINDOWS) for name in value):
+            raise ValueError(
+                f"a name that ends in {OWN_WINDOWS[1:]!r} is kept for detectors with a window of their own: rename it"
+            )
+        return value
 
     @model_validator(mode="before")
     @classmethod

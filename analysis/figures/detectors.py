@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from analysis.config import MAIN, OWN_WINDOWS
 from analysis.context import SearchRun
 from analysis.figures.captions import signal_content
+from analysis.figures.curves import detector_curve, detector_label, object_curve
 from analysis.numbers import format_count
 from analysis.plots import (
     Label,
@@ -24,44 +26,44 @@ from analysis.plots import (
 from analysis.stages.families import ends, left_out, same_signal_window
 from analysis.stages.searched import Searched, searched, window_of
 from analysis.stages.train import MIN_BACKGROUND, Trained, trained
-from ml.metrics import roc
-from ml.selection import fold_quantiles
 
 Described = tuple[str, str, str, object]
+
+_ORDERS = {"pt": "pT", "mass": "mass"}
+_MIXED = {"pt": " Ordered by pT, an object of a signal event may be either of its two particles.", "mass": ""}
 
 
 def detector_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     """Yield (section, name, caption, figure) for the searched samples.
 
     Every sample where the truth is known has its comparison of detectors; scores, and scores against mass, are drawn
-    for the samples with the least and the most signal. Detectors with a window of their own have figures of their own.
+    for the samples with the least and the most signal. Detectors stand in the figures that they name, and those with a
+    window of their own in others.
     """
     shown = ends(run)
     for name in run.search.data:
-        sample = searched(run, name)
-        for suffix, detectors in _groups(run):
+        sample, drawn = searched(run, name), set[str]()
+        for suffix, detectors in figure_groups(run):
             found = [trained(run, name, detector) for detector in detectors]
             yield from _efficiency_figures(run, sample, found, suffix, label)
-            if name in shown:
-                yield from _score_figures(run, sample, found, suffix, label, more=left_out(run, shown))
+            new = [one for one in found if one.name not in drawn]
+            drawn.update(one.name for one in new)
+            yield from _object_figures(run, sample, found, suffix, label, new={one.name for one in new})
+            if name in shown and new:  # a score looks the same beside any other
+                yield from _score_figures(run, sample, new, suffix, label, more=left_out(run, shown))
 
 
-def detector_label(name: str, summary: Mapping[str, Any]) -> str:
-    """Return a detector's name in a legend, with what it is made of unless the name says so.
-
-    >>> detector_label("cwola", {"settings": {"classifier": "bdt"}}), detector_label("cwola_networks", {})
-    ('cwola, trees', 'cwola_networks')
-    """
-    made_of = {"bdt": "trees", "mlp": "networks"}.get((summary.get("settings") or {}).get("classifier", ""))
-    return name if made_of is None or made_of in name else f"{name}, {made_of}"
-
-
-def _groups(run: SearchRun) -> Iterator[tuple[str, list[str]]]:
-    """Yield detectors that share the search's signal window, and those with another, with a suffix for names."""
-    common = run.search.window
-    own = [name for name in run.search.detectors if not same_signal_window(window_of(run, name), common)]
-    others = [name for name in run.search.detectors if name not in own]
-    yield from ((suffix, names) for suffix, names in (("", others), ("-windows", own)) if names)
+def figure_groups(run: SearchRun) -> Iterator[tuple[str, list[str]]]:
+    """Yield what is drawn together, with a suffix for names: detectors that name the same figure, in the order in which
+    figures are named first; of these apart those that share the search's signal window, and those with another."""
+    detectors, common = run.search.detectors, run.search.window
+    own = {name for name in detectors if not same_signal_window(window_of(run, name), common)}
+    for figure in dict.fromkeys([MAIN, *(figure for one in detectors.values() for figure in one.figures)]):
+        together = [name for name, one in detectors.items() if figure in one.figures]
+        name = "" if figure == MAIN else f"-{figure}"
+        for suffix, names in (("", set(together) - own), (OWN_WINDOWS, own)):
+            if chosen := [one for one in together if one in names]:
+                yield f"{name}{suffix}", chosen
 
 
 def _efficiency_figures(
@@ -70,12 +72,8 @@ def _efficiency_figures(
     curves = [curve for one in found if (curve := detector_curve(run, sample, one)) is not None]
     if not curves:
         return
-    windows = {_window_text(run, one.name) for one in found}
-    where = windows.pop() if len(windows) == 1 else ", each in its own window"
-    content = (
-        f"{where}, from the truth{_out_of_fold(found)}, on {_range([c.n_signal for c in curves])} signal and "
-        f"{_range([c.n_background for c in curves])} background events.{signal_content(sample)}"
-    )
+    areas = " AUC is the area under a curve with its statistical uncertainty, of repeated trainings the mean."
+    content = f"{_whose(run, curves, found)}{areas}{signal_content(sample)}"
     yield (
         "detectors",
         f"sic-{sample.name}{suffix}",
@@ -88,6 +86,35 @@ def _efficiency_figures(
         f"Background rejection against signal efficiency{content}",
         roc_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
     )
+
+
+def _object_figures(
+    run: SearchRun, sample: Searched, found: list[Trained], suffix: str, label: Label, *, new: set[str]
+) -> Iterator[Described]:
+    """Yield one figure for each object, of the detectors that put the objects of an event in the same order.
+
+    Those of which none is `new` were drawn before.
+    """
+    orders = dict.fromkeys(_order(one) for one in found if one.objects is not None)
+    for order, k in ((order, k) for order in orders for k in range(2)):
+        own = [one for one in found if one.objects is not None and _order(one) == order]
+        curves = [curve for one in own if (curve := object_curve(run, sample, one, k)) is not None]
+        if not curves or not any(one.name in new for one in own):
+            continue
+        which = ("larger", "smaller")[k]
+        yield (
+            "detectors",
+            f"objects-{sample.name}{suffix}-{which}-{order}",
+            f"Background rejection by the score of one object of each event alone (the jet of {which} {_ORDERS[order]})"
+            f"{_whose(run, curves, own)} A curve ends in a point where no selection is tighter: all that is left has "
+            f"one score.{_MIXED[order]}{signal_content(sample)}",
+            roc_figure(curves, minimum_background=MIN_BACKGROUND, label=label),
+        )
+
+
+def _order(found: Trained) -> str:
+    """Return what puts a detector's objects in order."""
+    return str(found.summary["settings"]["object_order"])
 
 
 def _score_figures(
@@ -126,6 +153,16 @@ def _scores(sample: Searched, found: Trained) -> Any:
     return histogram_values(f"Score of {detector_label(found.name, found.summary)}", shown, coverage=1.0)
 
 
+def _whose(run: SearchRun, curves: list[RocCurve], found: list[Trained]) -> str:
+    """Return words on the events behind curves, up to the end of a sentence."""
+    windows = {_window_text(run, one.name) for one in found}
+    where = windows.pop() if len(windows) == 1 else ", each in its own window"
+    return (
+        f"{where}, from the truth{_out_of_fold(found)}, on {_range([c.n_signal for c in curves])} signal and "
+        f"{_range([c.n_background for c in curves])} background events."
+    )
+
+
 def _out_of_fold(found: list[Trained]) -> str:
     """Return words on who scored whom, for captions; none where it differs between detectors."""
     folds = {one.summary["folds"] == 1 for one in found}
@@ -135,52 +172,6 @@ def _out_of_fold(found: list[Trained]) -> str:
 def _standardised(score: np.ndarray) -> np.ndarray:
     exact = np.asarray(score, dtype=np.float64)
     return (exact - exact.mean()) / (exact.std() or 1.0) if len(exact) else exact
-
-
-def detector_curve(run: SearchRun, sample: Searched, found: Trained) -> RocCurve | None:
-    """Return the ROC in the detector's window, or None where truth or one of the classes is missing."""
-    if not sample.truth_known:
-        return None
-    truth, mass, fold = sample.events["truth"], sample.events["mjj"], found.fold_index
-    score, repeats, members = found.score, found.repeat_scores, found.members
-    if sample.spare is not None and found.spare_score is not None:
-        truth, mass = np.append(truth, sample.spare["truth"]), np.append(mass, sample.spare["mjj"])
-        score = np.append(score, found.spare_score)
-        fold = np.append(fold, sample.spare["fold"] % found.summary["folds"])
-        members = _stacked(members, found.spare_members)
-        repeats = _stacked(repeats, found.spare_repeat_scores)
-    rows = np.ones(len(mass), dtype=bool)
-    window = window_of(run, found.name)
-    if window is not None:
-        rows = (mass >= window.signal[0]) & (mass < window.signal[1])
-    truth, fold, own = truth[rows], fold[rows], int(rows[: len(sample.events)].sum())
-
-    def ranked(values: np.ndarray) -> np.ndarray:
-        """Return scores by their quantiles in their fold: see `ml.selection.fold_quantiles`."""
-        inside, weight = values[rows], sample.events["weight"][rows[: len(sample.events)]]
-        return fold_quantiles(inside, fold, reference=inside[:own], reference_fold=fold[:own], weight=weight)
-
-    n_signal, n_background = int((truth == 1).sum()), int((truth == 0).sum())
-    if n_signal == 0 or n_background < MIN_BACKGROUND:
-        return None
-    curve = roc(ranked(score), truth)
-    several = members if repeats is None else repeats
-    each = [] if several is None else [roc(column, truth) for column in ranked(several).T]
-    return RocCurve(
-        detector_label(found.name, found.summary),
-        curve.signal,
-        curve.background,
-        n_signal,
-        n_background,
-        members=[(one.signal, one.background) for one in each],
-        uses_labels=bool(found.summary["uses_labels"]),
-        repeated=repeats is not None,
-    )
-
-
-def _stacked(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
-    """Return rows of both, the first alone where there is no second."""
-    return first if first is None or second is None else np.concatenate([first, second])
 
 
 def _range(counts: list[int]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.windows import best_of_windows
+from analysis.numbers import format_number, format_percent, format_uncertain
 from analysis.plots import (
     FittedSpectrum,
     Label,
@@ -17,6 +21,7 @@ from analysis.plots import (
     spectrum_figure,
 )
 from analysis.stages.hunt import Hunted, hunt
+from analysis.stages.sculpting import background_shapes
 from analysis.stages.searched import searched, window_of
 
 Described = tuple[str, str, str, object]
@@ -60,6 +65,55 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
                 f"{left_out}{content}"
             )
             yield "selections", f"shapes-{name}", caption, comparison_figure(shapes, log=True, label=label)
+        yield from _background_shapes(run, name, selected, label, window=window, more=f"{left_out}{content}")
+
+
+def _background_shapes(
+    run: SearchRun,
+    sample: str,
+    found: Sequence[Hunted],
+    label: Label,
+    *,
+    window: tuple[float, float] | None,
+    more: str,
+) -> Iterator[Described]:
+    """Yield for each detector the spectra of the background that its selections keep, where it is known."""
+    known = background_shapes(run)
+    for detector in dict.fromkeys(hunted.selection.detector for hunted in found):
+        of_detector = [hunted.identifier for hunted in found if hunted.selection.detector == detector]
+        own = {name: known[name] for name in of_detector if name in known}
+        if not own:
+            continue
+        inclusive, simulation = next((one.inclusive, one.simulation) for one in own.values())
+        spectra = [inclusive, *(one.spectrum for one in own.values())]
+        weighted = any(not np.array_equal(one.counts, one.variances) for one in spectra)
+        divergences = {name: one.divergence(run.rng(f"background {name}")) for name, one in own.items()}
+        shapes = shape_comparison(
+            inclusive.edges,
+            inclusive.counts,
+            [(_divergent(own[name].selection.efficiency, found), own[name].spectrum.counts)
+             for name, found in divergences.items()],
+            window=window,
+            variances=[one.variances for one in spectra] if weighted else None,
+        )  # fmt: skip
+        chance = [format_number(one["expected"], digits=2) for one in divergences.values()]
+        whose = "known from the truth" if simulation is None else f"as {simulation} simulates it"
+        caption = (
+            f"Dijet mass of the background of {sample}, {whose}, after selections of {detector} beside the inclusive "
+            "one, each normalised to its own area, with statistical errors. JSD is the Jensen–Shannon divergence from "
+            f"the inclusive shape; random choices of as many events have {', '.join(chance)} nats on average.{more}"
+        )
+        yield (
+            "selections",
+            f"background-shapes-{sample}-{detector}",
+            caption,
+            comparison_figure(shapes, log=True, label=label),
+        )
+
+
+def _divergent(efficiency: float, divergence: Mapping[str, Any]) -> str:
+    amount = format_uncertain(divergence["value"], divergence["uncertainty"])
+    return f"{format_percent(efficiency)} selected, JSD {amount} nats"
 
 
 def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label, *, content: str) -> Described:

@@ -12,7 +12,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import Events, joined
 from analysis.figures.captions import signal_content
-from analysis.figures.detectors import detector_curve
+from analysis.figures.curves import detector_curve
 from analysis.numbers import format_count, format_percent
 from analysis.plots import Label
 from analysis.plots.latent_maps import LatentMap, Outlined, Truth, latent_map_figure

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.figures.captions import signal_content
-from analysis.figures.detectors import detector_label
+from analysis.figures.curves import detector_label
 from analysis.numbers import format_count, format_percent
 from analysis.plots import Comparison, Label, axis_label, comparison_figure
 from analysis.plots.comparison import Role

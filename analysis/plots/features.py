@@ -82,10 +82,18 @@ def shape_comparison(
     *,
     x_label: str = r"$m_{JJ}$ [GeV]",
     window: tuple[float, float] | None = None,
+    variances: Sequence[np.ndarray] | None = None,
 ) -> Comparison:
-    """Compare the shape of selected spectra (label, (n,) counts) with the inclusive one they are subsets of."""
-    histograms = [Histogram("Inclusive", np.asarray(inclusive, dtype=float), role="inclusive")]
-    histograms += [Histogram(name, np.asarray(counts, dtype=float), role="selection") for name, counts in selected]
+    """Compare the shape of selected spectra (label, (n,) counts) with the inclusive one they are subsets of.
+
+    `variances`, of the inclusive one first and (n,) each, are those of weighted events; None for counts.
+    """
+    given = [None] * (1 + len(selected)) if variances is None else [np.asarray(own, float) for own in variances]
+    histograms = [Histogram("Inclusive", np.asarray(inclusive, dtype=float), given[0], role="inclusive")]
+    histograms += [
+        Histogram(name, np.asarray(counts, dtype=float), own, role="selection")
+        for (name, counts), own in zip(selected, given[1:], strict=True)
+    ]
     return Comparison(x_label, edges, histograms, 0 if selected else None, window)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.numbers import format_uncertain
 from analysis.plots.style import DATA, Label, add_label, colour, legend_below, new_figure, plain, styled
 
 _INSIDE = 4  # more curves have their legend below the axes
+_LONG = 46  # characters; legends with longer names have one column
 _GRID = np.linspace(0.005, 1.0, 200)
 _QUANTILES = (0.16, 0.84)
 FEWEST_MEMBERS = 3  # fewer have no quantiles to speak of
@@ -24,13 +26,15 @@ class RocCurve:
 
     Attributes:
         label: name in the legend.
-        signal_efficiency, background_efficiency: (m,) at falling thresholds.
+        signal_efficiency, background_efficiency: (m,) at falling thresholds. Nothing is drawn below the first ε_S above
+            0, that of the tightest selection: no threshold separates events of equal score. A point marks such an end.
         n_signal, n_background: events of each kind that were scored.
         members: the same curves (ε_S, ε_B) for each member of the ensemble or each repeated training: the band.
         repeated: `members` are repeated trainings, whose mean is drawn in place of the curve itself; an ensemble's
             own curve may lie beside the band of its members, which it may be better than.
         uses_labels: trained with truth labels, hence a reference only.
         line: colour of the line where it is not that of the band.
+        auc: area under the curve and its statistical uncertainty, for the legend; None leaves them out.
     """
 
     label: str
@@ -42,6 +46,7 @@ class RocCurve:
     uses_labels: bool = False
     repeated: bool = False
     line: str | None = None
+    auc: tuple[float, float] | None = None
 
     @property
     def band(self) -> str:
@@ -53,8 +58,9 @@ class RocCurve:
 
     @property
     def name(self) -> str:
-        """Label as it stands in a legend."""
-        return plain(self.label) + (" (truth labels: reference)" if self.uses_labels else "")
+        """Label as it stands in a legend, with the area under the curve."""
+        area = "" if self.auc is None else f", AUC {format_uncertain(*self.auc)}"
+        return plain(self.label) + (" (truth labels: reference)" if self.uses_labels else "") + area
 
 
 @styled
@@ -119,13 +125,20 @@ def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int)
     if len(curves) <= _INSIDE:
         axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
         return
-    legend_below(axes, title=title.replace("\n", "; "))
+    columns = 1 if max(len(curve.name) for curve in curves) > _LONG else 2
+    legend_below(axes, columns=columns, title=title.replace("\n", "; "))
 
 
 def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:
-    """Draw one curve and its band; return the highest point of what was drawn."""
+    """Draw one curve and its band; return the highest point of what was drawn.
+
+    A member of equal scores is interpolated to nothing selected, as a random choice among them would be.
+    """
     background = _on_grid(curve.signal_efficiency, curve.background_efficiency)
-    shown = background * curve.n_background >= max(minimum, 1)
+    drawn = [curve.signal_efficiency, *(signal for signal, _ in curve.members if curve.repeated)]
+    possible = max(map(_tightest, drawn)) <= _GRID
+    background_left = background * curve.n_background >= max(minimum, 1)
+    shown = possible & background_left
     signal, background = _GRID[shown], background[shown]
     value = _improvement(signal, background, power)
     if curve.members:
@@ -140,6 +153,8 @@ def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, inde
     if not len(value):
         return 0.0
     axes.fill_between(signal, low, high, color=colour(index), alpha=0.22, lw=0)
+    if (background_left & ~possible).any():
+        axes.plot(signal[0], value[0], "o", color=curve.line or colour(index), ms=5)  # ends although events are left
     return float(max(np.max(value), np.max(high)))
 
 
@@ -149,6 +164,11 @@ def _on_grid(signal: np.ndarray, background: np.ndarray) -> np.ndarray:
     signal, background = np.asarray(signal)[order], np.asarray(background)[order]
     values: np.ndarray = np.interp(_GRID, signal, background) if len(signal) else np.zeros_like(_GRID)
     return values
+
+
+def _tightest(signal: np.ndarray) -> float:
+    """Signal efficiency of the tightest selection that keeps any signal: equal scores are a plateau with none below."""
+    return float(np.min(signal, where=np.asarray(signal) > 0, initial=1.0))
 
 
 def _improvement(signal: np.ndarray, background: np.ndarray, power: float) -> np.ndarray:

@@ -10,6 +10,7 @@ from analysis.report.abcd_doubts import abcd_warnings
 from analysis.report.data_tables import skipped_files
 from analysis.report.quantities import Quantity, entries, limits, number, part, uses_labels
 from analysis.report.salad_doubts import salad_warnings
+from analysis.report.stability_tables import stability_warnings
 from analysis.report.summary import most_significant
 from analysis.report.validation_tables import POOR_FIT, validation_warnings
 from stats.limits import FEW
@@ -42,6 +43,7 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         *_poor_sidebands(results),
         *abcd_warnings(results),
         *salad_warnings(results),
+        *stability_warnings(results),
     ]
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
     return found

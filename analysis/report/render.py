@@ -21,6 +21,7 @@ from analysis.report import (
     replica_tables,
     result_tables,
     salad_tables,
+    stability_tables,
     validation_tables,
     window_tables,
 )
@@ -49,7 +50,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
         "Data",
         (data_tables.datasets_table, data_tables.cutflow_tables, data_tables.mixtures_table),
     ),
-    "detectors": ("Detectors", (data_tables.detectors_table,)),
+    "detectors": ("Detectors", (data_tables.detectors_table, stability_tables.stability_table)),
     "scan": ("Sensitivity against S/B", (salad_tables.scan_tables,)),
     "latent": ("Latent space", (latent_tables.scores_table, latent_tables.pulls_table, latent_tables.decoder_table)),
     "reweighting": ("Simulation corrected to data", (salad_tables.correction_table, salad_tables.closure_table)),

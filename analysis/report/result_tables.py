@@ -36,7 +36,8 @@ Entry = Mapping[str, Any]
 MERITS = {"jsd": "JSD to inclusive"}
 JSD_NOTE = (
     "JSD: Jensen–Shannon divergence between the shapes of the selected and the inclusive mass spectrum; 0 where they "
-    "agree. A signal in the selection and a sculpted background both raise it."
+    "agree. A signal in the selection and a sculpted background both raise it; that of background, from the truth or "
+    "simulated, is raised by sculpting alone. Expected is what a random choice of as many events has on average."
 )
 P_NOTE = (
     "Intervals of p-values from toys are central 68% (Clopper–Pearson). Where no toy reached the data, "
@@ -162,6 +163,7 @@ def merit_table(results: Entry) -> Table | None:
             ("Figure of merit", lambda name, _: _merit(name)),
             ("Value", lambda _, e: format_number(Quantity.read(e["entry"]).value, digits=4)),
             ("Uncertainty", lambda _, e: format_number(Quantity.read(e["entry"]).uncertainty, digits=2)),
+            ("Expected", lambda _, e: format_number(number(part(e, "entry").get("expected")), digits=2)),
             ("Events", lambda _, e: format_count(Quantity.read(e["entry"]).n)),
         ],
         known=("entry",),

@@ -30,6 +30,7 @@ from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent
 from analysis.stages.limit import limited
 from analysis.stages.reweighting import reweighting
+from analysis.stages.sculpting import background_sculpting
 from analysis.stages.searched import searched
 from analysis.stages.train import train
 from analysis.stages.trajectories import trajectories
@@ -57,6 +58,7 @@ def figures_key(run: SearchRun) -> str:
         combined(run),
         background_orders(run),
         validate(run),
+        background_sculpting(run),
         [(found.entries, found.profile) for found in limited(run).values()],
         band_limits(run),
         code_key("analysis"),

@@ -23,9 +23,11 @@ from analysis.stages.process import processed
 from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
+from analysis.stages.sculpting import background_sculpting
 from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
+from analysis.stages.stability import stability_of
 from analysis.stages.train import Trained, train
 from analysis.stages.validate import background_orders, validate
 from analysis.stages.windows import windows_of
@@ -64,7 +66,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent_scores": latent_scores(run),
         "scans": scans(run),
         "replicas": replicas(run),
-        "figures_of_merit": {**figures_of_merit(run), **_sculpting(run)},
+        "figures_of_merit": {**figures_of_merit(run), **_sculpting(run), **background_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
         "versions": installed_versions(),
     }
@@ -99,7 +101,11 @@ def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
         }
     )
     facts = {name: summary[name] for name in ("type", "uses_labels", "members", "folds", "seconds")}
-    return {**facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"]}
+    stability = stability_of(summary["history"])
+    iterations = {"iterations": stability} if stability else {}
+    return {
+        **facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"], **iterations
+    }  # fmt: skip
 
 
 def _sculpting(run: SearchRun) -> dict[str, Any]:

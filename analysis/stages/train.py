@@ -134,7 +134,7 @@ class _Training:
         """Return what changes when the scores or figures of merit do."""
         simulation = simulation_name(self.run, self.name)
         return content_key(
-            self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window"}),
+            self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window", "figures"}),
             window_of(self.run, self.name), None if simulation is None else processed(self.run, simulation).key,
             self.run.search.seed, self.name, library_versions(),
             code_key("ml", "analysis.constituents", "analysis.stages.inputs", "analysis.stages.measures",

@@ -56,6 +56,8 @@ def test_set_and_scale_and_seed(search_file: Path) -> None:
         ("mixtures.mixed.skip_background=-1", r"mixtures\.mixed\.skip_background: .*equal to 0, got -1"),
         ("mixtures.mixed.of=windo", r"mixtures\.mixed\.of: .*'total' or 'window', got 'windo'"),
         ("spectrum.start=9000", r"spectrum: `start` must lie below `stop`"),
+        ("detectors.a={type: cwola, figures: [same, same]}", r"detectors\.a\.figures: the same figure is named twice"),
+        ("detectors.a={type: cwola, figures: [my-windows]}", r"ends in 'windows' is kept for .* window of their own"),
         ("window.sidebands=[[3600, 4000]]", r"overlaps the signal window"),
         ("window.signal=[3700, 3300]", r"\[3700, 3300\] is not an interval"),
         ("bump_hunt.masses={start: 1000, stop: 2000, step: 100}", r"1000 GeV lies outside the spectrum"),

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.config import DetectorSettings
+from analysis.config import DetectorSettings, WindowSettings
 from analysis.events import Events, count_mixture
 from analysis.figures import limits, windows
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.data import feature_names
+from analysis.figures.detectors import figure_groups
 from analysis.plots import Label
 from analysis.stages.limit import Limited
 from analysis.stages.searched import Searched
@@ -46,6 +47,27 @@ def test_only_features_that_a_detector_reads_are_its_inputs() -> None:
 
     assert names(a=["j1_m", "j2_m"], b=["j2_m", "j1_tau21"]) == ["j1_m", "j2_m", "j1_tau21"]
     assert names() == ["j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32"]
+
+
+def test_detectors_that_name_the_same_figure_stand_together() -> None:
+    """In the order of the search; with a window of their own apart; in the main figure where they name none."""
+    own = WindowSettings(signal=(4000, 4400), sidebands=((3600, 4000),))
+    named: dict[str, dict[str, Any]] = {
+        "first": {"figures": ["order", "main"]},
+        "second": {},
+        "third": {"figures": ["order"], "window": own},
+        "fourth": {"figures": ["order"]},
+        "fifth": {"window": own},
+    }
+    detectors = {name: DetectorSettings(type="cwola", **settings) for name, settings in named.items()}
+    run: Any = SimpleNamespace(search=None, detectors=detectors, window=WindowSettings(signal=(3300, 3700)))
+    run.search = run
+    assert list(figure_groups(run)) == [
+        ("", ["first", "second"]),
+        ("-windows", ["fifth"]),
+        ("-order", ["first", "fourth"]),
+        ("-order-windows", ["third"]),
+    ]
 
 
 def test_limits_are_drawn_at_their_level(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from analysis.plots.roc import RocCurve, roc_figure, sic_figure
+from ml.metrics import roc
 
 EFFICIENCY = np.linspace(0, 1, 2001)
 
@@ -90,3 +92,36 @@ def test_a_statistical_band_ends_where_all_background_is_selected(
 def test_the_legend_says_what_a_band_is(members: int, repeated: bool, text: str) -> None:
     figure = roc_figure(curve(*[GOOD] * members, repeated=repeated))
     assert figure.axes[0].get_legend().get_title().get_text() == f"At least 20 background events\nBands: {text}"
+
+
+def plateau(share: float) -> RocCurve:
+    """A diagonal whose highest `share` of the events, of either kind, have one score."""
+    scores, truth = np.minimum(np.tile(EFFICIENCY[1:], 2), 1 - share), np.repeat([1, 0], len(EFFICIENCY) - 1)
+    found = roc(scores, truth)
+    return RocCurve("one", found.signal, found.background, 2000, 2000)
+
+
+@pytest.mark.parametrize("draw", [roc_figure, sic_figure])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_curve_ends_where_all_that_is_left_has_one_score(draw: Callable[..., Figure], share: float) -> None:
+    """A straight line from there to nothing selected would be a selection that no threshold makes."""
+    axes = draw(plateau(share)).axes[0]
+    (line,) = (one for one in axes.get_lines() if one.get_label() == "one")
+    assert line.get_xdata()[0] == pytest.approx(max(share, 20 / 2000), abs=0.006)  # or 20 background events
+    ends = [one.get_xdata()[0] for one in axes.get_lines() if one.get_marker() == "o"]
+    assert ends == ([line.get_xdata()[0]] if share else [])
+
+
+def test_a_mean_of_repeats_ends_where_one_of_them_does() -> None:
+    members = [(one.signal_efficiency, one.background_efficiency) for one in (plateau(0.0), plateau(0.3))]
+    for repeated, start in ((True, 0.3), (False, 0.01)):
+        whole = dataclasses.replace(plateau(0.0), members=members, repeated=repeated)
+        (line,) = (one for one in roc_figure(whole).axes[0].get_lines() if one.get_label() == "one")
+        assert line.get_xdata()[0] == pytest.approx(start, abs=0.006)
+        assert np.isfinite(line.get_ydata()).all()
+
+
+def test_the_legend_gives_the_area_with_its_uncertainty() -> None:
+    with_area = dataclasses.replace(curve(), auc=(0.91234, 0.0123))
+    (text, _) = roc_figure(with_area).axes[0].get_legend().get_texts()
+    assert text.get_text() == "one, AUC 0.912 ± 0.012"

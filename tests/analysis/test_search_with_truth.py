@@ -101,7 +101,7 @@ def test_a_reference_is_measured_but_never_searched(found: Path) -> None:
 def test_every_figure_is_drawn_and_shown(found: Path) -> None:
     expected = {"features-hidden", "mass-hidden", "sic-hidden", "roc-hidden", "p0-hidden", "shapes-hidden"}
     expected |= {"scores-hidden", "decorrelation-hidden", f"jets-{SELECTED}"}
-    expected |= {f"spectrum-{INCLUSIVE}", f"spectrum-{SELECTED}"}
+    expected |= {f"spectrum-{INCLUSIVE}", f"spectrum-{SELECTED}", "background-shapes-hidden-cwola"}
     expected |= {f"{kind}-{SELECTED}" for kind in ("limit", "impacts", "nll")}
     for suffix in ("png", "pdf"):
         files = {path.stem: path.stat().st_size for path in (found / "out" / "figures").glob(f"*.{suffix}")}
@@ -114,7 +114,9 @@ def test_every_figure_is_drawn_and_shown(found: Path) -> None:
 def test_results_have_the_documented_fields(found: Path) -> None:
     results = results_in(found)
     assert {"search", "version", "config_key", "datasets", "detectors", "selections", "limits"} <= set(results)
-    assert "figures_of_merit" in results
+    assert {"JSD to inclusive, hidden-cwola-0.05", "JSD of background to inclusive, hidden-cwola-0.05"} == set(
+        results["figures_of_merit"]
+    )
     assert (results["search"], set(results["datasets"])) == ("hidden", {"background", "resonance", "other"})
     for dataset in results["datasets"].values():
         assert {"events", "selected", "skipped_files"} <= set(dataset)

@@ -13,9 +13,10 @@ from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.pipeline import check_detectors
-from analysis.search_file import merged
+from analysis.search_file import load_search, merged
 from analysis.stages.abcd import abcd
 from analysis.stages.train import trained
+from ml import detector_from_settings
 from tests.analysis.conftest import search_of
 from tests.analysis.statistics_search import finished_run
 
@@ -37,8 +38,13 @@ def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
         "mixtures": {"some": {"background": "background", "signal": "resonance", "fraction": 0.02, "seed": 3}},
         "data": ["some"],
         "detectors": {
-            "tnt": {"type": "tnt", "folds": 2, "settings": {**both, "iterations": 1}},
-            "weak": {"type": "tnt", "folds": 2, "search": False, "settings": {**both, "iterations": 0}},
+            "tnt": {
+                "type": "tnt", "folds": 2, "settings": {**both, "iterations": 1}, "figures": ["main", "iterations"],
+            },
+            "weak": {
+                "type": "tnt", "folds": 2, "search": False, "settings": {**both, "iterations": 0},
+                "figures": ["iterations"],
+            },
             "bound": {"type": "supervised_objects", "folds": 2, "settings": both},
         },
         "efficiencies": [0.2],
@@ -85,8 +91,16 @@ def test_folds_are_fitted_together_and_all_is_reported(run: SearchRun) -> None:
     (workspace,) = (run.out / "workspaces").glob("some-tnt-0.2-3500.json")
     assert len(json.loads(workspace.read_text())["channels"]) == 2
     assert "some-bound-0.2" not in results["selections"]
+    assert [one["iteration"] for one in results["detectors"]["tnt"]["iterations"]] == [0, 1]
+    assert "iterations" not in results["detectors"]["bound"]
+    assert "iteration by iteration" in (run.out / "report" / "index.html").read_text()
     names = {file.stem for file in (run.out / "figures").glob("*.png")}
-    assert {"jets-some-tnt-0.2", "abcd-plane-some-counting", "sic-some"} <= names
+    assert {"jets-some-tnt-0.2", "abcd-plane-some-counting", "sic-some", "roc-some-iterations"} <= names
+    objects = {name for name in names if name.startswith("objects-")}
+    groups = ("some", "some-iterations")
+    assert objects == {f"objects-{group}-{size}-pt" for group in groups for size in ("larger", "smaller")}
+    # a score is drawn once, though its detector stands in two figures
+    assert {name for name in names if name.startswith("scores-")} == {"scores-some", "scores-some-iterations"}
 
 
 @pytest.mark.parametrize(
@@ -100,3 +114,32 @@ def test_scores_that_are_not_there_are_refused(
     change = {"detectors": {"cwola": {"type": "cwola"}}, "abcd": [{"name": "a", "first": first, "second": "j1_m"}]}
     with pytest.raises(ConfigurationError, match=message):
         check_detectors(Search.model_validate(merged(search, change)))
+
+
+@pytest.mark.parametrize("scale", [None, "paper", "images", "paper_images"])
+def test_every_detector_of_the_ready_search_is_another_at_every_scale(scale: str | None) -> None:
+    """What a scale leaves equal would be trained twice and compared with itself."""
+    search, _ = load_search("tnt", scale=scale)
+    assert {None, *search.scales} == {None, "paper", "images", "paper_images"}
+    check_detectors(search)
+    made = {name: detector_from_settings(one.type, one.settings) for name, one in search.detectors.items()}
+    described = [(one.describe(), search.detectors[name].folds) for name, one in made.items()]
+    assert not [one for i, one in enumerate(described) if one in described[:i]]
+    ours = {name: one.settings for name, one in made.items() if search.detectors[name].type == "tnt"}
+    images = scale in ("images", "paper_images")
+    assert {one.scheme for one in ours.values()} == {"disjoint" if scale in ("paper", "paper_images") else "folds"}
+    assert {one.settings.inputs for name, one in made.items()} == {"images" if images else "features"}
+    orders = {name for name, one in ours.items() if one.object_order == ("mass" if images else "pt")}
+    assert set(ours) - orders == {"tnt_other_order"}
+    cautionary = {name: one for name, one in ours.items() if one.tag_with == "same"}
+    assert {name: one.iterations for name, one in cautionary.items()} == {"same_object_first": 1, "same_object": 3}
+    assert not any(one.mass_window for one in cautionary.values())  # appendix A has none
+
+
+def test_the_ready_search_draws_the_papers_figures() -> None:
+    """Figure 2 compares six curves; figure 7 both ways of tagging, iteration by iteration, from the autoencoder on."""
+    detectors = load_search("tnt")[0].detectors
+    drawn = {figure: [n for n, one in detectors.items() if figure in one.figures] for figure in ("main", "same_object")}
+    assert drawn["main"] == ["tnt", "autoencoder", "tnt_no_window", "cwola", "supervised_objects", "supervised"]
+    alone = ["tnt_no_window_first", "tnt_no_window_second", "same_object_first", "same_object"]
+    assert drawn["same_object"] == ["autoencoder", "tnt_no_window", *alone]

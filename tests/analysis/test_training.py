@@ -113,6 +113,7 @@ def test_the_folds_of_a_training_are_not_loaded_again(tmp_path: Path) -> None:
     [
         ({}, False),
         ({"detector": {"search": False}}, False),
+        ({"detector": {"figures": ["other"]}}, False),
         ({"key": "2"}, True),
         ({"detector": {"repeats": 2}}, True),
         ({"detector": {"window": {**WINDOW, "signal": [3400, 3600]}}}, True),

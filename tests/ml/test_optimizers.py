@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from ml import TrainingError, detector_from_settings
+from ml.image_autoencoder import ImageAutoencoderSettings
+from ml.image_ensemble import ImageNetworkSettings
+from ml.image_tagger import ImageTaggerSettings
 from ml.optimizers import BETAS, ELEMENTWISE, RateSchedule, make_optimizer
 
 
@@ -73,3 +76,16 @@ def test_every_name_is_known_to_keras() -> None:
 def test_an_unknown_optimiser_suggests_the_nearest() -> None:
     with pytest.raises(TrainingError, match="no optimiser 'adamm': did you mean 'adam"):
         make_optimizer("adamm", 0.1)
+
+
+@pytest.mark.parametrize("settings", [ImageNetworkSettings, ImageTaggerSettings, ImageAutoencoderSettings])
+def test_networks_on_images_have_the_optimiser_of_the_paper(settings: type[ImageNetworkSettings]) -> None:
+    """Adam with a rate of 0.001 that decays by 0.0005, moments by 0.8 and 0.99 (arXiv:2002.12376, section 3.2)."""
+    own = settings()
+    optimizer = make_optimizer(own.optimizer, own.learning_rate, None, own.schedule, own.betas)
+    assert type(optimizer).__name__ == "Adam"
+    assert (optimizer.beta_1, optimizer.beta_2, own.clip_norm) == (0.8, 0.99, None)
+    assert own.schedule is not None
+    schedule = own.schedule.to_keras(own.learning_rate)
+    steps = (0, 1, 1000, 50_000)
+    assert [float(schedule(step)) for step in steps] == pytest.approx([1e-3 / (1 + 5e-4 * step) for step in steps])
