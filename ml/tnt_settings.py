@@ -79,7 +79,8 @@ class TNTSettings(InputSettings):
         tag_with: other (the other object tags), or same (an object tags itself: cannot learn more than its first tagger
             knew, appendix A; a cautionary example).
         mass_window: signal-rich events lie in the signal window, too (TNT + M_jj); false needs no window.
-        pt_reweighting: weight background-rich objects to the pT distribution of signal-rich ones.
+        pt_reweighting: weight background-rich objects to the pT distribution of signal-rich ones (the paper does not).
+            Both jets' features follow the event's scale: without it classifiers learn that of the window, and both do.
         soft_labels: labels between 0 and 1 by the rank of the tag (footnote 4); for `classifier: mlp`, and for images.
         classifier: bdt or mlp. Signal-rich samples are small (a hundredth of the events), and what is to be found in
             them may be narrow in a jet's mass: trees need less of both.
@@ -97,7 +98,7 @@ class TNTSettings(InputSettings):
     inner_folds: int = INNER_FOLDS
     tag_with: Literal["other", "same"] = "other"
     mass_window: bool = True
-    pt_reweighting: bool = False
+    pt_reweighting: bool = True
     soft_labels: bool = False
     classifier: ClassifierName = "bdt"
     members: int = 4
