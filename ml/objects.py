@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from scipy.special import logit
 
 from ml.errors import TrainingError
 from ml.image_batches import ObjectImages
@@ -16,7 +17,8 @@ OrderName = Literal["pt", "mass"]
 ORDERED_BY: dict[OrderName, str] = {"pt": "pt", "mass": "m"}
 OBJECTS = ("first", "second")
 """Names of the two objects of an event."""
-CombinationName = Literal["both", "fisher"]
+CERTAIN = 1e-7  # outputs nearer to 0 or 1 are taken for this
+CombinationName = Literal["both", "odds"]
 
 
 def jet_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -65,17 +67,23 @@ def objects_of(
     return first, second
 
 
-def joint_score(first: np.ndarray, second: np.ndarray, *, combination: CombinationName) -> np.ndarray:
-    """One score of an event, of any one shape, from the percentiles of its two objects, each above 0 and below 1.
+def joint_score(
+    places: Sequence[np.ndarray], outputs: Sequence[np.ndarray], *, combination: CombinationName
+) -> np.ndarray:
+    """One score of an event, in the shape of the arrays, from its two objects.
 
-    "both" is the lower one: events above X have both objects above the percentile X (arXiv:2002.12376, footnote 5).
-    "fisher" is −ln(1 − first) − ln(1 − second), R. A. Fisher's combination of two p-values (Statistical Methods for
-    Research Workers, 1932, section 21.1): independent objects that are alike share a selection in all ways of the same
-    product of probabilities, one outstanding object and an ordinary one among them.
+    "both" is the lower percentile: events above X have both objects above the percentile X (arXiv:2002.12376, footnote
+    5). "odds" is the sum of the logarithms of both classifiers' odds: where the objects of an event are independent in
+    signal and in background, its likelihood ratio is the product of theirs, so that an outstanding object makes up for
+    an ordinary one.
+
+    Args:
+        places: percentiles of the first and of the second objects.
+        outputs: of their classifiers, from 0 to 1.
     """
     if combination == "both":
-        return np.minimum(first, second)
-    return -np.log1p(-np.asarray(first, np.float64)) - np.log1p(-np.asarray(second, np.float64))
+        return np.minimum(*places)
+    return np.add(*(logit(np.clip(np.asarray(own, np.float64), CERTAIN, 1 - CERTAIN)) for own in outputs))
 
 
 @dataclass(frozen=True)

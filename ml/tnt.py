@@ -8,7 +8,7 @@ if the two objects are independent in background. The new classifiers then tag i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,12 +31,12 @@ SPLIT = 1_000_000  # key of the seed that shares out events; iterations have the
 
 
 class TNT(Detector):
-    """An event's score joins the percentiles of its two objects as `combination` says, see `ml.objects.joint_score`.
+    """An event's score joins those of its two objects as `combination` says, see `ml.objects.joint_score`.
 
     An object's percentile is the share of the training events whose object scores lower (`Scores.objects`).
     `Scores.extras` has the classifiers' own outputs, `first` and `second`. Member i of an event is the same of the i-th
-    members of both objects' ensembles, in the percentiles of the whole ensembles; the event's score is not the members'
-    mean.
+    members of both objects' ensembles, with percentiles those of the whole ensembles; the event's score is not the
+    members' mean.
 
     The table of percentiles is of the mean over copies on the training events. With `scheme: folds` all copies but one
     have seen an event, which lifts signal-rich ones a little: of independent events somewhat fewer than 1 − X lie above
@@ -102,20 +102,17 @@ class TNT(Detector):
         """Joint score of every event; see the class, and `Detector.score`."""
         if not self._percentiles:
             raise TrainingError("this detector is not trained: call fit or load first")
-        raw, places, members = [], [], []
-        for own, copies, table in zip(self.objects(sample), self._models, self._percentiles, strict=True):
-            event, each = _mean(copies, own)
-            raw.append(event)
-            places.append(table.apply(event))
-            members.append(table.apply(each))
-        combination = self.settings.combination
-        joint = joint_score(*members, combination=combination)
+        found = [_mean(copies, own) for own, copies in zip(self.objects(sample), self._models, strict=True)]
+        outputs, members = zip(*found, strict=True)
+
+        places = self._places(outputs)
+        joint = self._joint(self._places(members), members)
         return Scores(
-            event=joint_score(*places, combination=combination).astype(np.float32),
+            event=self._joint(places, outputs),
             spread=joint.std(axis=1, ddof=1 if joint.shape[1] > 1 else 0).astype(np.float32),
             objects=np.stack(places, axis=1).astype(np.float32),
-            members=joint.astype(np.float32),
-            extras=dict(zip(OBJECTS, raw, strict=True)),
+            members=joint,
+            extras=dict(zip(OBJECTS, outputs, strict=True)),
         )
 
     def save(self, directory: Path) -> None:
@@ -145,6 +142,13 @@ class TNT(Detector):
             for name in OBJECTS
         ]
         return detector
+
+    def _places(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Percentiles of both objects' outputs."""
+        return [table.apply(own) for table, own in zip(self._percentiles, outputs, strict=True)]
+
+    def _joint(self, places: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return joint_score(places, outputs, combination=self.settings.combination).astype(np.float32)
 
     def _loaded(self, folder: Path) -> Scorer:
         if not self.settings.iterations:

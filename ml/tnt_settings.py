@@ -63,8 +63,8 @@ class TNTSettings(InputSettings):
         inputs, images, network: see `ml.inputs.InputSettings`; a network sees the image of one object. The paper's are
             images.
         features: quantities of each jet that are its classifier's inputs: "m" is j1_m and j2_m.
-        combination: how the percentiles of both objects make the score of the event: "both" (the lower one, the
-            paper's) or "fisher" (see `ml.objects.joint_score`).
+        combination: what makes the score of the event: "both" (the lower percentile of its objects, the paper's) or
+            "odds" (the sum of their log-odds, see `ml.objects.joint_score`; weak classifiers give none).
         object_order: which jet is the first object, the one of larger pt or of larger mass (the paper's). Ordering by
             mass makes the two jets' masses depend on each other, in background, too.
         weak: the classifiers that tag first.
@@ -137,6 +137,8 @@ class TNTSettings(InputSettings):
             )
 
     def _refuse_ignored(self) -> None:
+        if self.combination == "odds" and not self.iterations:
+            raise TrainingError("combination 'odds' needs trained classifiers, and iterations 0 has none: take 'both'")
         if self.soft_labels and self.classifier == "bdt" and self.inputs == "features":
             raise TrainingError("soft_labels need classifier 'mlp': boosted trees take labels of 0 and 1")
         if self.inner_folds != INNER_FOLDS and self.scheme != "folds":

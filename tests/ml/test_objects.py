@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import expit
 
 from ml import Sample, TrainingError
-from ml.objects import Percentiles, event_names, jet_names, joint_score, objects_of
+from ml.objects import CombinationName, Percentiles, event_names, jet_names, joint_score, objects_of
 
 
 def events(**columns: np.ndarray) -> Sample:
@@ -122,31 +123,32 @@ def test_percentiles_of_nothing_are_refused() -> None:
 
 
 def test_both_objects_are_above_the_percentile_of_their_event() -> None:
-    first, second = np.random.default_rng(1).uniform(size=(2, 1000))
-    joint = joint_score(first, second, combination="both")
+    places = np.random.default_rng(1).uniform(size=(2, 1000))
+    joint = joint_score(places, places, combination="both")
     for level in (0.5, 0.9):
-        assert np.array_equal(joint > level, (first > level) & (second > level))
+        assert np.array_equal(joint > level, (places > level).all(axis=0))
 
 
-def test_fisher_scores_of_independent_objects_have_the_known_distribution() -> None:
-    """−ln of a product of two uniform numbers: twice that is χ² with four degrees of freedom."""
-    first, second = np.random.default_rng(2).uniform(size=(2, 100_000))
-    joint = joint_score(first, second, combination="fisher")
-    for score in (1.0, 3.0, 8.0):
-        expected = np.exp(-score) * (1 + score)
-        assert np.mean(joint > score) == pytest.approx(expected, abs=4 * np.sqrt(expected / len(joint)))
+def test_odds_of_perfect_classifiers_order_events_by_their_likelihood_ratio() -> None:
+    """Of normal features shifted by d the logarithm of the likelihood ratio is d·x − d²/2; both objects' add up."""
+    x, shifts = np.random.default_rng(2).normal(size=(2, 1000)), np.array([[1.0], [0.5]])
+    ratios = shifts * x - shifts**2 / 2
+    joint = joint_score(x, expit(ratios), combination="odds")
+    np.testing.assert_allclose(joint, ratios.sum(axis=0), rtol=1e-6)
 
 
-def test_fisher_tells_apart_what_lies_beyond_the_precision_of_a_percentile() -> None:
-    far = 1 - np.array([1e-9, 1e-10, 1e-11])
-    joint = joint_score(far, far, combination="fisher").astype(np.float32)
-    assert (np.diff(joint) > 1).all()
+def test_odds_of_certain_classifiers_are_finite() -> None:
+    assert joint_score([np.ones(2)] * 2, [np.array([0.0, 1.0])] * 2, combination="odds") == pytest.approx(
+        [-32.2, 32.2], 0.01
+    )
 
 
-@pytest.mark.parametrize("combination", ["both", "fisher"])
-@given(places=hnp.arrays(np.float64, (4, 2), elements=st.floats(0.001, 0.999)), step=st.floats(0, 0.0005))
-def test_joint_scores_never_fall_with_either_object(combination: str, places: np.ndarray, step: float) -> None:
-    first, second = places.T
-    joint = joint_score(first, second, combination=combination)  # type: ignore[arg-type]
-    assert (joint_score(first + step, second, combination=combination) >= joint).all()  # type: ignore[arg-type]
-    assert np.array_equal(joint, joint_score(second, first, combination=combination))  # type: ignore[arg-type]
+@pytest.mark.parametrize("combination", ["both", "odds"])
+@given(places=hnp.arrays(np.float64, (2, 4), elements=st.floats(0.001, 0.999)), step=st.floats(0, 0.0005))
+def test_joint_scores_never_fall_with_either_object(
+    combination: CombinationName, places: np.ndarray, step: float
+) -> None:
+    joint = joint_score(places, places, combination=combination)
+    higher = places + np.array([[step], [0]])
+    assert (joint_score(higher, higher, combination=combination) >= joint).all()
+    np.testing.assert_allclose(joint_score(places[::-1], places[::-1], combination=combination), joint)

@@ -88,6 +88,7 @@ def test_what_is_missing_is_told(sample: Sample) -> None:
         ({"weak": {"settings": {"membres": 2}}}, "no key 'membres'"),
         ({"object_order": "mas"}, "did you mean 'mass'"),
         ({"members": 0}, "members"),
+        ({"iterations": 0, "combination": "odds"}, "iterations 0 has none: take 'both'"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
