@@ -110,7 +110,7 @@ def stage_of(marker: str) -> str:
     [
         ("bump_hunt.toys=40", {"hunt", "combined", "limit"}),
         ("limits.masses=[3600]", {"limit"}),
-        ("detectors.cwola.settings.bdt.iterations=11", {"train", "hunt", "combined", "limit"}),
+        ("detectors.cwola.settings.bdt.iterations=11", {"train", "hunt", "combined", "limit", "sculpting"}),
         ("title=Another", set()),
     ],
 )
