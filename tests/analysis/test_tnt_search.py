@@ -137,7 +137,10 @@ def test_every_detector_of_the_ready_search_is_another_at_every_scale(scale: str
 
 
 def test_the_ready_search_draws_the_papers_figures() -> None:
-    """Figure 2 compares six curves, with both joint scores of Tag N' Train; figure 7 both ways of tagging, iteration by iteration, from the autoencoder on."""
+    """Figure 2 compares six curves, with both joint scores of Tag N' Train.
+
+    Figure 7 has both ways of tagging, iteration by iteration, from the autoencoder on.
+    """
     detectors = load_search("tnt")[0].detectors
     drawn = {figure: [n for n, one in detectors.items() if figure in one.figures] for figure in ("main", "same_object")}
     ours = ["tnt", "tnt_both", "autoencoder", "tnt_no_window"]
