@@ -16,7 +16,8 @@ from analysis import commands
 from analysis.errors import DarkhorseError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, *_NOT_A_FOLDER}
 
 STAGES = {
     "run": "run a whole search: everything that is not already done",
@@ -73,9 +74,19 @@ def _explain_system_error(error: OSError) -> str:
     text = error.strerror + (f": {error.filename}" if error.filename else "")
     if error.errno in _FULL:
         return f"{text}. Nothing half-written was left: free space, or choose another folder with --out or --data."
+    if error.errno in _NOT_A_FOLDER and (file := _file_in_the_way(error.filename)):
+        return f"{file} is a file, not a folder: name a folder, existing or new, with --out or --data."
     if error.errno in _UNWRITABLE:
         return f"{text}. Make the folder writable, or choose another one with --out or --data."
     return f"{text}. Check the path and its permissions."
+
+
+def _file_in_the_way(path: object) -> Path | None:
+    """Return the file that stands where a folder is needed: `path` or the nearest of its parents that exists."""
+    if not isinstance(path, (str, os.PathLike)):
+        return None
+    existing = next((one for one in (Path(path), *Path(path).parents) if one.exists()), None)
+    return existing if existing is not None and not existing.is_dir() else None
 
 
 def _set_up_logging(*, verbose: bool) -> None:

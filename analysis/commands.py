@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from analysis.catalogue import Catalogue
 from analysis.config import Dataset, Search
-from analysis.context import ExecutorChoice, RunOptions, SearchRun, datasets_of
+from analysis.context import ExecutorChoice, RunOptions, SearchRun, check_data, datasets_of
 from analysis.errors import CatalogueError, ConfigurationError
 from analysis.logs import logged
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
@@ -67,6 +67,7 @@ def build_run(options: argparse.Namespace) -> SearchRun:
     else:
         search, path = load_search(options.search, overrides=options.overrides, scale=options.scale, seed=options.seed)
     catalogue = load_search_catalogue(search, path, options.data)
+    check_data(search, catalogue)
     for name in datasets_of(search):
         catalogue.entry(name)
     interactive = sys.stderr.isatty()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +15,11 @@ import numpy as np
 
 from analysis.catalogue import Catalogue
 from analysis.config import Search
+from analysis.errors import ConfigurationError
 from analysis.store import Store, content_key, library_versions
 from analysis.workers import ExecutorChoice, Workers
 
-__all__ = ["ExecutorChoice", "RunOptions", "SearchRun", "datasets_of"]
+__all__ = ["ExecutorChoice", "RunOptions", "SearchRun", "check_data", "datasets_of"]
 
 ProgressFactory = Callable[[str], AbstractContextManager[Callable[..., None]]]
 
@@ -89,6 +91,30 @@ def datasets_of(search: Search) -> list[str]:
         mixture = search.mixtures.get(name)
         names += [name] if mixture is None else [mixture.background, *([mixture.signal] if mixture.signal else [])]
     return list(dict.fromkeys(names))
+
+
+def check_data(search: Search, catalogue: Catalogue) -> None:
+    """Raise ConfigurationError, naming key and nearest names, where `data` is neither a mixture nor a data set."""
+    for name in search.data:
+        if name not in search.mixtures and name not in catalogue.entries:
+            raise ConfigurationError(
+                f"`data: {name}`: There is no mixture {name!r} in the search and no data set {name!r} in the "
+                f"catalogue{_nearest(name, search.mixtures, catalogue.entries)} Correct `data`, or describe {name!r} "
+                "under `mixtures` or `datasets` of the search file."
+            )
+
+
+def _nearest(name: str, mixtures: Iterable[str], datasets: Iterable[str]) -> str:
+    """Return the nearest names, mixtures first; all of them where none is near."""
+    known = {"mixture": list(mixtures), "data set": list(datasets)}
+    close = {kind: difflib.get_close_matches(name, names, n=3, cutoff=0.6) for kind, names in known.items()}
+    shown, words, end = (close, "did you mean", "?") if any(close.values()) else (known, "known are", ".")
+    lists = [
+        f"{', '.join(map(repr, names))} ({kind}{'s' if len(names) > 1 else ''})"
+        for kind, names in shown.items()
+        if names
+    ]
+    return f"; {words} {' or '.join(lists)}{end}" if lists else "."
 
 
 def _beside(search: Search) -> list[str]:

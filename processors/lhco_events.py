@@ -17,18 +17,20 @@ from processors.nsubjettiness import compiled
 from processors.records import describe_entry, event_record, momenta
 
 Floats = npt.NDArray[np.float64]
+LEAST_MASS = -0.1  # GeV: E² − p² of a light jet may round to less than zero, not to less than this
 
 
 def read_events(file: h5py.File, layout: Layout, start: int, stop: int, *, metadata: Mapping[str, Any]) -> ak.Array:
     """Entries ``start`` to ``stop`` as event records; nothing outside these rows is read.
 
     Raw files give ``PFCands`` (massless), feature files give ``FatJet`` (two jets with tau1, tau2, tau3).
-    ``weight`` is 1, ``truth`` the label or -1. Raises InputError for a label that is neither 0, 1 nor -1.
+    ``weight`` is 1, ``truth`` the label or -1. Raises InputError for a label that is neither 0, 1 nor -1,
+    and for a jet whose mass is negative beyond rounding or whose tau is negative or not finite.
     """
     if layout.kind == "particles":
         fields, label = _particle_fields(file, layout, start, stop)
     else:
-        fields, label = _feature_fields(file, layout, start, stop)
+        fields, label = _feature_fields(file, layout, start, stop, metadata=metadata)
     fields["weight"] = ak.Array(np.ones(stop - start))
     fields["truth"] = ak.Array(_truth(label, stop - start, metadata=metadata))
     return event_record(fields, metadata=metadata, n_events=stop - start)
@@ -55,7 +57,7 @@ def _particle_fields(
 
 
 def _feature_fields(
-    file: h5py.File, layout: Layout, start: int, stop: int
+    file: h5py.File, layout: Layout, start: int, stop: int, *, metadata: Mapping[str, Any]
 ) -> tuple[dict[str, ak.Array], np.ndarray | None]:
     wanted = dict(layout.features)
     if layout.label is not None:
@@ -65,11 +67,32 @@ def _feature_fields(
     pt, eta, phi = np.empty_like(pair["m"]), np.empty_like(pair["m"]), np.empty_like(pair["m"])
     _fill_directions(pair["px"], pair["py"], pair["pz"], pt, eta, phi)
     present = (pt != 0) | (pair["m"] != 0)  # a jet that is not there is a row of zeros
+    _check_jets(pair, present, metadata=metadata)
     jets = {"pt": pt, "eta": eta, "phi": phi, "mass": pair["m"]}
     jets |= {name: pair[name] for name in ("tau1", "tau2", "tau3")}
     counts = np.count_nonzero(present, axis=1)
     ragged = {name: ak.unflatten(values[present], counts) for name, values in jets.items()}
     return {"FatJet": momenta(ragged)}, columns.get("label")
+
+
+def _check_jets(pair: Mapping[str, np.ndarray], present: np.ndarray, *, metadata: Mapping[str, Any]) -> None:
+    """Raise InputError, naming entry and column, for an impossible mass or tau; the checks of momenta come later."""
+    expected = {
+        "m": ("a jet's mass (GeV), not negative, is", pair["m"] < LEAST_MASS),
+        **{
+            name: ("a finite number that is not negative is", ~(np.isfinite(pair[name]) & (pair[name] >= 0)))
+            for name in ("tau1", "tau2", "tau3")
+        },
+    }
+    for name, (what, impossible) in expected.items():
+        bad = np.argwhere(impossible & present)
+        if len(bad):
+            event, jet = (int(index) for index in bad[0])
+            raise InputError(
+                f"{name}j{jet + 1} of {describe_entry(metadata, event)} is {pair[name][event, jet]:g}, where {what} "
+                f"expected ({len(bad)} such {'value' if len(bad) == 1 else 'values'} in this chunk). The file is "
+                "damaged or not what its format says: make it again, or leave it out."
+            )
 
 
 @compiled

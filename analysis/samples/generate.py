@@ -34,23 +34,19 @@ def summary_file(directory: str | Path, name: str) -> Path:
 
 
 def is_complete(recipe: Recipe, directory: str | Path, name: str) -> bool:
-    """Return whether all files of the sample are there, whole and made from this recipe."""
-    try:
-        summary = json.loads(summary_file(directory, name).read_text())
-    except (OSError, ValueError):
-        return False
-    if not isinstance(summary, dict) or summary.get("key") != recipe.key() or summary.get("kept") != recipe.events:
-        return False
+    """Return whether all files of the sample are there, whole and made from this recipe.
+
+    Files alone decide: a larger or smaller sample of the same recipe in this folder, with its summary, changes nothing.
+    """
     return not _missing(recipe, directory, name)
 
 
-def read_summary(directory: str | Path, name: str) -> dict[str, Any]:
-    """Return the summary of a sample; raise GenerationError where there is none to read."""
-    path = summary_file(directory, name)
+def read_summary(recipe: Recipe, directory: str | Path, name: str) -> dict[str, Any]:
+    """Return the summary of the recipe's own files, however many more there are; raise GenerationError without them."""
     try:
-        return json.loads(path.read_text())
+        return summarise(recipe, [read_metadata(file) for file in sample_files(recipe, directory, name)])
     except (OSError, ValueError) as error:
-        raise GenerationError(f"The summary {path} cannot be read ({error}): generate the sample again.") from error
+        raise GenerationError(f"The files of {name} cannot be read ({error}): generate the sample again.") from error
 
 
 def generate(
@@ -65,7 +61,8 @@ def generate(
 
     What is whole already stays; `workers` processes make the rest, the same whatever their number. With one
     worker it happens in this process. `progress(done, total)` counts kept events. The summary
-    `<name>.json` comes last: cross-section (pb) of the kept events, numbers of events, settings, versions.
+    `<name>.json` comes last: cross-section (pb) of the kept events, numbers of events, settings, versions. That of a
+    larger sample, of which this one is the beginning, stays.
 
     Raises GenerationError (a setting that Pythia does not know, a full disk, a worker that died) and OSError where
     `directory` cannot be made or written; files that were finished stay.
@@ -80,13 +77,14 @@ def generate(
         before = recipe.events - sum(recipe.events_in(index) for index in missing)
         report = (lambda events: progress(before + events, recipe.events)) if progress else None
         if missing:
-            summary_file(directory, name).unlink(missing_ok=True)
+            if _summarised(recipe, directory, name) is None:  # what it describes ends here
+                summary_file(directory, name).unlink(missing_ok=True)
             log.info("generating %d of %d files of %s", len(missing), len(files), name)
             try:
                 run_jobs(recipe, [(index, files[index]) for index in missing], workers=workers, progress=report)
             finally:
                 _remove_partial(Path(directory), name)  # of workers that were stopped
-        _write_summary(recipe, files, summary_file(directory, name))
+        _write_summary(recipe, directory, name)
     return files
 
 
@@ -111,9 +109,21 @@ def _missing(recipe: Recipe, directory: str | Path, name: str) -> list[int]:
     return missing
 
 
-def _write_summary(recipe: Recipe, files: Sequence[Path], path: Path) -> None:
-    parts = [read_metadata(file) for file in files]
-    content = json.dumps(summarise(recipe, parts), indent=1, sort_keys=True) + "\n"
+def _summarised(recipe: Recipe, directory: str | Path, name: str) -> Recipe | None:
+    """Return what the summary on disk describes: this recipe in any size, or None."""
+    try:
+        found = json.loads(summary_file(directory, name).read_text())
+        return Recipe.model_validate(found["recipe"]) if found["key"] == recipe.key() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_summary(recipe: Recipe, directory: str | Path, name: str) -> None:
+    found = _summarised(recipe, directory, name)
+    if found is not None and found.events > recipe.events and is_complete(found, directory, name):
+        return
+    path = summary_file(directory, name)
+    content = json.dumps(read_summary(recipe, directory, name), indent=1, sort_keys=True) + "\n"
     if path.exists() and path.read_text() == content:
         return
     partial = path.with_name(f".{path.name}.partial")

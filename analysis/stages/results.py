@@ -129,7 +129,7 @@ def _entry(run: SearchRun, name: str) -> dict[str, Any]:
     entry = run.catalogue.entry(name)
     content: dict[str, Any] = entry.model_dump(mode="json", exclude_none=True)
     if entry.recipe is not None:
-        summary = read_summary(run.catalogue.folder(name), name)
+        summary = read_summary(entry.recipe, run.catalogue.folder(name), name)
         names = ("cross_section", "cross_section_error", "tried", "filter_efficiency", "settings", "versions")
         content["generation"] = {field: summary[field] for field in names}
     return content

@@ -113,9 +113,10 @@ def _produced_weight(run: SearchRun, name: str) -> float:
             "signal events before the cuts is not known: name a data set of signal alone."
         )
     total = float(next(iter(found.cutflow()["nominal"].values()))["sum_of_weights"]) * found.weight_scale()
-    if run.catalogue.entry(name).recipe is None:
+    recipe = run.catalogue.entry(name).recipe
+    if recipe is None:
         return total
-    return total / float(read_summary(run.catalogue.folder(name), name)["filter_efficiency"])
+    return total / float(read_summary(recipe, run.catalogue.folder(name), name)["filter_efficiency"])
 
 
 def with_injected(run: SearchRun, sample: str, signal: str, fraction: float) -> tuple[SearchRun, str]:

@@ -186,9 +186,24 @@ def test_a_file_that_was_mended_is_read_again(darkhorse: CommandLine, events_fol
 
 def test_an_unknown_data_set(darkhorse: CommandLine) -> None:
     search = darkhorse.search(["x.root"], data="dijet")
-    assert "no data set 'dijet' in the catalogue; did you mean 'dijets'?" in darkhorse.refused("run", search)
+    message = darkhorse.refused("run", search)
+    assert "`data: dijet`: There is no mixture 'dijet'" in message
+    assert "no data set 'dijet' in the catalogue; did you mean 'dijets' (data set)? Correct `data`" in message
     assert "no data set 'wprim' in the catalogue; did you mean 'wprime'?" in darkhorse.refused("generate", "wprim")
     assert "did you mean 'lhco_rnd'?" in darkhorse.refused("fetch", "lhco_rd")
+
+
+def test_an_unknown_mixture(darkhorse: CommandLine) -> None:
+    """The nearest mixtures come before the data sets of the catalogue."""
+    message = darkhorse.refused("check", "latent_lhco", "--set", "data=lhco7")
+    assert "`data: lhco7`: There is no mixture 'lhco7'" in message
+    mixtures, datasets = message.split("; did you mean ")[1].split(" (mixtures) or ")
+    assert set(mixtures.split(", ")) <= {"'lhco10'", "'lhco1'", "'lhco0'", "'lhco0p1'"}
+    assert "'lhco_rnd'" in datasets.split(" Correct ")[0]
+    assert "describe 'lhco7' under `mixtures` or `datasets` of the search file" in message
+    message = darkhorse.refused("check", "latent_lhco", "--set", "data=[lhco1,zzz]")
+    assert "`data: zzz`" in message
+    assert "known are 'lhco10', 'lhco1', 'lhco0p1', 'lhco0' (mixtures) or " in message
 
 
 def test_an_unknown_search(darkhorse: CommandLine) -> None:

@@ -67,6 +67,19 @@ def test_a_folder_that_cannot_be_written(
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("below", ["", "new/folder"])
+@OPTIONS
+def test_a_file_where_a_folder_is_needed(
+    darkhorse: CommandLine, events_folder: Path, option: str, below: str
+) -> None:
+    file = darkhorse.folder / "notes.txt"
+    file.write_text("mine")
+    message = darkhorse.refused("process", "--files", events_folder / "dijet-000.root", *HERE, option, file / below)
+    assert f"{file} is a file, not a folder" in message
+    assert "writable" not in message
+    assert file.read_text() == "mine"
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_folder_that_became_read_only(
     darkhorse: CommandLine, finished: Path, monkeypatch: pytest.MonkeyPatch

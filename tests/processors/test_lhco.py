@@ -78,6 +78,38 @@ def test_features(tmp_path: Path) -> None:
     assert events.truth.tolist() == [1, 0]
 
 
+def features_file(path: Path, **values: float) -> Path:
+    """Write five events of two jets, the third with other values in the named columns."""
+    frame = pd.DataFrame({name: np.full(5, float(i + 1)) for i, name in enumerate(FEATURE_COLUMNS)})
+    for column, value in values.items():
+        frame.loc[2, column] = value
+    frame.to_hdf(path, key="df")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("mj1", -50.0), ("mj2", -0.2), ("tau1j1", np.nan), ("tau3j2", np.inf), ("tau2j2", -0.1)],
+)
+def test_impossible_jet_is_refused_with_file_entry_and_column(tmp_path: Path, column: str, value: float) -> None:
+    path = features_file(tmp_path / "features.h5", **{column: value})
+    with pytest.raises(InputError) as caught:
+        read_all(path, start=1, stop=4)
+    assert f"{column} of entry 2 of {path} is {value:g}, where" in str(caught.value)
+    assert "1 such value in this chunk" in str(caught.value)
+    assert len(read_all(path, start=3)) == 2
+
+
+def test_rounding_and_jets_that_are_not_there_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    path = features_file(
+        tmp_path / "features.h5", mj1=-1e-3, tau2j1=0.0, tau3j1=0.0,
+        pxj2=0.0, pyj2=0.0, pzj2=0.0, mj2=0.0, tau1j2=np.nan, tau2j2=-1.0,
+    )  # fmt: skip
+    jets = read_all(path).FatJet
+    assert ak.num(jets.pt).tolist() == [2, 2, 1, 2, 2]
+    assert jets["tau3"][2].tolist() == [0.0]
+
+
 def test_real_features_file(shared_data: Path) -> None:
     events = read_all(shared_data / "lhco_rnd_features.h5", start=100, stop=200)
     frame = pd.read_hdf(shared_data / "lhco_rnd_features.h5").iloc[100:200]
@@ -85,6 +117,8 @@ def test_real_features_file(shared_data: Path) -> None:
     np.testing.assert_allclose(events.FatJet.pz[:, 1], frame["pzj2"], rtol=1e-12)
     assert events.FatJet["tau2"][:, 1].tolist() == frame["tau2j2"].tolist()
     assert events.truth.tolist() == frame["label"].tolist()
+    everything = read_all(shared_data / "lhco_rnd_features.h5")
+    assert ak.all(everything.FatJet["mass"] > 0)
 
 
 @pytest.mark.parametrize("width", [100, 2099, 2102])

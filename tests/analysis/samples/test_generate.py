@@ -36,7 +36,8 @@ def made(tmp_path_factory) -> Path:
 
 
 def test_summary_tells_what_was_made(made):
-    summary = read_summary(made, "s")
+    summary = read_summary(RECIPE, made, "s")
+    assert summary == json.loads((made / "s.json").read_text())
     assert sorted(contents(made)) == ["s-000.root", "s-001.root", "s-002.root", "s.json"]
     assert (summary["kept"], summary["seed"], summary["key"]) == (25, 11, RECIPE.key())
     assert summary["tried"] >= summary["passed"] >= 25
@@ -77,14 +78,42 @@ def test_files_of_another_recipe_are_not_taken(made, tmp_path):
     smaller = RECIPE.model_copy(update={"events": 10})
     other = smaller.model_copy(update={"seed": 12})
     assert not is_complete(other, tmp_path, "s")
-    assert not is_complete(smaller, tmp_path, "s")
+    assert is_complete(smaller, tmp_path, "s")
     generate(smaller, tmp_path, name="s")  # the first file serves, the others stay for the longer sample
     assert sorted(contents(tmp_path)) == sorted(contents(made))
     assert is_complete(smaller, tmp_path, "s")
+    assert is_complete(RECIPE, tmp_path, "s")
     assert (tmp_path / "s-000.root").read_bytes() == (made / "s-000.root").read_bytes()
     generate(other, tmp_path, name="s")
     assert is_complete(other, tmp_path, "s")
     assert (tmp_path / "s-000.root").read_bytes() != (made / "s-000.root").read_bytes()
+    assert read_summary(other, tmp_path, "s") == json.loads((tmp_path / "s.json").read_text())
+
+
+def test_two_sizes_share_one_folder(made, tmp_path):
+    """A smaller sample is the beginning of a larger one: neither is in the other's way, whichever comes first."""
+    smaller = RECIPE.model_copy(update={"events": 10})
+    generate(smaller, tmp_path, name="s")
+    alone = read_summary(smaller, tmp_path, "s")
+    assert alone["kept"] == 10
+    generate(RECIPE, tmp_path, name="s")
+    assert contents(tmp_path) == contents(made)
+    generate(smaller, tmp_path, name="s")  # the summary stays that of the larger one
+    assert contents(tmp_path) == contents(made)
+    assert is_complete(smaller, tmp_path, "s")
+    assert is_complete(RECIPE, tmp_path, "s")
+    assert read_summary(smaller, tmp_path, "s") == alone
+    (tmp_path / "s-000.root").unlink()
+    generate(smaller, tmp_path, name="s")
+    assert contents(tmp_path) == contents(made)
+
+
+def test_summary_of_a_sample_that_is_no_longer_whole_is_replaced(made, tmp_path):
+    for name in ("s-000.root", "s.json"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    smaller = RECIPE.model_copy(update={"events": 10})
+    generate(smaller, tmp_path, name="s")
+    assert json.loads((tmp_path / "s.json").read_text())["kept"] == 10
 
 
 SCRIPT = """
@@ -158,13 +187,19 @@ def test_workers_must_be_positive(tmp_path):
         generate(RECIPE, tmp_path, name="s", workers=0)
 
 
-def test_unreadable_summary_is_told(tmp_path):
-    (tmp_path / "s.json").write_text("{")
-    with pytest.raises(GenerationError, match=r"s\.json cannot be read"):
-        read_summary(tmp_path, "s")
-    assert not is_complete(RECIPE, tmp_path, "s")
-    (tmp_path / "s.json").write_text(json.dumps([]))
-    assert not is_complete(RECIPE, tmp_path, "s")
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_unreadable_summary_is_written_again(made, tmp_path, content):
+    for name, whole in contents(made).items():
+        (tmp_path / name).write_bytes(whole)
+    (tmp_path / "s.json").write_text(content)
+    assert is_complete(RECIPE, tmp_path, "s")
+    generate(RECIPE, tmp_path, name="s")
+    assert contents(tmp_path) == contents(made)
+
+
+def test_missing_files_are_told(tmp_path):
+    with pytest.raises(GenerationError, match=r"files of s cannot be read .*s-000\.root"):
+        read_summary(RECIPE, tmp_path, "s")
 
 
 def test_samples_need_no_tensorflow():
