@@ -110,6 +110,16 @@ def is_bound(global_p: Mapping[str, Any] | None) -> bool:
     return toys > 0 and bool(global_p["value"] * (toys + 1) < 1.5)
 
 
+def format_toy_p(p: Mapping[str, Any]) -> str:
+    """A p-value from toys with its sign, "<" where it is only a bound: no toy reached the data.
+
+    >>> format_toy_p({"value": 0.0456, "toys": 2000}), format_toy_p({"value": 1 / 2001, "toys": 2000})
+    ('= 0.046', '< 5.0 × 10⁻⁴')
+    """
+    text = format_p_value(p.get("value"))
+    return text if text.startswith("<") else f"{'<' if is_bound(p) else '='} {text}"
+
+
 def format_z(z: float | None) -> str:
     """A significance with two decimals: 3.52σ."""
     if z is None or math.isnan(z):

@@ -18,6 +18,7 @@ from analysis.plots import Label
 from analysis.plots.latent_maps import LatentMap, Outlined, Truth, latent_map_figure
 from analysis.plots.marginals import MarginalRatio, marginal_figure
 from analysis.plots.reconstruction import Reconstructed, reconstruction_figure
+from analysis.plots.roc import FEWEST_MEMBERS, RocCurve
 from analysis.plots.roc_inset import ScoreDistribution, roc_inset_figure
 from analysis.plots.trajectories import TrajectoryLines, trajectory_figure
 from analysis.stages.latent import Latent, latent, subset_share
@@ -78,8 +79,7 @@ def _roc(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
     yield (
         SECTION,
         _name(found, "roc"),
-        f"ROC curve of {found.detector} on {found.sample}: mean score of {len(curve.members)} members, and as a band "
-        "the 16% to 84% quantiles of the members, which the ensemble can be better than; inset: that score, "
+        f"ROC curve of {found.detector} on {found.sample}: {averaged(curve)}; inset: that score, "
         f"{score}.{_content(run, found.sample)}",
         roc_inset_figure(
             curve,
@@ -88,6 +88,16 @@ def _roc(run: SearchRun, found: Latent, label: Label) -> Iterator[Described]:
             label=label,
         ),
     )
+
+
+def averaged(curve: RocCurve) -> str:
+    """What the curve is of and what its band is, by the same rule as the figure's legend."""
+    members = len(curve.members)
+    if not members:
+        return "score, and as a band its statistical error"
+    which = "16% to 84% quantiles" if members >= FEWEST_MEMBERS else "range"
+    band = f"the {which} of the members, which the ensemble can be better than"
+    return f"mean score of {members} members, and as a band {band}"
 
 
 def _score_name(run: SearchRun, found: Latent) -> str:

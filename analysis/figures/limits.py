@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.windows import best_of_windows, kind_of, limits_of_windows
 from analysis.limit_settings import LimitSettings
-from analysis.numbers import format_confidence
+from analysis.numbers import format_confidence, format_mass
 from analysis.plots import (
     Label,
     LikelihoodScan,
@@ -74,10 +76,30 @@ def _band(
         else f"the number of resonance events that {identifier} selects"
     )
     shape = entries[0]["signal"]
-    caption = f"Upper limits at {format_confidence(settings.level)} CLs on {what}: {shape}.{content}"
     points = [LimitPoint.from_result(entry) for entry in entries]
+    gaps = _gaps(points)
+    caption = f"Upper limits at {format_confidence(settings.level)} CLs on {what}: {shape}.{gaps}{content}"
     figure = brazil_figure(points, unit=unit, signal=shape, label=label, confidence=1 - settings.level)
     return "limits", f"limit-{identifier}{'-fb' if unit == 'fb' else ''}", caption, figure
+
+
+def _gaps(points: list[LimitPoint]) -> str:
+    """A sentence on the masses where the figure has gaps, empty where it has none.
+
+    A limit that no mass has, as the observed one of blinded data, leaves no gap.
+    """
+    points = sorted(points, key=lambda point: point.mass)
+    there = np.array([np.isfinite(point.values[[5, 2]]) for point in points])
+    missing = ~there & (there.any(axis=0) | ~there.any())
+    absent = {"": ~there.any(axis=1)}
+    absent |= {f"{name} ": missing[:, i] & ~absent[""] for i, name in enumerate(("observed", "expected"))}
+    texts = [
+        f"no {name}limit was found at {', '.join(format_mass(points[i].mass) for i in np.flatnonzero(at))}"
+        for name, at in absent.items()
+        if at.any()
+    ]
+    text = "; ".join(texts)
+    return f" {text[0].upper()}{text[1:]}." if text else ""
 
 
 def _profile(identifier: str, profile: dict[str, Any], label: Label, *, content: str) -> Iterator[Described]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy import stats
 
-from analysis.numbers import format_count, mathtext_p
+from analysis.numbers import format_count, is_bound, mathtext_p
 from analysis.plots.mathtext import p_text
 from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, new_figure, plain, styled
 
@@ -58,7 +58,7 @@ class ToyStatistic:
         p, toys = entry["p"], entry["toy_deviance"]
         return cls(
             float(entry["deviance"]), np.array(toys["edges"]), np.array(toys["counts"]), entry["ndof"],
-            p["value"], p["low"], p["high"], p["exceeding"] == 0, entry["failed"], function=entry["family"],
+            p["value"], p["low"], p["high"], is_bound(p), entry["failed"], function=entry["family"],
         )  # fmt: skip
 
 

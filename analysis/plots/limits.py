@@ -60,8 +60,8 @@ def brazil_figure(
 ) -> Figure:
     """Draw observed and expected limits with ±1σ and ±2σ bands against mass.
 
-    Markers show where limits were computed; between them the lines only guide the eye. Points with a missing limit
-    are left out of the line they lack. One mass alone is drawn as boxes. Limits from toys are open squares.
+    Markers show where limits were computed; between them the lines only guide the eye. Lines and bands break at a
+    mass without a limit. A mass without neighbours has boxes for its bands. Limits from toys are open squares.
 
     Args:
         unit: "fb" (limit on σ·B) or "selected events" (limit on the signal yield after selection).
@@ -79,13 +79,12 @@ def brazil_figure(
     axes = figure.add_subplot()
     _draw_bands(axes, masses, table)
     for column, line, face in ((2, "--", "white"), (5, "-", DATA)):
-        fine = np.isfinite(table[:, column])
-        if fine.any():
-            axes.plot(masses[fine], table[fine, column], color=DATA, ls=line, marker="o", ms=5, mfc=face)
+        if np.isfinite(table[:, column]).any():  # a line breaks where a value is NaN
+            axes.plot(masses, table[:, column], color=DATA, ls=line, marker="o", ms=5, mfc=face)
     toys = np.array([[np.nan if value is None else value for value in point.toys] for point in points], dtype=float)
     from_toys = _draw_toys(axes, masses, toys)
     _limit_scale(axes, np.column_stack([table, toys[:, [0, 2]]]))
-    margin = 0.05 * float(masses[0]) if len(masses) < 2 else _half_width(masses) * 1.6
+    margin = 0.05 * float(masses[0]) if len(masses) < 2 else 0.064 * float(masses[-1] - masses[0])
     axes.set_xlim(masses[0] - margin, masses[-1] + margin)
     axes.set_xlabel(x_label)
     quantity = r"$\sigma\times\mathcal{B}$ [fb]" if unit == "fb" else f"signal yield [{plain(unit)}]"
@@ -98,19 +97,26 @@ def brazil_figure(
 
 
 def _half_width(masses: np.ndarray) -> float:
-    """Half the width of the box of one mass point, GeV."""
-    return 0.01 * float(masses[0]) if len(masses) < 2 else 0.04 * float(masses[-1] - masses[0])
+    """Half the width of the box of a mass point without neighbours, GeV; boxes stay clear of the next masses."""
+    if len(masses) < 2:
+        return 0.01 * float(masses[0])
+    return min(0.04 * float(masses[-1] - masses[0]), 0.3 * float(np.diff(masses).min()))
 
 
 def _draw_bands(axes: Axes, masses: np.ndarray, table: np.ndarray) -> None:
     for (low, high), shade in (((0, 4), TWO_SIGMA), ((1, 3), ONE_SIGMA)):
-        fine = np.isfinite(table[:, low]) & np.isfinite(table[:, high])
-        x, bottom, top = masses[fine], table[fine, low], table[fine, high]
-        if len(x) == 1:
-            width = _half_width(masses)
-            x, bottom, top = np.array([x[0] - width, x[0] + width]), np.repeat(bottom, 2), np.repeat(top, 2)
-        if len(x):
+        for run in _runs(np.isfinite(table[:, low]) & np.isfinite(table[:, high])):
+            x, bottom, top = masses[run], table[run, low], table[run, high]
+            if len(x) == 1:
+                width = _half_width(masses)
+                x, bottom, top = np.array([x[0] - width, x[0] + width]), np.repeat(bottom, 2), np.repeat(top, 2)
             axes.fill_between(x, bottom, top, color=shade, lw=0)
+
+
+def _runs(fine: np.ndarray) -> list[slice]:
+    """Stretches of neighbouring points that are all there, of an (n,) array that says which are."""
+    steps = np.diff(np.concatenate([[0], fine.astype(int), [0]]))
+    return [slice(start, end) for start, end in zip(np.flatnonzero(steps > 0), np.flatnonzero(steps < 0), strict=True)]
 
 
 def _draw_toys(axes: Axes, masses: np.ndarray, toys: np.ndarray) -> list[Any]:

@@ -28,6 +28,7 @@ from analysis.report.quantities import (
     uses_labels,
     z_of,
 )
+from analysis.report.without_hunt import without_hunt
 
 Entry = Mapping[str, Any]
 
@@ -53,7 +54,7 @@ def summary(results: Entry) -> list[str]:
     sentences = [_searched(results)]
     best = most_significant(results)
     if best is None:
-        sentences.append("No bump hunt has been made yet.")
+        sentences += without_hunt(results)
     else:
         sentences += [*_significance(results, *best), *_limit(results, *best), *_signal_strength(results, best[1])]
     return [sentence for sentence in sentences if sentence]

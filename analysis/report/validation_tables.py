@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, format_percent
+from analysis.numbers import (
+    NONE,
+    format_count,
+    format_mass,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_toy_p,
+)
 from analysis.report.quantities import Quantity, entries, number, part
 from analysis.report.table import Table, build
 
@@ -160,10 +168,11 @@ def validation_warnings(results: Entry) -> Iterator[str]:
             entry = part(tests, key)
             if entry.get("reason"):
                 yield f"Selection {name}: the {title} could not be tested. {entry['reason']}"
-            p = number(part(entry, "p").get("value")) if key.startswith("goodness") else None
-            if p is not None and p < POOR_FIT:
+            p = part(entry, "p") if key.startswith("goodness") else {}
+            value = number(p.get("value"))
+            if value is not None and value < POOR_FIT:
                 yield (
-                    f"Selection {name}: the background function does not fit{_PLACES[key]} (p = {format_p_value(p)} "
+                    f"Selection {name}: the background function does not fit{_PLACES[key]} (p {format_toy_p(p)} "
                     "from toys, saturated model)."
                 )
         pairs = [pair for pair in part(tests, "bias").get("pairs") or () if pair.get("verdict") == "biased"]
@@ -208,8 +217,7 @@ def _ratio(entry: Entry) -> str:
 
 
 def _toy_p(p: Entry) -> str:
-    sign = "< " if p.get("exceeding") == 0 else ""
-    return f"{sign}{format_p_value(number(p.get('value')))}"
+    return NONE if number(p.get("value")) is None else format_toy_p(p).removeprefix("= ")
 
 
 def _pull(pair: Entry) -> Quantity:

@@ -19,6 +19,7 @@ from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
+from analysis.stages.peaks import peaks_of
 from analysis.stages.process import processed
 from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
@@ -103,8 +104,11 @@ def _detector(run: SearchRun, found: Trained) -> dict[str, Any]:
     facts = {name: summary[name] for name in ("type", "uses_labels", "members", "folds", "seconds")}
     stability = stability_of(summary["history"])
     iterations = {"iterations": stability} if stability else {}
+    peaks = peaks_of(summary["history"])
     return {
-        **facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"], **iterations
+        **facts, "sample": found.sample, "settings": summary["settings"], **content, **summary["measured"],
+        **iterations,
+        **({"kl_peaks": peaks} if peaks else {}),
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.files import read_json, write_json
+from analysis.numbers import format_toy_p
 from analysis.stages.background import control_of, order_of, other_family
 from analysis.stages.hunt import Hunted, hunt, hunted_family
 from analysis.stages.process import processed
@@ -81,7 +82,7 @@ def describe_tests(tests: dict[str, Any]) -> Iterator[str]:
         if "reason" in entry:
             yield f"{title} not tested ({entry['reason']})"
         elif "p" in entry and name.startswith("goodness"):
-            yield f"{title} p = {entry['p']['value']:.3g}"
+            yield f"{title} p {format_toy_p(entry['p'])}"
         elif "pairs" in entry:
             verdicts = [pair["verdict"] for pair in entry["pairs"]]
             yield f"{title}: {verdicts.count('unbiased')} of {len(verdicts)} pairs of functions unbiased"

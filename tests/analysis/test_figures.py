@@ -85,6 +85,13 @@ def test_limits_are_drawn_at_their_level(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (section, name) == ("limits", "limit-pseudo-inclusive")
     assert caption.startswith("Upper limits at 90% CLs on the number of resonance events")
     assert "S/√B = 0.5" in caption
+    assert "no limit" not in caption.lower()
     assert figure.axes[0].get_ylabel().startswith("90% CL")  # type: ignore[attr-defined]
+    lost: dict[str, Any] = {"observed": None, "expected": [None] * 5}
+    found.entries.extend(
+        [found.entries[0] | lost | {"mass": 4000.0}, found.entries[0] | {"mass": 3000.0, "observed": None}]
+    )
+    [(_, _, gaps, _)] = list(limits.limit_figures(run, Label()))
+    assert " No limit was found at 4.00 TeV; no observed limit was found at 3.00 TeV." in gaps
     run.search.limits = None
     assert list(limits.limit_figures(run, Label())) == []

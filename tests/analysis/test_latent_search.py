@@ -179,6 +179,7 @@ def test_every_figure_of_the_paper_is_there(run: SearchRun, results: dict[str, A
     assert names == drawn | {"latent-training-some-paper"}
     captions = {name: caption for _, name, caption, _ in latent_figures(run, Label())}
     assert "2 trainings on random 75% of the background" in captions["latent-marginals-some-vae"]
+    assert "mean score of 2 members, and as a band the range of the members" in captions["latent-roc-some-vae"]
     assert {"sic-some", "roc-some"} | names <= {one.stem for one in (run.out / "figures").glob("*.png")}
     page = (run.out / "report" / "index.html").read_text()
     assert "Latent space" in page

@@ -123,6 +123,21 @@ def test_brazil_band_with_gaps_and_single_point() -> None:
     draw(plots.brazil_figure([full, dataclasses.replace(full, mass=4000.0, observed=4000.0)]))
 
 
+def test_limits_break_where_none_was_found() -> None:
+    band = [10, 14, 20, 29, 41]
+    masses = (2000.0, 2500.0, 3000.0, 3500.0, 4000.0)
+    points = [plots.LimitPoint(mass) if mass in (3000, 4000) else plots.LimitPoint(mass, 30.0, band) for mass in masses]
+    figure = plots.brazil_figure(points)
+    draw(figure)
+    axes = figure.axes[0]
+    assert len(axes.lines) == 2
+    for line in axes.lines:
+        assert line.get_marker() == "o"
+        np.testing.assert_array_equal(np.isnan(line.get_ydata()), [False, False, True, False, True])
+    drawn = [collection.get_datalim(axes.transData).intervalx for collection in axes.collections]
+    np.testing.assert_allclose(drawn, [[2000, 2500], [3420, 3580]] * 2)
+
+
 def test_limits_from_toys_are_open_squares() -> None:
     entry = {"mass": 3500, "observed": 30.0, "expected": [10, 14, 20, 29, 41]}
     found = {"observed": 33.0, "observed_error": 2.0, "expected": [11, 15, 21.5, 30, 42]}

@@ -15,10 +15,12 @@ from matplotlib.patches import StepPatch
 from scipy import ndimage
 from scipy.interpolate import RegularGridInterpolator
 
+from analysis.figures.latent import averaged
 from analysis.plots.density import density_regions, levels_holding
 from analysis.plots.latent_maps import LatentMap, Outlined, Truth, latent_map_figure
 from analysis.plots.marginals import MarginalRatio, marginal_figure
 from analysis.plots.reconstruction import Reconstructed, reconstruction_figure
+from analysis.plots.roc import RocCurve
 from analysis.plots.style import SIGNAL
 
 FEATURES = ("j1_m", "j1_tau21", "j2_m")
@@ -260,3 +262,16 @@ def test_reconstructions_are_checked() -> None:
         reconstruction_figure([reconstructed()], feature="j1_m", features=FEATURES[:2])
     with pytest.raises(ValueError, match="at least one sample"):
         reconstruction_figure([], feature="j1_m", features=FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        (0, "score, and as a band its statistical error"),
+        (2, "2 members, and as a band the range of the members"),
+        (3, "3 members, and as a band the 16% to 84% quantiles of the members"),
+    ],
+)
+def test_the_caption_says_of_the_band_what_the_legend_says(members: int, text: str) -> None:
+    line = np.linspace(0, 1, 5)
+    assert text in averaged(RocCurve("d", line, line, 10, 10, members=[(line, line)] * members))

@@ -101,6 +101,27 @@ def test_an_empty_search_still_has_a_page(tmp_path: Path) -> None:
     assert page.values("id") == ["summary"]
 
 
+def test_a_search_without_a_bump_hunt_says_what_it_has() -> None:
+    content = {"n_signal": 10, "fraction": 0.0099, "window": [3300.0, 3700.0], "s_over_b_window": 0.061}
+    area = {"value": 0.873, "uncertainty": 0.011, "spread": 0.023}
+    found: dict[str, Any] = {
+        "selections": {},
+        "mixtures": {"one": content, "none": {"n_signal": 0, "fraction": 0.0}},
+        "detectors": {
+            "vae on one": {"sample": "one", "auc": area},
+            "worse on one": {"sample": "one", "auc": area | {"value": 0.6}},
+            "cheat on one": {"sample": "one", "uses_labels": True, "auc": area | {"value": 0.99}},
+            "vae on none": {"sample": "none"},
+        },
+    }
+    assert summary(found)[1:] == [
+        "This search has no bump hunt.",
+        "“one” holds 0.99% signal (S/B = 0.061 in 3.30–3.70 TeV), where the best detector without labels, vae, has an "
+        "AUC of 0.873 ± 0.011 ± 0.023; “none” holds no injected signal.",
+    ]
+    assert summary({"selections": {"x": {"bump_hunt": {"local_p0": None}}}})[1:] == ["The bump hunt found no result."]
+
+
 def test_entries_without_fields_are_shown_as_unknown(tmp_path: Path) -> None:
     bare: dict[str, Any] = {key: {"x": {}} for key in ("datasets", "cutflow", "mixtures", "detectors", "selections")}
     bare["selections"]["y"] = {"bump_hunt": {"local_p0": None, "global_p": {}, "background": None}}

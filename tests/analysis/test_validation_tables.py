@@ -19,6 +19,7 @@ from analysis.report.validation_tables import (
     spurious_table,
     validation_warnings,
 )
+from analysis.stages.validate import describe_tests
 from tests.analysis.report_example import Page
 from tests.analysis.statistics_search import INCLUSIVE, LOOSE
 
@@ -89,6 +90,19 @@ def test_what_fails_is_a_warning() -> None:
     assert "3.50 TeV, 2σ injected" in everything
     assert "invents a signal of up to 1.7 standard deviations" in everything
     assert "injected signals do not come back unbiased" in everything
+
+
+def test_a_p_value_that_no_toy_reached_is_a_bound_everywhere() -> None:
+    bound = {"value": 1 / 2001, "toys": 2000, "exceeding": 0, "method": "toys", "is_bound": True}
+    reached = bound | {"value": 4 / 2001, "exceeding": 3, "is_bound": False}
+    tests = {"goodness": {"p": bound}, "goodness_outside_window": {"p": reached}}
+    first, second = validation_warnings({"validation": {"s": tests}})
+    assert "(p < 5.0 × 10⁻⁴ from toys" in first
+    assert "(p = 0.0020 from toys" in second
+    table = goodness_table({"validation": {"s": tests}})
+    assert column(table, "p from toys") == ["< 5.0 × 10⁻⁴", "0.0020"]
+    said = list(describe_tests(tests))
+    assert said == ["goodness p < 5.0 × 10⁻⁴", "goodness outside window p = 0.0020"]
 
 
 def test_what_could_not_be_tested_is_below_the_table() -> None:
