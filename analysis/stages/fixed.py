@@ -92,7 +92,8 @@ def _fitted(run: SearchRun, selection: Selection) -> FixedMass:
     scores = trained(run, selection.sample, selection.detector) if selection.detector else None
     stages = [f"analysis.stages.{name}" for name in ("selections", "background", "shapes", "hunt")]
     key = content_key(
-        sample.key, scores.key if scores else None, selection, window_of(run, selection.detector), run.search.counted,
+        sample.key, scores.key if scores else None, selection, window_of(run, selection.detector),
+        run.search.counted(selection.sample, selection.detector),
         run.search.spectrum, settings.model_dump(include={"widths", "width_unit", "tails", "templates"}), fixed.mass,
         run.search.seed, [family.name for family in candidates_of(run, selection.sample)],
         sqrt_s_of(run, selection.sample), code_key("stats", "ml.selection", *stages, __name__), library_versions(),
@@ -110,7 +111,6 @@ def _fit(run: SearchRun, sample: Searched, scores: Trained | None, selection: Se
     what = f"the selection {selection.identifier}"
     spectrum = spectrum_of(sample.events.take(rows), run.search.spectrum, what=what)
     logger.info("fitting a resonance at %g GeV in %s: %d events", mass, selection.identifier, rows.sum())
-    window = window_of(run, selection.detector)
     labelled = selection.detector is not None and _uses_labels(run, selection.detector)
     summary = {
         "detector": selection.detector,
@@ -119,7 +119,7 @@ def _fit(run: SearchRun, sample: Searched, scores: Trained | None, selection: Se
         "seed": run.search.seed,
         "uses_labels": labelled,
         "n_selected": int(rows.sum()),
-        **signal_content(sample, rows, window.signal if window else run.search.counted),
+        **signal_content(sample, rows, run.search.counted(selection.sample, selection.detector)),
         "mass": mass,
     }
     try:
