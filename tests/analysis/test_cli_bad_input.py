@@ -321,11 +321,10 @@ def test_an_output_folder_that_cannot_be_made(darkhorse: CommandLine, events_fol
     (darkhorse.folder / "file").touch()
     path = events_folder / "dijet-000.root"
     message = darkhorse.refused("process", "--files", path, *HERE, "--out", "file/out")
-    assert "Not a directory: file/out" in message
-    assert "choose another one with --out" in message
+    expected = "file is a file, not a folder: name a folder, existing or new, with --out or --data"
+    assert expected in message
     message = darkhorse.refused("process", "--files", path, *HERE, "--data", "file/data")
-    assert "Not a directory" in message
-    assert "choose another" in message
+    assert expected in message
 
 
 @contextlib.contextmanager
