@@ -14,14 +14,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from analysis.numbers import format_count, format_number
 from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, styled
 
-STYLES: Mapping[str, tuple[str, str, str]] = {
-    "coordinate": ("Latent coordinate", colour(0), "-"),
-    "kl": ("KL divergence", colour(1), "--"),
-    "oriented_kl": ("KL divergence, oriented", colour(4), "--"),
-    "reconstruction": ("Reconstruction", colour(2), "-."),
-    "elbo": ("ELBO", colour(3), ":"),
+STYLES: Mapping[str, tuple[str, str, str, float]] = {
+    "coordinate": ("Latent coordinate", colour(0), "-", 0.9),
+    "kl": ("KL divergence", colour(1), "--", 0.9),
+    "oriented_kl": ("KL divergence, oriented", colour(4), "--", 0.9),
+    "reconstruction": ("Reconstruction", colour(2), "-", 2.8),  # wide, as the ELBO mostly runs along it
+    "elbo": ("ELBO", colour(3), ":", 1.1),
 }
-"""Score → its name in the legend, its colour, and how its lines are dashed."""
+"""Score → its name in the legend, its colour, how its lines are dashed, and their width."""
 
 _LOSS = "#717581"
 
@@ -54,7 +54,7 @@ def trajectory_figure(
 ) -> Figure:
     """Draw total loss, KL divergence, AUC and background rejection against the optimiser's steps.
 
-    Thin lines are members. Rows share their y axis, so that optimisers can be compared.
+    Each line is a member. Rows share their y axis, so that optimisers can be compared.
 
     Args:
         columns: one ensemble each.
@@ -86,10 +86,14 @@ def trajectory_figure(
     add_label(grid[0, -1], dataclasses.replace(label, name="", status=""))
     if known:
         drawn = [score for score in scores if any(score in column.auc for column in columns)]
-        handles = [Line2D([], [], color=STYLES[s][1], ls=STYLES[s][2], lw=1.6, label=STYLES[s][0]) for s in drawn]
+        handles = [_handle(*STYLES[score]) for score in drawn]
         handles.append(Line2D([], [], color=DATA, ls=(0, (1, 3)), lw=1.2, label="Random"))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=12)
     return figure
+
+
+def _handle(name: str, line: str, dashes: str, width: float) -> Line2D:
+    return Line2D([], [], color=line, ls=dashes, lw=max(width, 1.6), alpha=0.4 if width > 2 else 1, label=name)
 
 
 def _draw_losses(axes: np.ndarray, column: TrajectoryLines) -> None:
@@ -101,8 +105,8 @@ def _draw_scores(axes: np.ndarray, column: TrajectoryLines, scores: Sequence[str
     for axis, table, random in ((axes[0], column.auc, 0.5), (axes[1], column.rejection, 2.0)):
         for score in scores:
             if score in table:
-                _, line, dashes = STYLES[score]
-                axis.plot(column.steps, table[score], color=line, ls=dashes, lw=0.9, alpha=0.8)
+                _, line, dashes, width = STYLES[score]
+                axis.plot(column.steps, table[score], color=line, ls=dashes, lw=width, alpha=0.4 if width > 2 else 0.8)
         axis.axhline(random, color=DATA, ls=(0, (1, 3)), lw=1.2)
 
 
