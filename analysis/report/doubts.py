@@ -35,9 +35,8 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         place += " in fb" if limit.get("unit") == "fb" else ""
         if number(limit.get("failed_fits")):
             found.append(f"Limit of {place}: {format_count(number(limit['failed_fits']))} fits failed.")
-        if number(limit.get("observed")) is None:
-            found.append(f"Limit of {place}: no observed limit was found. {_why(limit)}".strip())
     found += [
+        *_missing_limits(results),
         *_few_events(results),
         *_strong_limits(results),
         *_extrapolated(results),
@@ -48,7 +47,36 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         *stability_warnings(results),
     ]
     found += [f"Figure {name} was not found, it is left out." for name in missing_figures]
-    return found
+    return _together(found)
+
+
+def _together(sentences: Sequence[str]) -> list[str]:
+    """Say once what holds for several selections, or several detectors, in the order of the first of them."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for sentence in sentences:
+        subject, separator, rest = sentence.partition(": ")
+        kind, _, name = subject.partition(" ")
+        if not separator or kind not in ("Selection", "Detector"):
+            subjects[sentence, ""] = []
+        elif name not in subjects.setdefault((kind, rest), []):
+            subjects[kind, rest].append(name)
+    return [
+        f"{kind}{'s' if len(names) > 1 else ''} {', '.join(names)}: {rest}" if names else kind
+        for (kind, rest), names in subjects.items()
+    ]
+
+
+def _missing_limits(results: Entry) -> Iterator[str]:
+    """One sentence for each selection and unit in which limits were not found, with the first one's reason."""
+    missing: dict[tuple[str, str], tuple[list[str], str]] = {}
+    for limit in limits(results):
+        if number(limit.get("observed")) is None:
+            key = str(limit.get("selection", NONE)), " in fb" if limit.get("unit") == "fb" else ""
+            masses, _ = missing.setdefault(key, ([], _why(limit)))
+            masses.append(format_mass(number(limit.get("mass"))))
+    for (name, unit), (masses, why) in missing.items():
+        first = f"At {masses[0]}: {why}" if len(masses) > 1 and why else why
+        yield f"Limits of {name}{unit} at {', '.join(masses)}: no observed limit was found. {first}".strip()
 
 
 def _few_events(results: Entry) -> Iterator[str]:

@@ -12,6 +12,8 @@ from analysis.report.table import Table
 Entry = Mapping[str, Any]
 
 OBJECT_CORRELATION = 0.1  # of the two objects' scores: from there on they are not independent
+TURNED = -0.2  # correlation of scores with those that tagged, below which they mean the opposite; about 0 only says
+# that a trained classifier ranks background in another way than a weak one
 _OBJECTS = ("first", "second")
 NOTE = (
     "No truth enters. Correlations are those of ranks, mean ± standard deviation over the folds: of an object's scores "
@@ -41,7 +43,7 @@ def stability_warnings(results: Entry) -> Iterator[str]:
     for name, one in _iterations(results):
         for which in _OBJECTS:
             value = number(part(one, "rank_correlation", which).get("value"))
-            if value is not None and value < 0:
+            if value is not None and value < TURNED:
                 yield (
                     f"Detector {name}: the scores of the {which} object are anticorrelated with those of the iteration "
                     f"before ({format_number(value, digits=2)} in {_iteration(one)}). It has learned the opposite of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,22 @@ def test_what_is_doubtful_is_said(change: tuple[Any, ...], message: str) -> None
     found = [warning.replace("\u202f", " ") for warning in warnings(doubtful)]
     assert len(found) == 1
     assert message in found[0]
+
+
+def test_what_holds_for_several_selections_is_said_once() -> None:
+    doubtful = results()
+    doubtful["selections"]["cwola_1%"]["bump_hunt"]["global_p"]["is_bound"] = True
+    doubtful["selections"]["other"] = copy.deepcopy(doubtful["selections"]["cwola_1%"])
+    second = doubtful["limits"][0] | {"mass": 4000.0, "reason": "Another one."}
+    doubtful["limits"] = [doubtful["limits"][0] | {"observed": None, "reason": "Too few events."}, second]
+    doubtful["limits"][1]["observed"] = None
+    found = warnings(doubtful)
+    assert len([text for text in found if "toys" in text]) == 1
+    assert any(text.startswith("Selections cwola_1%, other: none of 2") for text in found)
+    assert (
+        "Limits of cwola_1% at 3.50 TeV, 4.00 TeV: no observed limit was found. At 3.50 TeV: Too few events." in found
+    )
+
 
 
 def test_a_global_bound_is_written_as_one(tmp_path: Path) -> None:
