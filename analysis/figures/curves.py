@@ -22,7 +22,10 @@ def detector_label(name: str, summary: Mapping[str, Any]) -> str:
     >>> detector_label("cwola", {"settings": {"classifier": "bdt"}}), detector_label("cwola_networks", {})
     ('cwola, trees', 'cwola_networks')
     """
-    made_of = {"bdt": "trees", "mlp": "networks"}.get((summary.get("settings") or {}).get("classifier", ""))
+    settings = summary.get("settings") or {}
+    if settings.get("iterations") == 0:
+        return name  # Tag N' Train without training: its classifiers are the weak ones
+    made_of = {"bdt": "trees", "mlp": "networks"}.get(settings.get("classifier", ""))
     return name if made_of is None or made_of in name else f"{name}, {made_of}"
 
 

@@ -109,6 +109,9 @@ def _description(scan: MassScan) -> str:
     return text
 
 
+_LABEL_HEIGHT = 0.035  # of a number of σ, as a share of the axes
+
+
 def _sigma_lines(axes: Axes, smallest: float, *, room: float) -> None:
     """Set a log scale with `room` (fraction of the axes) for the legend below, and draw the σ lines."""
     z_max = max(3, int(np.ceil(stats.norm.isf(smallest))))
@@ -117,9 +120,13 @@ def _sigma_lines(axes: Axes, smallest: float, *, room: float) -> None:
     decades = np.log10(top / min(smallest / 3, stats.norm.sf(z_max - 0.5)))
     bottom = top / 10 ** (decades / (1 - min(room, 0.5)))
     axes.set_ylim(bottom, top)
+    written = np.inf
     for z in range(0, z_max + 1, 1 if z_max <= 8 else 2):
         level = stats.norm.sf(z)
         axes.axhline(level, color=DATA, lw=0.7, ls="--", alpha=0.5, zorder=1)
+        if (written - np.log10(level)) / np.log10(top / bottom) < _LABEL_HEIGHT:
+            continue
+        written = np.log10(level)
         axes.annotate(
             rf"{z}$\sigma$", (1, level), (4, 0), xycoords=("axes fraction", "data"),
             textcoords="offset points", va="center", size=11,

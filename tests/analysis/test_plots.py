@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def test_p0_scans_name_mass_and_global_p() -> None:
     assert "global $p$ < 0.0010 (> 3.1" in texts(figure)
     assert "global $p$ = 0.40 (0.2" in texts(figure)
     assert "5$\\sigma$" in texts(figure)
+
+
+def test_numbers_of_sigma_do_not_overlap_beside_a_huge_excess() -> None:
+    figure = plots.p0_figure(plots.MassScan("One", np.array([3400.0, 3500.0]), np.array([0.5, 1e-55])))
+    draw(figure)
+    written = [text for text in figure.axes[0].texts if "sigma" in text.get_text()]
+    boxes = [text.get_window_extent() for text in written]
+    assert len(boxes) > 3
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("p0", [[0.3], [0.0], [np.nan], [1.0]])
