@@ -16,6 +16,7 @@ from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Interval, MassInterval, Model, Name
 from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
+from analysis.variants import inherited
 from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
 MAIN = "main"  # the figure of detectors that name none
@@ -133,6 +134,8 @@ class DetectorSettings(Model):
     in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
     where `windows` made it. `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that
     could be remembered. `figures` are those that its curves stand in, beside the others that name the same.
+    `of` names another detector whose training this one is made from without one of its own, as earlier iterations or
+    another combination: what is not given here is as there.
     """
 
     type: str
@@ -144,6 +147,7 @@ class DetectorSettings(Model):
     window: WindowSettings | None = None
     family: Name | None = None
     figures: tuple[Name, ...] = Field((MAIN,), min_length=1)
+    of: Name | None = None
 
     @field_validator("figures")
     @classmethod
@@ -214,6 +218,11 @@ class Search(Model):
         if len(set(value)) < len(value):
             raise ValueError("the same efficiency is listed twice: every selection has one")
         return value
+
+    @field_validator("detectors", mode="before")
+    @classmethod
+    def _inherit(cls, value: Any) -> Any:
+        return inherited(value) if isinstance(value, Mapping) else value
 
     @field_validator("detectors")
     @classmethod

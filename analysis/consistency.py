@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.variants import check_variants
 from analysis.window_checks import check_windows
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def check(search: Search) -> None:
     for one in (_needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures, _windows):
         one(search)
     check_windows(search)
+    check_variants(search)
 
 
 def _needs(search: Search) -> None:

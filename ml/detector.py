@@ -170,6 +170,20 @@ class Detector(abc.ABC):
     def load(cls: type[D], directory: Path) -> D:
         """Read what `save` wrote; scores are identical."""
 
+    def variant(self: D, settings: Any) -> D:
+        """Another detector made from what this one has learned, without training; asked untrained, only the check.
+
+        Raises:
+            TrainingError: settings that need another training, which for most detectors are all.
+        """
+        raise TrainingError(
+            f"a {type(self).__name__} makes nothing else from its training: train one with these settings"
+        )
+
+    def variant_history(self, history: History) -> History:
+        """What of the history of another's training is that of this variant of it."""
+        return history
+
     def describe(self) -> dict[str, Any]:
         """Class and settings, JSON-ready: part of the key of a finished training."""
         return {"detector": type(self).__name__, "settings": dataclasses.asdict(self.settings)}

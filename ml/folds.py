@@ -68,7 +68,7 @@ class CrossFit:
                 window=window,
                 seeds=child_seed(seeds, fold),
                 fold=(self.folds, fold),
-                directory=None if self._directory is None else _fold_directory(self._directory, fold),
+                directory=None if self._directory is None else fold_directory(self._directory, fold),
             )
             for fold in range(self.folds)
         ]
@@ -142,7 +142,7 @@ class CrossFit:
         if not self.detectors:
             raise TrainingError("these folds are not trained: there is nothing to save")
         for fold, detector in enumerate(self.detectors):
-            detector.save(_fold_directory(Path(directory), fold))
+            detector.save(fold_directory(Path(directory), fold))
 
     @classmethod
     def load(cls, directory: Path, factory: Callable[[], Detector]) -> CrossFit:
@@ -167,7 +167,8 @@ class CrossFit:
         return [function(detector, sample.select(own)) for detector, own in asked], [own for _, own in asked]
 
 
-def _fold_directory(directory: Path, fold: int) -> Path:
+def fold_directory(directory: Path, fold: int) -> Path:
+    """Where a fold is kept below `directory`."""
     return directory / f"fold-{fold}"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ml.detector import History, Progress, child_seed
+from ml.detector import Detector, History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.inputs import tagger_of
 from ml.objects import OBJECTS, Percentiles
@@ -16,6 +17,7 @@ from ml.sample import Sample
 from ml.tagging import POOR, RICH
 from ml.tnt import TNT
 from ml.tnt_settings import TNTSettings
+from ml.tnt_training import Copies, Iteration, Scorer
 from ml.window import Window
 
 
@@ -69,7 +71,8 @@ class SupervisedObjects(TNT):
         data = samples["data"].select(np.isin(np.asarray(samples["data"].category), (0, 1)))
         category = np.asarray(data.category, dtype=np.int64)
         background = category == 0
-        self._models, self._percentiles, parts = [], [], {}
+        copies: list[Copies] = []
+        percentiles, parts = [], {}
         for k, own in enumerate(self.objects(data)):
             classes = self.classes(category, seeds, k)
             chosen = np.isin(classes, (POOR, RICH))
@@ -80,10 +83,18 @@ class SupervisedObjects(TNT):
             parts[OBJECTS[k]] = tagger.fit(
                 own.select(chosen), labels, weights, seeds=child_seed(seeds, k), progress=report
             )
-            self._models.append([tagger])
+            copies.append([tagger])
             scores = tagger.score(own.select(background)).event
-            self._percentiles.append(Percentiles.fit(scores, data.weight[background]))
+            percentiles.append(Percentiles.fit(scores, data.weight[background]))
+        self._done = [Iteration(percentiles, copies)]
         return History(parts=parts, seconds=sum(part.seconds for part in parts.values()))
+
+    def variant(self, settings: TNTSettings) -> SupervisedObjects:
+        """There are none: this detector has no iterations; see `Detector.variant`."""
+        return Detector.variant(self, settings)
+
+    def _scorers(self) -> list[Callable[[Path], Scorer]]:
+        return [self._tagger]
 
     def classes(self, category: np.ndarray, seeds: np.random.SeedSequence, k: int) -> np.ndarray:
         """RICH, POOR or NEITHER, (n_events,), for each event that may train object k: here its category.

@@ -7,8 +7,8 @@ if the two objects are independent in background. The new classifiers then tag i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,13 +18,13 @@ from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
 from ml.inputs import require_images, tagger_of
 from ml.labelled import require_columns
-from ml.objects import OBJECTS, Percentiles, jet_names, joint_score, objects_of
+from ml.objects import OBJECTS, jet_names, joint_score, objects_of
 from ml.sample import Sample
 from ml.settings import load_settings, save_settings
 from ml.tagger import refuse_mass
 from ml.tagging import Split, parts_of
 from ml.tnt_settings import TNTSettings
-from ml.tnt_training import Copies, Iterations, Scorer, require_rich
+from ml.tnt_training import Copies, Iteration, Iterations, Scorer, numbered, require_rich
 from ml.window import Window
 
 SPLIT = 1_000_000  # key of the seed that shares out events; iterations have the small ones
@@ -51,8 +51,7 @@ class TNT(Detector):
         self.settings = settings or self.settings_class()
         self.needs_images = self.settings.wanted_images
         self.windowed = self.settings.mass_window and self.settings.iterations > 0
-        self._models: list[Copies] = []
-        self._percentiles: list[Percentiles] = []
+        self._done: list[Iteration] = []
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
         """See `Detector.check`: also features that are missing, constant, NaN or the mass, images that are missing, and
@@ -94,15 +93,14 @@ class TNT(Detector):
             parts_of(data.event_id, settings.parts, salt=salt), settings.parts, folds=settings.scheme == "folds"
         )
         iterations = Iterations(settings, self.objects(data), split, window if self.windowed else None, seeds, progress)
-        self._models, scores, history = iterations.run()
-        self._percentiles = [Percentiles.fit(own.astype(np.float32), data.weight) for own in scores]
+        self._done, history = iterations.run()
         return history
 
     def score(self, sample: Sample) -> Scores:
         """Joint score of every event; see the class, and `Detector.score`."""
-        if not self._percentiles:
+        if not self._done:
             raise TrainingError("this detector is not trained: call fit or load first")
-        found = [_mean(copies, own) for own, copies in zip(self.objects(sample), self._models, strict=True)]
+        found = [_mean(copies, own) for own, copies in zip(self.objects(sample), self._done[-1].copies, strict=True)]
         outputs, members = zip(*found, strict=True)
 
         places = self._places(outputs)
@@ -116,15 +114,12 @@ class TNT(Detector):
         )
 
     def save(self, directory: Path) -> None:
-        """`settings.json`, `percentiles.json`, and what the copies save in `first/0`, `first/1`, …, `second/0`, …"""
-        if not self._percentiles:
+        """`settings.json`, and every iteration in a folder of its number, see `Iteration.save`."""
+        if not self._done:
             raise TrainingError("this detector is not trained: there is nothing to save")
         directory = Path(directory)
-        for name, copies in zip(OBJECTS, self._models, strict=True):
-            for i, copy in enumerate(copies):
-                copy.save(directory / name / str(i))
-        tables = {name: table.to_dict() for name, table in zip(OBJECTS, self._percentiles, strict=True)}
-        (directory / "percentiles.json").write_text(json.dumps(tables))
+        for number, iteration in enumerate(self._done):
+            iteration.save(directory / str(number))
         save_settings(self.settings, directory)
 
     @classmethod
@@ -132,27 +127,54 @@ class TNT(Detector):
         """See `Detector.load`."""
         directory = Path(directory)
         detector = cls(load_settings(cls.settings_class, directory))
-        tables = json.loads((directory / "percentiles.json").read_text())
-        detector._percentiles = [Percentiles.from_dict(tables[name]) for name in OBJECTS]
-        detector._models = [
-            [
-                detector._loaded(folder)
-                for folder in sorted((directory / name).iterdir(), key=lambda path: int(path.name))
-            ]
-            for name in OBJECTS
+        scorers = detector._scorers()
+        detector._done = [
+            Iteration.load(folder, scorer) for folder, scorer in zip(numbered(directory), scorers, strict=True)
         ]
         return detector
 
+    def variant(self, settings: TNTSettings) -> TNT:
+        """What this detector's first `settings.iterations` iterations make with `settings.combination`.
+
+        Raises:
+            TrainingError: settings that differ in anything else, or more iterations than there are.
+        """
+        own, theirs = asdict(self.settings), asdict(settings)
+        other = sorted(key for key in own if own[key] != theirs[key] and key not in ("iterations", "combination"))
+        if other:
+            raise TrainingError(
+                f"{', '.join(other)}: a variant of a training differs from it in `iterations` and `combination` alone"
+            )
+        if settings.iterations > self.settings.iterations:
+            raise TrainingError(
+                f"iterations: {settings.iterations} of a training that has {self.settings.iterations}; give that more, "
+                "or this fewer"
+            )
+        found = type(self)(settings)
+        found._done = self._done[: settings.iterations + 1]
+        return found
+
+    def variant_history(self, history: History) -> History:
+        """See `Detector.variant_history`: as many iterations as this detector has."""
+        numbers = range(self.settings.iterations + 1)
+        return History(
+            losses={name: rows[: len(numbers)] for name, rows in history.losses.items()},
+            parts={str(number): history.parts[str(number)] for number in numbers},
+        )
+
     def _places(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Percentiles of both objects' outputs."""
-        return [table.apply(own) for table, own in zip(self._percentiles, outputs, strict=True)]
+        return [table.apply(own) for table, own in zip(self._done[-1].percentiles, outputs, strict=True)]
 
     def _joint(self, places: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> np.ndarray:
         return joint_score(places, outputs, combination=self.settings.combination).astype(np.float32)
 
-    def _loaded(self, folder: Path) -> Scorer:
-        if not self.settings.iterations:
-            return type(self.settings.weak_detector()).load(folder)
+    def _scorers(self) -> list[Callable[[Path], Scorer]]:
+        """What reads a copy of each iteration."""
+        weak = self.settings.weak_detector()
+        return [type(weak).load, *[self._tagger] * self.settings.iterations]
+
+    def _tagger(self, folder: Path) -> Scorer:
         tagger = tagger_of(self.settings.tagger)
         tagger.load(folder)
         return tagger

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ import numpy as np
 from ml.detector import History, Progress, Scores, child_seed
 from ml.errors import TrainingError
 from ml.inputs import tagger_of
-from ml.objects import OBJECTS
+from ml.objects import OBJECTS, Percentiles
 from ml.preprocessing import balanced_weights
 from ml.sample import Sample
 from ml.tagging import NEITHER, POOR, RICH, Split, pt_weights, ranks, soft_labels, tag
@@ -38,6 +39,56 @@ Copies = list[Scorer]
 """The classifiers of one object in one iteration."""
 
 
+class Iteration:
+    """What one iteration leaves: the classifiers of both objects, and the percentiles of their training scores.
+
+    Args:
+        percentiles: of each object.
+        copies: of each object's classifier; None where they are read when they are first asked for, as earlier
+            iterations rarely are.
+        read: makes them then.
+    """
+
+    def __init__(
+        self,
+        percentiles: Sequence[Percentiles],
+        copies: Sequence[Copies] | None = None,
+        *,
+        read: Callable[[], Sequence[Copies]] | None = None,
+    ) -> None:
+        self.percentiles, self._copies, self._read = list(percentiles), copies, read
+
+    @property
+    def copies(self) -> Sequence[Copies]:
+        """The copies of each object's classifier."""
+        if self._copies is None:
+            assert self._read is not None
+            self._copies = self._read()
+        return self._copies
+
+    def save(self, directory: Path) -> None:
+        """`percentiles.json`, and what the copies save in `first/0`, `first/1`, …, `second/0`, …"""
+        for name, copies in zip(OBJECTS, self.copies, strict=True):
+            for i, copy in enumerate(copies):
+                copy.save(directory / name / str(i))
+        tables = {name: table.to_dict() for name, table in zip(OBJECTS, self.percentiles, strict=True)}
+        (directory / "percentiles.json").write_text(json.dumps(tables))
+
+    @classmethod
+    def load(cls, directory: Path, scorer: Callable[[Path], Scorer]) -> Iteration:
+        """Read what `save` wrote; `scorer` reads one copy."""
+        tables = json.loads((directory / "percentiles.json").read_text())
+        return cls(
+            [Percentiles.from_dict(tables[name]) for name in OBJECTS],
+            read=lambda: [[scorer(folder) for folder in numbered(directory / name)] for name in OBJECTS],
+        )
+
+
+def numbered(directory: Path) -> list[Path]:
+    """The folders in a directory whose names are numbers, in their order."""
+    return sorted((path for path in directory.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+
+
 @dataclass(frozen=True)
 class Iterations:
     """Trains the classifiers of both objects, iteration by iteration.
@@ -58,16 +109,16 @@ class Iterations:
     seeds: np.random.SeedSequence
     progress: Progress | None = None
 
-    def run(self) -> tuple[list[Copies], list[np.ndarray], History]:
+    def run(self) -> tuple[list[Iteration], History]:
         """Train all iterations; the weak classifiers are number 0.
 
         Returns:
-            The copies of the last iteration of either object; their mean score (n_events,) of the training events; and
-            a history: a part for each iteration, with one for each object, and two label-free figures for each
-            iteration, `rank_correlation` (iterations, 2) of an object's scores with those of the iteration before, and
-            `object_correlation` (iterations, 1) of the two objects' scores.
+            What each iteration leaves; and a history: a part for each iteration, with one for each object, and two
+            label-free figures for each iteration, `rank_correlation` (iterations, 2) of an object's scores with those
+            of the iteration before, and `object_correlation` (iterations, 1) of the two objects' scores.
         """
         started = time.perf_counter()
+        done: list[Iteration] = []
         parts, previous = {}, None
         stable: dict[str, list[list[float]]] = {"rank_correlation": [], "object_correlation": []}
         for iteration in range(self.settings.iterations + 1):
@@ -78,9 +129,9 @@ class Iterations:
             self._note(iteration, tags, previous, stable)
             parts[str(iteration)] = History(parts={name: h for name, (_, h) in zip(OBJECTS, trained, strict=True)})
             previous = tags
+            done.append(Iteration(_percentiles(scores, self.objects[0].weight), models))
         figures = {name: np.array(rows) for name, rows in stable.items()}
-        history = History(losses=figures, parts=parts, seconds=time.perf_counter() - started)
-        return models, [own.mean(axis=0) for own in scores], history
+        return done, History(losses=figures, parts=parts, seconds=time.perf_counter() - started)
 
     def _train(self, iteration: int, k: int, previous: list[np.ndarray] | None) -> tuple[Copies, History]:
         """The copies of object k's classifier; `previous` are the ranks of both objects' scores an iteration ago.
@@ -178,6 +229,11 @@ def require_rich(name: str, events: float, *, what: str, mass: bool) -> None:
 def _all_scores(copies: Copies, sample: Sample) -> np.ndarray:
     """(copies, n_events) float64."""
     return np.stack([np.asarray(copy.score(sample).event, np.float64) for copy in copies])
+
+
+def _percentiles(scores: Sequence[np.ndarray], weight: np.ndarray) -> list[Percentiles]:
+    """Of each object's mean over the copies; `scores` are (copies, n_events) of each."""
+    return [Percentiles.fit(own.mean(axis=0).astype(np.float32), weight) for own in scores]
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> float:

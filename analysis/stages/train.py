@@ -20,10 +20,13 @@ from analysis.files import read_json, write_json
 from analysis.stages.inputs import detector_sample
 from analysis.stages.measures import MIN_BACKGROUND, measure
 from analysis.stages.process import processed
+from analysis.stages.score_files import read_scores, save_scores
 from analysis.stages.searched import Searched, as_window, searched, window_of
 from analysis.stages.simulated import simulation_name, simulation_sample
 from analysis.store import code_key, content_key, library_versions
 from ml import CrossFit, Detector, History, Sample, Scores, TrainingError, detector_from_settings
+from ml.folds import fold_directory
+from ml.kept import kept_history
 from ml.plan import Job, Outcome, run_jobs
 
 __all__ = ["MIN_BACKGROUND", "Trained", "crossfit_of", "simulation_name", "train", "trained"]
@@ -133,8 +136,9 @@ class _Training:
     def key(self) -> str:
         """Return what changes when the scores or figures of merit do."""
         simulation = simulation_name(self.run, self.name)
+        base = None if self.settings.of is None else replace(self, name=self.settings.of).key()
         return content_key(
-            self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window", "figures"}),
+            self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window", "figures"}), base,
             window_of(self.run, self.name), None if simulation is None else processed(self.run, simulation).key,
             self.run.search.seed, self.name, library_versions(),
             code_key("ml", "analysis.constituents", "analysis.stages.inputs", "analysis.stages.measures",
@@ -207,8 +211,12 @@ class _Training:
 
 
 def _train_together(run: SearchRun, pairs: Sequence[tuple[str, str]]) -> None:
-    """Run the jobs of all detectors whose scores are not there yet."""
-    trainings = [_Training(run, searched(run, sample), detector) for sample, detector in pairs]
+    """Run the jobs of all detectors whose scores are not there yet, but for those that are made from another's."""
+    trainings = [
+        _Training(run, searched(run, sample), detector)
+        for sample, detector in pairs
+        if run.search.detectors[detector].of is None
+    ]
     missing = [one for one in trainings if run.results_store.find(one.artefact, one.key()) is None]
     with ExitStack() as stack:
         folders = [stack.enter_context(run.results_store.unfinished(one.artefact, one.key())) for one in missing]
@@ -231,8 +239,7 @@ def _trained(training: _Training) -> Trained:
     key, store = training.key(), training.run.results_store
     before = store.find(training.artefact, key) is not None
     folder = store.make(training.artefact, key, lambda target: _fill(training, target), resumable=True)
-    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-        values = {field: arrays.get(field) for field in _ARRAYS}
+    values = read_scores(folder / "scores.npz")
     summary = read_json(folder / "summary.json")
     return Trained(
         name=training.name, sample=training.sample.name, summary=summary, key=key, folder=folder,
@@ -240,41 +247,70 @@ def _trained(training: _Training) -> Trained:
     )  # fmt: skip
 
 
-_ARRAYS = (
-    "score", "spread", "members", "fold_index", "spare_score", "spare_members", "repeat_scores", "spare_repeat_scores",
-    "objects", "spare_objects",
-)  # fmt: skip
-
-
 def _fill(training: _Training, folder: Path) -> None:
-    run, settings = training.run, training.settings
-    outcomes = training.remembered()
-    if outcomes is None:
-        outcomes = _run(run, training.jobs(folder), f"train {training.name} on {training.sample.name}")
+    run, name, sample = training.run, training.name, training.sample
     events = training.events()
     whole = training.everything(events)
-    scores = []
-    for repeat in range(settings.repeats):
+    made = _made if training.settings.of else _jobs_done
+    folds = made(training, folder)
+    scores = [crossfit.score(whole) for crossfit, _ in folds]
+    first = folds[0][0]
+    run.memory[_folds(sample.name, name)] = first
+    save_scores(folder / "scores.npz", scores, first.index(whole), len(sample.events))
+    histories = [history for _, own in folds for history in own]
+    write_json(folder / "summary.json", _summary(training, histories, scores, events))
+
+
+Folds = tuple[CrossFit, list[History]]
+
+
+def _jobs_done(training: _Training, folder: Path) -> list[Folds]:
+    """Return the folds of every repeat that jobs have trained or train now, and their histories."""
+    outcomes, folds = training.remembered(), training.settings.folds
+    if outcomes is None:
+        what = f"train {training.name} on {training.sample.name}"
+        outcomes = _run(training.run, training.jobs(folder), what)
+    found = []
+    for repeat in range(training.settings.repeats):
+        mine = outcomes[repeat * folds : (repeat + 1) * folds]
         crossfit = training.crossfit(folder, repeat)
-        mine = outcomes[repeat * settings.folds : (repeat + 1) * settings.folds]
         crossfit.detectors = [outcome.load() for outcome in mine]
-        scores.append(crossfit.score(whole))
-        if repeat == 0:
-            run.memory[_folds(training.sample.name, training.name)] = crossfit
-    _save_scores(folder / "scores.npz", scores, crossfit.index(whole), len(training.sample.events))
-    write_json(folder / "summary.json", _summary(training, outcomes, scores, events))
+        found.append((crossfit, [outcome.history for outcome in mine]))
+    return found
+
+
+def _made(training: _Training, folder: Path) -> list[Folds]:
+    """Return the folds of every repeat that are made from another detector's training, kept below `folder`."""
+    run, base = training.run, training.settings.of
+    assert base is not None
+    trained_folder = trained(run, training.sample.name, base).folder
+    assert trained_folder is not None
+    wanted, settings = _untrained(training.settings).settings, run.search.detectors[base]
+    found = []
+    for repeat in range(training.settings.repeats):
+        place = _place(trained_folder, repeat)
+        crossfit = training.crossfit(folder, repeat)
+        # read anew: what the run holds in memory was read before its folder had its last name
+        whole = CrossFit.load(place, lambda: _untrained(settings))
+        crossfit.detectors = [one.variant(wanted) for one in whole.detectors]
+        crossfit.save(_place(folder, repeat))
+        kept = [kept_history(fold_directory(place, fold)) for fold in range(crossfit.folds)]
+        histories = [one.variant_history(own) for one, own in zip(crossfit.detectors, kept, strict=True)]
+        found.append((crossfit, histories))
+    return found
 
 
 def _summary(
-    training: _Training, outcomes: Sequence[Outcome], scores: Sequence[Scores], events: Events
+    training: _Training, histories: Sequence[History], scores: Sequence[Scores], events: Events
 ) -> dict[str, Any]:
     run, settings, detector = training.run, training.settings, _untrained(training.settings)
     simulation = simulation_name(run, training.name)
-    seconds = sum(outcome.history.seconds for outcome in outcomes)
-    parts = {str(fold): outcome.history for fold, outcome in enumerate(outcomes[: settings.folds])}
+    seconds = sum(history.seconds for history in histories)
+    parts = {str(fold): history for fold, history in enumerate(histories[: settings.folds])}
     window = window_of(run, training.name)
     return {
         "type": settings.type,
+        "of": settings.of,
         "uses_labels": detector.uses_labels,
         "settings": detector.describe()["settings"],
         "roles": {"data": training.sample.name} | ({} if simulation is None else {"simulation": simulation}),
@@ -289,21 +325,3 @@ def _summary(
             else {}
         ),
     }
-
-
-def _save_scores(path: Path, scores: Sequence[Scores], fold_index: np.ndarray, n_searched: int) -> None:
-    first = scores[0]
-    arrays = {
-        "score": first.event[:n_searched],
-        "spread": first.spread[:n_searched],
-        "fold_index": fold_index[:n_searched],
-        "spare_score": first.event[n_searched:],
-    }
-    if first.members is not None:
-        arrays |= {"members": first.members[:n_searched], "spare_members": first.members[n_searched:]}
-    if first.objects is not None:
-        arrays |= {"objects": first.objects[:n_searched], "spare_objects": first.objects[n_searched:]}
-    if len(scores) > 1:
-        repeats = np.stack([one.event for one in scores], axis=1).astype(np.float32)
-        arrays |= {"repeat_scores": repeats[:n_searched], "spare_repeat_scores": repeats[n_searched:]}
-    np.savez(path, **arrays)  # type: ignore[arg-type]

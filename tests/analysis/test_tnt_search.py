@@ -15,8 +15,10 @@ from analysis.errors import ConfigurationError
 from analysis.pipeline import check_detectors
 from analysis.search_file import load_search, merged
 from analysis.stages.abcd import abcd
+from analysis.stages.inputs import detector_sample
+from analysis.stages.searched import searched
 from analysis.stages.train import trained
-from ml import detector_from_settings
+from ml import CrossFit, detector_from_settings
 from tests.analysis.conftest import search_of
 from tests.analysis.statistics_search import finished_run
 
@@ -41,10 +43,7 @@ def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
             "tnt": {
                 "type": "tnt", "folds": 2, "settings": {**both, "iterations": 1}, "figures": ["main", "iterations"],
             },
-            "weak": {
-                "type": "tnt", "folds": 2, "search": False, "settings": {**both, "iterations": 0},
-                "figures": ["iterations"],
-            },
+            "weak": {"of": "tnt", "search": False, "settings": {"iterations": 0}, "figures": ["iterations"]},
             "bound": {"type": "supervised_objects", "folds": 2, "settings": both},
         },
         "efficiencies": [0.2],
@@ -134,6 +133,18 @@ def test_every_detector_of_the_ready_search_is_another_at_every_scale(scale: str
     cautionary = {name: one for name, one in ours.items() if one.tag_with == "same"}
     assert {name: one.iterations for name, one in cautionary.items()} == {"same_object_first": 1, "same_object": 3}
     assert not any(one.mass_window for one in cautionary.values())  # appendix A has none
+
+
+def test_what_is_made_from_another_training_trains_nothing(run: SearchRun) -> None:
+    """The folder of the variant holds folds that score as it does, and its history ends with its iterations."""
+    base, made = (trained(run, "some", name) for name in ("tnt", "weak"))
+    assert made.summary["of"] == "tnt"
+    assert [len(one["parts"]) for one in made.summary["history"]["parts"].values()] == [1, 1]
+    assert [len(one["parts"]) for one in base.summary["history"]["parts"].values()] == [2, 2]
+    assert made.folder is not None
+    folds = CrossFit.load(made.folder, lambda: detector_from_settings("tnt", run.search.detectors["weak"].settings))
+    whole = detector_sample(searched(run, "some").events, run.search.detectors["weak"])
+    np.testing.assert_array_equal(folds.score(whole).event, made.score)
 
 
 def test_the_ready_search_draws_the_papers_figures() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import History, Sample, Scores, detector_class, detector_from_settings
+from ml import History, Sample, Scores, TrainingError, detector_class, detector_from_settings
 from ml.metrics import auc
 from ml.objects import objects_of
 from ml.tnt import TNT
@@ -166,7 +166,7 @@ def test_each_weak_classifier_is_trained_on_its_own_object(sample: Sample, weak:
                     rows, 5 + 3 * np.roll(columns[f"{jet}_{name}"], 1), columns[f"{jet}_{name}"]
                 )
         changed = train(dataclasses.replace(sample, columns=columns), iterations=0, window=None)
-        for k, (before, after) in enumerate(zip(weak._models, changed._models, strict=True)):
+        for k, (before, after) in enumerate(zip(weak._done[0].copies, changed._done[0].copies, strict=True)):
             same = np.allclose(before[0].score(objects[k]).event, after[0].score(objects[k]).event, rtol=1e-4)
             assert same == (k != own)
 
@@ -251,6 +251,38 @@ def test_saved_detectors_score_the_same(sample: Sample, trained: TNT, tmp_path: 
     assert loaded.settings == detector.settings
     assert loaded.windowed == detector.windowed
     assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} <= {".keras", ".npz", ".json"}
+
+
+def test_a_variant_is_what_a_training_of_its_own_would_be(sample: Sample, tmp_path: Path) -> None:
+    """Earlier iterations know nothing of later ones: the same seeds give the same scores and history, also saved."""
+    whole = detector_from_settings("tnt", TINY | {"iterations": 2, "combination": "odds"})
+    history = whole.fit({"data": sample}, window=WINDOW, seeds=SEEDS)
+    whole.save(tmp_path)
+    for iterations, combination in ((2, "both"), (1, "odds"), (0, "both")):
+        alone = detector_from_settings("tnt", TINY | {"iterations": iterations, "combination": combination})
+        own = alone.fit({"data": sample}, window=WINDOW, seeds=SEEDS)
+        for trained in (whole, TNT.load(tmp_path)):
+            variant = trained.variant(alone.settings)
+            np.testing.assert_array_equal(variant.score(sample).event, alone.score(sample).event)
+            assert variant.windowed is (iterations > 0)
+        kept = variant.variant_history(history)
+        assert kept.parts.keys() == own.parts.keys()
+        for name, rows in own.losses.items():
+            np.testing.assert_array_equal(kept.losses[name], rows)
+
+
+@pytest.mark.parametrize(
+    ("detector", "changes", "message"),
+    [
+        ("tnt", {"iterations": 2}, "2 of a training that has 1"),
+        ("tnt", {"members": 3}, "members: a variant .* `iterations` and `combination` alone"),
+        ("supervised_objects", {"combination": "odds"}, "makes nothing else from its training"),
+    ],
+)
+def test_what_needs_a_training_is_no_variant(detector: str, changes: dict[str, Any], message: str) -> None:
+    trained = detector_from_settings(detector, TINY)
+    with pytest.raises(TrainingError, match=message):
+        trained.variant(detector_from_settings(detector, TINY | changes).settings)
 
 
 def test_without_a_mass_window_no_window_is_needed(sample: Sample) -> None:

@@ -147,7 +147,7 @@ def test_it_beats_the_autoencoders_it_started_from(
     assert start.objects is not None
     for own, before in zip(scores.objects.T, start.objects.T, strict=True):
         assert auc(own, truth).value > auc(before, truth).value + 0.02
-    assert not any(isinstance(copy, ImageTagger) for copies in weak._models for copy in copies)  # type: ignore[attr-defined]
+    assert not any(isinstance(copy, ImageTagger) for copies in weak._done[-1].copies for copy in copies)  # type: ignore[attr-defined]
 
 
 def test_each_object_is_scored_by_its_own_image(tnt: Detector, tests: tuple[Sample, np.ndarray]) -> None:
