@@ -21,6 +21,7 @@ SPREAD_NOTE = (
 PAIRED_NOTE = (
     "“minus”: paired differences within each replica, and in how many of them the row's significance was larger."
 )
+PAIRS_NOTE = "Paired differences within each replica, and in how many of them the first detector's was larger."
 BEYOND_NOTE = (
     "Global p-values of each selection over its scan, and of the best of all. Undecided: no toy reached the data, and "
     "the bound lies below 3σ, so that more toys are needed."
@@ -28,9 +29,9 @@ BEYOND_NOTE = (
 
 
 def replica_tables(results: Entry) -> list[Table]:
-    """Up to three tables for every group of replicas: at the known mass, global significances, detectors."""
+    """Up to four tables for every group of replicas: at the known mass, global significances, detectors, pairs."""
     groups = [group for group in results.get("replicas") or () if isinstance(group, Mapping)]
-    found = [build_one(group) for group in groups for build_one in (_fixed, _beyond, _detectors)]
+    found = [build_one(group) for group in groups for build_one in (_fixed, _beyond, _detectors, _pairs)]
     return [table for table in found if table is not None]
 
 
@@ -71,9 +72,7 @@ def _minus(other: Entry) -> Column:
         name, efficiency = other.get("detector"), number(entry.get("efficiency")) or 0.0
         kind = "inclusive" if name is None else f"{name}-{efficiency:g}"
         found = part(entry, "minus", kind)
-        if number(found.get("value")) is None:
-            return NONE
-        return f"{_over(found)} [{found.get('larger')} of {found.get('n')}]"
+        return _difference(found)
 
     return f"minus {detector_text(other).replace(INCLUSIVE, INCLUSIVE.lower())}", cell
 
@@ -108,11 +107,41 @@ def _detectors(group: Entry) -> Table | None:
             ("Detector", lambda name, e: f"{name} †" if e.get("uses_labels") else name),
             ("AUC", lambda _, e: _over(part(e, "auc"))),
             ("Largest SIC", lambda _, e: _over(part(e, "max_sic"))),
+            ("SIC at ε_S = 0.5", lambda _, e: _over(part(e, "sic_at_0.5"))),
             ("Replicas", lambda _, e: format_count(number(part(e, "auc").get("n")))),
         ],
         known=None,
         notes=(SPREAD_NOTE, *_labels(rows)),
     )
+
+
+def _pairs(group: Entry) -> Table | None:
+    """The differences between any two detectors that a search may use, the one named first in front."""
+    known = [(str(name), entry) for name, entry in part(group, "detectors").items() if part(entry, "auc").get("n")]
+    free = [(name, entry) for name, entry in known if not entry.get("uses_labels")]
+    rows = [
+        (f"{name} − {other}", part(entry, "minus", other))
+        for i, (name, entry) in enumerate(free)
+        for other, _ in free[i + 1 :]
+    ]
+    return build(
+        f"Differences between detectors. {_caption(group)}",
+        rows,
+        [
+            ("Detectors", lambda pair, _: pair),
+            ("AUC", lambda _, e: _difference(part(e, "auc"))),
+            ("Largest SIC", lambda _, e: _difference(part(e, "max_sic"))),
+            ("SIC at ε_S = 0.5", lambda _, e: _difference(part(e, "sic_at_0.5"))),
+        ],
+        known=None,
+        notes=(SPREAD_NOTE, PAIRS_NOTE),
+    )
+
+
+def _difference(found: Entry) -> str:
+    if number(found.get("value")) is None:
+        return NONE
+    return f"{_over(found)} [{found.get('larger')} of {found.get('n')}]"
 
 
 def _over(found: Entry) -> str:

@@ -16,7 +16,7 @@ from analysis.stages.selections import Selection, selections_of
 from analysis.stages.train import trained
 
 EVIDENCE = 3.0  # standard deviations: how often the global significance is beyond
-MEASURED = ("auc", "max_sic")
+MEASURED = ("auc", "max_sic", "sic_at_0.5")
 
 
 def replicas(run: SearchRun) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def _summary(run: SearchRun, names: list[str]) -> dict[str, Any]:
         "backgrounds": len({(one.background, one.skip_background) for one in mixtures}),
         "fixed_mass": _fixed(run, names),
         "global": _beyond(run, names),
-        "detectors": {name: _measured(run, names, name) for name in run.search.detectors},
+        "detectors": _measured(run, names),
     }
 
 
@@ -110,11 +110,25 @@ def _counted(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _measured(run: SearchRun, names: list[str], detector: str) -> dict[str, Any]:
-    found = [trained(run, name, detector).summary for name in names]
+def _measured(run: SearchRun, names: list[str]) -> dict[str, Any]:
+    """Return by detector its figures of merit, and by how much they exceed those of every other (`minus`)."""
+    detectors = run.search.detectors
+    summaries = {detector: [trained(run, name, detector).summary for name in names] for detector in detectors}
+    values = {
+        detector: {m: [one["measured"].get(m, {}).get("value") for one in found] for m in MEASURED}
+        for detector, found in summaries.items()
+    }
     return {
-        "uses_labels": found[0]["uses_labels"],
-        **{metric: over([one["measured"].get(metric, {}).get("value") for one in found]) for metric in MEASURED},
+        detector: {
+            "uses_labels": summaries[detector][0]["uses_labels"],
+            **{metric: over(found) for metric, found in own.items()},
+            "minus": {
+                other: {metric: differences(own[metric], theirs[metric]) for metric in MEASURED}
+                for other, theirs in values.items()
+                if other != detector
+            },
+        }
+        for detector, own in values.items()
     }
 
 

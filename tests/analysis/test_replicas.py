@@ -86,6 +86,9 @@ def test_every_number_is_that_of_the_single_samples(run: SearchRun) -> None:
     areas = [trained(run, name, "cwola").summary["measured"]["auc"]["value"] for name in NAMES]
     assert group["detectors"]["cwola"]["auc"]["values"] == areas
     assert group["detectors"]["supervised"]["uses_labels"]
+    others = [trained(run, name, "supervised").summary["measured"]["auc"]["value"] for name in NAMES]
+    paired = group["detectors"]["cwola"]["minus"]["supervised"]["auc"]["values"]
+    assert paired == pytest.approx(np.subtract(areas, others))
 
 
 def test_global_significances_are_counted_without_the_reference(run: SearchRun) -> None:
@@ -133,9 +136,21 @@ def test_tables_show_differences_and_what_toys_cannot_tell() -> None:
         "global": {
             "tnt-0.03": {"above": 1, "undecided": 1, "n": 3, "values": [3.2, 2.9, None], "bounds": [True, True, False]}
         },
-        "detectors": {"tnt": {"uses_labels": False, "auc": over([0.8, 0.9, 0.85]), "max_sic": over([3.0, None, 5.0])}},
+        "detectors": {
+                "tnt": {
+                    "uses_labels": False, "auc": over([0.8, 0.9, 0.85]), "max_sic": over([3.0, None, 5.0]),
+                    "minus": {
+                        "cwola": {
+                            "auc": differences([0.8, 0.9, 0.85], [0.7, 0.7, 0.9]),
+                            "max_sic": differences([3.0, None, 5.0], [2.0, 2.0, 6.0]),
+                        },
+                    },
+                },
+                "cwola": {"uses_labels": False, "auc": over([0.7, 0.7, 0.9])},
+                "bound": {"uses_labels": True, "auc": over([0.9, 0.9, 0.9])},
+        },
     }  # fmt: skip
-    fixed, beyond, detectors = replica_tables({"replicas": [group]})
+    fixed, beyond, detectors, pairs = replica_tables({"replicas": [group]})
     assert fixed.caption == (
         "Local significance of a resonance at 3.50 TeV. 3 replicas on 3 backgrounds, 0.3% of all events: a, b, c"
     )
@@ -148,4 +163,7 @@ def test_tables_show_differences_and_what_toys_cannot_tell() -> None:
     assert row(beyond, "tnt-0.03")["Global Z of each"] == ">3.20σ, >2.90σ, below every toy"
     assert row(detectors, "tnt")["AUC"] == "0.850 ± 0.050"
     assert row(detectors, "tnt")["Largest SIC"] == "4.0 ± 1.4"
+    assert [one[0] for one in pairs.rows] == ["tnt − cwola"]  # references are no search
+    assert row(pairs, "tnt − cwola")["AUC"] == "0.08 ± 0.13 [2 of 3]"
+    assert row(pairs, "tnt − cwola")["Largest SIC"] == "0.0 ± 1.4 [1 of 2]"
     assert replica_tables({}) == []
