@@ -61,6 +61,19 @@ def test_independent_scores_are_not(fraction: float, shift: float, truth: bool) 
         assert abs(pull) > 10
 
 
+@pytest.mark.parametrize(("truth", "weight"), [(True, 0.17), (False, 0.22)])
+def test_a_weak_dependence_is_warned_of_where_it_is_three_errors_off(truth: bool, weight: float) -> None:
+    """Scores with something in common: off by more than 5%, and by fewer than three errors beyond these."""
+    events = scored("independent", 0.0, truth=truth, n=20_000)
+    common = np.random.default_rng(2).normal(size=20_000)
+    first, second = ((1 - weight) * one + weight * common for one in (events.first, events.second))
+    events = ScoredEvents(first, second, events.folds, events.weight, events.truth)
+    tested = checks(events, tail=tail_of(0.1), background_like=0.4)["independence"]
+    assert abs(tested["ratio"] - 1) > max(0.05, 3 * tested["ratio_error"])
+    assert tested["beyond"] < 3
+    assert tested["doubtful"]
+
+
 def test_what_truth_tells() -> None:
     found = checks(scored("independent", 0.09, shift=2.0), tail=tail_of(0.03), background_like=0.4)["truth"]
     assert abs(found["correlation"]["pearson"]) < 4 * found["correlation"]["error"]
