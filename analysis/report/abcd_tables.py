@@ -45,7 +45,8 @@ SIGNIFICANCE_NOTE = (
     "Counting estimate, in standard deviations: expected N_signal / √(N_observed + σ²) with the true number of signal "
     "events, observed (N_observed − N_predicted) / √(N_observed + σ²), with σ the statistical ⊕ systematic uncertainty "
     "of the prediction (arXiv:2002.12376, equation 4.1). Signal in the control regions raises the prediction, which "
-    "keeps the observed value below the expected one."
+    "lowers the observed value where the estimate closes: one that is larger than expected means that the estimate "
+    "does not close, or a fluctuation."
 )
 _DEPENDENT = "the scores are not independent in background, so what is observed is no significance."
 LIKELIHOOD_NOTE = (

@@ -309,6 +309,7 @@ def test_results_without_details_still_have_a_table() -> None:
     found = {"selections": {"s": {"abcd": {"predicted": 420.0, "uncertainty": 21.0, "observed": 515, "z": 3.3}}}}
     table = abcd_table(found)
     assert table is not None
+    assert "does not close, or a fluctuation" in table.notes[0]
     assert table.rows[0][:4] == ["s", "420 ± 21", "515", "3.30σ"]
     assert abcd_likelihood_table(found) is None
     assert abcd_closure_table(found) is None
