@@ -10,7 +10,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.figures.captions import selected_content, signal_content
 from analysis.figures.windows import best_of_windows
-from analysis.numbers import format_number, format_percent, format_uncertain
+from analysis.numbers import format_number, format_percent, format_toy_p, format_uncertain
 from analysis.plots import (
     FittedSpectrum,
     Label,
@@ -20,8 +20,9 @@ from analysis.plots import (
     shape_comparison,
     spectrum_figure,
 )
+from analysis.stages.background_fits import BackgroundFit
 from analysis.stages.hunt import Hunted, hunt
-from analysis.stages.sculpting import background_shapes
+from analysis.stages.sculpting import BackgroundShape, background_shapes
 from analysis.stages.searched import searched, window_of
 
 Described = tuple[str, str, str, object]
@@ -91,17 +92,19 @@ def _background_shapes(
         shapes = shape_comparison(
             inclusive.edges,
             inclusive.counts,
-            [(_divergent(own[name].selection.efficiency, found), own[name].spectrum.counts)
+            [(_divergent(own[name], found), own[name].spectrum.counts)
              for name, found in divergences.items()],
             window=window,
             variances=[one.variances for one in spectra] if weighted else None,
         )  # fmt: skip
         chance = [format_number(one["expected"], digits=2) for one in divergences.values()]
         whose = "known from the truth" if simulation is None else f"as {simulation} simulates it"
+        fitted = _fitted(list(own.values()))
         caption = (
             f"Dijet mass of the background of {sample}, {whose}, after selections of {detector} beside the inclusive "
             "one, each normalised to its own area, with statistical errors. JSD is the Jensen–Shannon divergence from "
-            f"the inclusive shape; random choices of as many events have {', '.join(chance)} nats on average.{more}"
+            f"the inclusive shape; random choices of as many events have {', '.join(chance)} nats on average.{fitted}"
+            f"{more}"
         )
         yield (
             "selections",
@@ -111,9 +114,28 @@ def _background_shapes(
         )
 
 
-def _divergent(efficiency: float, divergence: Mapping[str, Any]) -> str:
+def _divergent(shape: BackgroundShape, divergence: Mapping[str, Any]) -> str:
     amount = format_uncertain(divergence["value"], divergence["uncertainty"])
-    return f"{format_percent(efficiency)} selected, JSD {amount} nats"
+    p = "" if shape.fit is None else ", no fit" if shape.fit.p is None else f", fit p {_toy_p(shape.fit)}"
+    return f"{format_percent(shape.selection.efficiency)} selected, JSD {amount} nats{p}"
+
+
+def _toy_p(fit: BackgroundFit) -> str:
+    return format_toy_p(fit.facts["p"])
+
+
+def _fitted(shapes: Sequence[BackgroundShape]) -> str:
+    """What the p-values of a legend are, and why there is none."""
+    fits = [one.fit for one in shapes if one.fit is not None]
+    families = dict.fromkeys(str(fit.facts["family"]) for fit in fits if fit.p is not None)
+    tested = (
+        f" p is that of a fit of the search's background function ({', '.join(families)}) to the selected background, "
+        "whole spectrum, against the saturated model, from toys."
+        if families
+        else ""
+    )
+    reasons = dict.fromkeys(str(fit.facts["reason"]) for fit in fits if fit.p is None)
+    return tested + "".join(f" No fit: {reason}" for reason in reasons)
 
 
 def _spectrum(hunted: Hunted, window: tuple[float, float] | None, label: Label, *, content: str) -> Described:

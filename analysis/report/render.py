@@ -21,6 +21,7 @@ from analysis.report import (
     replica_tables,
     result_tables,
     salad_tables,
+    sculpting_tables,
     stability_tables,
     validation_tables,
     window_tables,
@@ -73,6 +74,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
         (
             validation_tables.order_table,
             validation_tables.goodness_table,
+            sculpting_tables.background_fit_table,
             validation_tables.bias_table,
             validation_tables.spurious_table,
             validation_tables.injection_table,

@@ -179,10 +179,13 @@ def _limit(results: Entry, name: str, entry: Entry) -> Iterator[str]:
         return
     limit = min(found, key=lambda e: (abs(e["mass"] - mass), number(e.get("observed")) is None))
     expected = [number(value) for value in limit.get("expected") or ()]
-    observed = format_number(number(limit.get("observed")))
     level = number(limit.get("level"))
     confidence = confidences(results)[0] if level is None else format_confidence(level)
-    text = f"There, the {confidence} CL upper limit at {format_mass(limit['mass'])} is {observed}"
+    observed = number(limit.get("observed"))
+    if observed is None:
+        yield f"No observed {confidence} CL upper limit was found at {format_mass(limit['mass'])}."
+        return
+    text = f"There, the {confidence} CL upper limit at {format_mass(limit['mass'])} is {format_number(observed)}"
     unit = str(limit.get("unit", ""))
     if len(expected) == 5 and expected[2] is not None:
         text += f" {unit}, where {format_number(expected[2])}"

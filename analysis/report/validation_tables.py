@@ -169,10 +169,10 @@ def validation_warnings(results: Entry) -> Iterator[str]:
             if entry.get("reason"):
                 yield f"Selection {name}: the {title} could not be tested. {entry['reason']}"
             p = part(entry, "p") if key.startswith("goodness") else {}
-            value = number(p.get("value"))
-            if value is not None and value < POOR_FIT:
+            if _poor(tests, key):
+                place = _PLACES[key] if _tested(tests, "goodness_outside_window") else ""
                 yield (
-                    f"Selection {name}: the background function does not fit{_PLACES[key]} (p {format_toy_p(p)} "
+                    f"Selection {name}: the background function does not fit{place} (p {format_toy_p(p)} "
                     "from toys, saturated model)."
                 )
         pairs = [pair for pair in part(tests, "bias").get("pairs") or () if pair.get("verdict") == "biased"]
@@ -200,7 +200,21 @@ _TITLES = {
 }
 
 
-_PLACES = {"goodness": "", "goodness_outside_window": " outside the window"}
+_PLACES = {"goodness": " the whole spectrum", "goodness_outside_window": " outside the window"}
+
+
+def _tested(tests: Entry, key: str) -> bool:
+    return number(part(tests, key, "p").get("value")) is not None
+
+
+def _poor(tests: Entry, key: str) -> bool:
+    """Whether a fit is bad for another reason than the peak that is looked for.
+
+    Where the fit outside the window is known, that of the whole spectrum counts only if both are bad.
+    """
+    keys = [key, *(["goodness_outside_window"] if _tested(tests, "goodness_outside_window") else [])]
+    values = [number(part(tests, one, "p").get("value")) for one in keys if one in _PLACES]
+    return key in _PLACES and all(value is not None and value < POOR_FIT for value in values)
 
 
 def _tests(results: Entry, key: str) -> list[tuple[str, Entry]]:

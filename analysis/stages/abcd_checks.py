@@ -15,10 +15,10 @@ from stats.abcd import (
     correlation,
     counting_estimate,
     dependence,
+    is_doubtful,
     plane_of,
     true_closure,
 )
-from stats.abcd.truth import DOUBTFUL
 
 # boundaries of the validation regions, as fractions of events above them; those near the selection are left out
 VALIDATION_TAILS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
@@ -36,7 +36,7 @@ def checks(events: ScoredEvents, *, tail: float, background_like: float) -> dict
 
     `independence` says whether the scores may be taken for independent in background: by `truth.closure`, else by the
     worst validation region far from the signal. `doubtful` is whether its ratio, predicted over what is there, is off
-    by more than 5% and three standard errors.
+    by more than 5% and more than three standard errors, see `stats.abcd.is_doubtful`.
     """
     found = _validation(events, tail)
     if events.is_signal is None:
@@ -108,7 +108,7 @@ def _by_truth(closure: dict[str, Any]) -> dict[str, Any]:
     if closure.get("beyond") is None:
         return {}
     kept = {name: closure[name] for name in ("ratio", "ratio_error", "beyond")}
-    return {"against": "true background", **kept, "doubtful": closure["beyond"] > DOUBTFUL}
+    return {"against": "true background", **kept, "doubtful": is_doubtful(closure["ratio"], closure["ratio_error"])}
 
 
 def _by_validation(events: ScoredEvents, tail: float) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def _by_validation(events: ScoredEvents, tail: float) -> dict[str, Any]:
     if len(tails) < 2:
         return {}
     found = [one for one in closure_checks(events.plane(tails, tails), tails=tails) if one.region == "inside"]
-    worst = max(found, key=_beyond, default=None)
+    # one that is known well may be doubtful, and be fewer errors beyond the tolerance than one that is known badly
+    worst = max(found, key=lambda one: (_doubtful(one), _beyond(one)), default=None)
     if worst is None or _beyond(worst) < 0:
         return {}
     return {
@@ -126,8 +127,13 @@ def _by_validation(events: ScoredEvents, tail: float) -> dict[str, Any]:
         "ratio_error": worst.ratio_error / worst.ratio**2,
         "beyond": _beyond(worst),
         "left_out": tails[-1],
-        "doubtful": _beyond(worst) > DOUBTFUL,
+        "doubtful": _doubtful(worst),
     }
+
+
+def _doubtful(check: ClosureCheck) -> bool:
+    """Whether predicted over observed, the inverse of the region's ratio, is; not where nothing was observed."""
+    return check.ratio > 0 and is_doubtful(1.0 / check.ratio, check.ratio_error / check.ratio**2)
 
 
 def _beyond(check: ClosureCheck) -> float:

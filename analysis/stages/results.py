@@ -24,7 +24,7 @@ from analysis.stages.process import processed
 from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
 from analysis.stages.scan import scans
-from analysis.stages.sculpting import background_sculpting
+from analysis.stages.sculpting import background_fits, background_sculpting
 from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
@@ -57,6 +57,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "windows": windows_of(run),
         "combined": combined(run),
         "background_order": background_orders(run),
+        "background_fits": background_fits(run),
         "validation": validate(run),
         "limits": [*limit(run), *band_limits(run)],
         "simple_limits": simple_limits(run),

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.events import Events
 from analysis.files import read_json, write_json
+from analysis.stages.background_fits import BackgroundFit, background_fit
 from analysis.stages.process import processed
 from analysis.stages.searched import searched
 from analysis.stages.selections import Selection, edges_of, searching_detectors, selected_rows
@@ -30,12 +31,14 @@ class BackgroundShape:
         selection: the working point, whose thresholds are those of the searched sample.
         spectrum, inclusive: of selected and of all background.
         simulation: the data set that it is of; None for the searched sample's own, known from the truth.
+        fit: of the search's background function to `spectrum`; None where nothing was fitted.
     """
 
     selection: Selection
     spectrum: Spectrum
     inclusive: Spectrum
     simulation: str | None
+    fit: BackgroundFit | None = None
 
     def divergence(self, rng: np.random.Generator) -> dict[str, Any]:
         """Return the Jensen–Shannon divergence between both in nats: {value, uncertainty, n, expected}.
@@ -72,6 +75,15 @@ def background_sculpting(run: SearchRun) -> dict[str, Any]:
     }
 
 
+def background_fits(run: SearchRun) -> dict[str, Any]:
+    """Return how well the background function fits each selection's background, by identifier, for results.json."""
+    return {
+        name: {"background": "truth" if one.simulation is None else one.simulation, **one.fit.facts}
+        for name, one in background_shapes(run).items()
+        if one.fit is not None
+    }
+
+
 def _background_shapes(run: SearchRun) -> dict[str, BackgroundShape]:
     if run.search.spectrum is None:
         return {}
@@ -86,7 +98,8 @@ def _background_shapes(run: SearchRun) -> dict[str, BackgroundShape]:
                 selection = Selection(sample, detector, efficiency)
                 spectrum = _spectrum(run, selection, simulation)
                 if spectrum.total > 0:
-                    found[selection.identifier] = BackgroundShape(selection, spectrum, inclusive, simulation)
+                    fit = background_fit(run, selection, spectrum)
+                    found[selection.identifier] = BackgroundShape(selection, spectrum, inclusive, simulation, fit)
     return found
 
 

@@ -207,7 +207,7 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
     template = settings.spurious_signal.template
     if template == "simulation":
         spectrum, truth = _simulated(doubted.run, doubted.hunted.selection), None
-        scale = doubted.spectrum.total / spectrum.total if spectrum.total > 0 else 1.0
+        scale = _template_scale(doubted.spectrum, spectrum, doubted.mask)
     else:
         spectrum, truth, scale = doubted.spectrum, other_family(doubted.run, doubted.hunted.sample, template), 1.0
     return spurious_signal(
@@ -221,6 +221,20 @@ def _spurious(doubted: Doubted, settings: ValidationSettings) -> Any:
         limit=settings.spurious_signal.threshold,
         tolerance=settings.spurious_signal.tolerance,
     )
+
+
+def _template_scale(data: Spectrum, template: Spectrum, mask: np.ndarray | None) -> float:
+    """Return events of the data over those of the template, in the bins of `mask` (n_bins,): no signal counts as data.
+
+    Raises:
+        StageError: one of them has no events there, so that nothing says how large the template is.
+    """
+    used = np.ones(data.n_bins, dtype=bool) if mask is None else mask
+    seen, expected = float(data.counts[used].sum()), float(template.counts[used].sum())
+    if not (seen > 0 and expected > 0):
+        where = "in the spectrum" if mask is None else "outside the window"
+        raise StageError(f"The template is scaled to the data {where}, and one of both has no events there.")
+    return seen / expected
 
 
 def _simulated(run: SearchRun, selection: Selection) -> Spectrum:

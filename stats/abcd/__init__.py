@@ -19,7 +19,7 @@ from stats.abcd.regions import (
 from stats.abcd.shares import SignalShares, shares_of, signal_shares
 from stats.abcd.significance import Significance, excess_significance, expected_significance
 from stats.abcd.toys import ToyClosure, toy_closure
-from stats.abcd.truth import TrueClosure, beyond_tolerance, true_closure
+from stats.abcd.truth import TrueClosure, beyond_tolerance, is_doubtful, true_closure
 
 __all__ = [
     "AbcdDiscovery",
@@ -49,6 +49,7 @@ __all__ = [
     "extended_estimate",
     "extended_regions",
     "fitted_background",
+    "is_doubtful",
     "plain_estimate",
     "plain_regions",
     "plane_of",

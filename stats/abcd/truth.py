@@ -11,7 +11,7 @@ from stats.abcd.counting import CountingEstimate
 from stats.errors import StatisticsError
 
 TOLERANCE = 0.05  # relative: what a background estimate may be off by, the dashed lines of arXiv:2002.12376, figure 5
-DOUBTFUL = 3.0  # standard errors beyond the tolerance from which two scores are not taken to be independent
+DOUBTFUL = 3.0  # standard errors of a ratio from 1 beyond which two scores are not taken to be independent
 
 
 def beyond_tolerance(ratio: float, error: float, *, tolerance: float = TOLERANCE) -> float:
@@ -26,6 +26,19 @@ def beyond_tolerance(ratio: float, error: float, *, tolerance: float = TOLERANCE
     if not ratio > 0 or not error > 0 or not np.isfinite(ratio) or not np.isfinite(error):
         return float("nan")
     return float(max(abs(np.log(ratio)) - np.log1p(tolerance), 0.0) * ratio / error)
+
+
+def is_doubtful(ratio: float, error: float, *, tolerance: float = TOLERANCE) -> bool:
+    """Whether a ratio speaks against independent scores: off by more than the tolerance and by more than 3 errors.
+
+    The two conditions stand side by side: a ratio that is known badly has to be 3 errors from 1, not from the edge of
+    the tolerance. Without a ratio there is no doubt.
+
+    >>> is_doubtful(0.784, 0.055), is_doubtful(0.784, 0.08), is_doubtful(0.96, 0.001)
+    (True, False, False)
+    """
+    off = abs(ratio - 1.0)
+    return bool(off > tolerance and off > DOUBTFUL * error)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,11 @@ class TrueClosure:
     def beyond(self) -> float:
         """Standard errors outside the tolerance, see `beyond_tolerance`."""
         return beyond_tolerance(self.ratio, self.ratio_error, tolerance=self.tolerance)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the ratio speaks against independent scores, see `is_doubtful`."""
+        return is_doubtful(self.ratio, self.ratio_error, tolerance=self.tolerance)
 
     @property
     def closes(self) -> bool | None:

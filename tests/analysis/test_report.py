@@ -177,6 +177,15 @@ def test_summary_in_plain_words() -> None:
     assert "250 injected signal events: 0.486% of all, in the window S/B = 0.032 and S/√B = 2.41" in text
 
 
+def test_a_limit_that_was_not_found_is_not_quoted() -> None:
+    missing = results()
+    missing["limits"] = [{**entry, "observed": None} for entry in missing["limits"]]
+    text = " ".join(summary(missing)).replace("\u202f", " ")
+    assert "No observed 95% CL upper limit was found at 3.50 TeV." in text
+    assert "–" not in text.partition("No observed")[2].partition(".")[0]
+    assert "upper limit at" not in text
+
+
 def test_the_summary_counts_what_was_searched() -> None:
     several = results()
     del several["mixtures"]

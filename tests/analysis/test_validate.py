@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from analysis.context import SearchRun
 from analysis.figures.validation import validation_figures
 from analysis.plots import Label
 from analysis.report.validation_tables import validation_warnings
+from analysis.stages import validate as stage
 from analysis.stages.hunt import hunt
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.statistics_settings import ValidationSettings
+from stats import Spectrum
 from tests.analysis.statistics_search import INCLUSIVE, LOOSE, MASS, inclusive_search, run_of
 
 TESTS = ["goodness", "goodness_outside_window", "bias", "spurious_signal", "injection"]
@@ -72,6 +77,26 @@ def test_another_function_as_the_truth_of_a_spurious_signal(everything: SearchRu
     found = validate(run)[INCLUSIVE]["spurious_signal"]
     assert (found["truth"], found["limit"], found["verdict"]) == ("dijet3", 0.3, "accepted")
     assert found["systematic"] < 1  # the fitted function is the truth: it invents nothing
+
+
+@pytest.mark.parametrize(("window", "scale"), [(True, 3.0), (False, 4.0)])
+def test_a_template_is_scaled_to_the_data_beside_the_signal(
+    monkeypatch: pytest.MonkeyPatch, window: bool, scale: float
+) -> None:
+    """Three times the template everywhere, and as much signal in the window as the template has in all."""
+    edges, template = np.arange(6.0), np.full(5, 10.0)
+    data = 3 * template + np.array([0, 0, 50, 0, 0])
+    mask = np.arange(5) != 2
+    spectrum_of = partial(Spectrum.from_counts, edges)
+    monkeypatch.setattr(stage, "_simulated", lambda *_: spectrum_of(template))
+    monkeypatch.setattr(stage, "spurious_signal", lambda *_, **given: given)
+    hunt_settings = SimpleNamespace(masses=SimpleNamespace(values=list))
+    run = SimpleNamespace(search=SimpleNamespace(bump_hunt=hunt_settings))
+    hunted = SimpleNamespace(spectrum=spectrum_of(data), selection=None)
+    nothing = cast(Any, None)
+    doubted = stage.Doubted(cast(Any, run), cast(Any, hunted), nothing, nothing, mask if window else None)
+    checks = ValidationSettings.model_validate({"spurious_signal": {"template": "simulation"}})
+    assert stage._spurious(doubted, checks)["scale"] == pytest.approx(scale)
 
 
 def test_what_cannot_be_tested_says_why_and_leaves_the_rest(

@@ -97,12 +97,41 @@ def test_a_p_value_that_no_toy_reached_is_a_bound_everywhere() -> None:
     reached = bound | {"value": 4 / 2001, "exceeding": 3, "is_bound": False}
     tests = {"goodness": {"p": bound}, "goodness_outside_window": {"p": reached}}
     first, second = validation_warnings({"validation": {"s": tests}})
-    assert "(p < 5.0 × 10⁻⁴ from toys" in first
-    assert "(p = 0.0020 from toys" in second
+    assert "does not fit the whole spectrum (p < 5.0 × 10⁻⁴ from toys" in first
+    assert "does not fit outside the window (p = 0.0020 from toys" in second
     table = goodness_table({"validation": {"s": tests}})
     assert column(table, "p from toys") == ["< 5.0 × 10⁻⁴", "0.0020"]
     said = list(describe_tests(tests))
     assert said == ["goodness p < 5.0 × 10⁻⁴", "goodness outside window p = 0.0020"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "outside", "said"),
+    [
+        (0.001, 0.5, []),  # the peak that is looked for
+        (0.001, 0.002, ["does not fit the whole spectrum (", "does not fit outside the window ("]),
+        (0.5, 0.002, ["does not fit outside the window ("]),
+        (0.001, None, ["does not fit ("]),  # without a window
+        (0.5, None, []),
+    ],
+)
+def test_a_peak_in_the_window_is_no_bad_fit(whole: float, outside: float | None, said: list[str]) -> None:
+    p = {"toys": 2000, "exceeding": 1, "method": "toys", "is_bound": False}
+    tests = {"goodness": {"p": {**p, "value": whole}}}
+    if outside is not None:
+        tests["goodness_outside_window"] = {"p": {**p, "value": outside}}
+    found = list(validation_warnings({"validation": {"s": tests}}))
+    assert len(found) == len(said)
+    assert all(text in warning for text, warning in zip(said, found, strict=True))
+
+
+def test_a_window_that_leaves_too_little_to_test_does_not_excuse_the_whole() -> None:
+    tests = {
+        "goodness": {"p": {"value": 0.001, "toys": 2000, "exceeding": 1, "method": "toys", "is_bound": False}},
+        "goodness_outside_window": {"reason": "The bins are too few."},
+    }
+    found = list(validation_warnings({"validation": {"s": tests}}))
+    assert [("does not fit (" in one, "could not be tested" in one) for one in found] == [(True, False), (False, True)]
 
 
 def test_what_could_not_be_tested_is_below_the_table() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from stats import StatisticsError
-from stats.abcd import Plane, beyond_tolerance, counting_estimate, strips, true_closure
-from stats.abcd.truth import DOUBTFUL
+from stats.abcd import Plane, beyond_tolerance, counting_estimate, is_doubtful, strips, true_closure
 
 
 def toys(n_events: int, tail: float, *, signal: int = 0, n_toys: int = 400) -> np.ndarray:
@@ -67,13 +66,39 @@ def test_signal_in_the_control_regions_raises_the_prediction() -> None:
 def test_verdict(counts: np.ndarray, closes: bool) -> None:
     found = true_closure(counting_estimate(Plane(counts)), counts[2, 2])
     assert found.closes is closes
-    assert (found.beyond > DOUBTFUL) is not closes
+    assert found.doubtful is not closes
 
 
 def test_beyond_is_the_same_for_a_ratio_and_its_inverse() -> None:
     assert beyond_tolerance(0.8, 0.04) == pytest.approx(beyond_tolerance(1.25, 0.04 * 1.25**2))
     assert beyond_tolerance(1 / 1.05, 1e-9) == pytest.approx(0, abs=1e-3)
     assert np.isnan(beyond_tolerance(0.0, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "error", "doubtful"),
+    [
+        (0.784, 0.055, True),  # 3.9 errors from 1, fewer than 3 beyond the tolerance
+        (1.216, 0.055, True),
+        (0.784, 0.073, False),  # 2.96 errors
+        (0.96, 0.001, False),  # 40 errors, but inside the tolerance
+        (0.94, 0.001, True),
+        (float("nan"), float("nan"), False),
+    ],
+)
+def test_doubt_asks_for_more_than_the_tolerance_and_three_errors(ratio: float, error: float, doubtful: bool) -> None:
+    assert is_doubtful(ratio, error) is doubtful
+
+
+def test_doubt_starts_nearer_than_three_errors_beyond_the_tolerance() -> None:
+    """760 true events beside 618 predicted: 3.8 errors from 1; the table's verdict and the doubt agree."""
+    counts = np.full((3, 3), 600.0)
+    counts[2, 2] = 760.0
+    found = true_closure(counting_estimate(Plane(counts), systematic=0.0), counts[2, 2])
+    assert abs(found.ratio - 1) > 3 * found.ratio_error
+    assert found.beyond < 3
+    assert found.doubtful
+    assert found.closes is False
 
 
 def test_without_true_events_there_is_no_ratio() -> None:
