@@ -114,6 +114,12 @@ class TNTSettings(InputSettings):
                 f"features are named without their jet, 'm' for j1_m and j2_m: got {whole}, expected "
                 f"{[name.split('_', 1)[1] for name in whole]}"
             )
+        self._check_tags()
+        self.refuse_unread()
+        _ = self.tagger
+
+    def _check_tags(self) -> None:
+        """Raise TrainingError for settings of iterations and tags that cannot be."""
         if self.iterations < 0 or self.inner_folds < 2:
             raise TrainingError(
                 f"iterations must be at least 0 and inner_folds at least 2: got {self.iterations} and "
@@ -121,8 +127,7 @@ class TNTSettings(InputSettings):
             )
         self._check_fractions()
         self._refuse_ignored()
-        self.refuse_unread()
-        _ = self.tagger, self.weak_detector()
+        self.weak_detector()
 
     def _check_fractions(self) -> None:
         if not self.signal_fractions or min(*self.signal_fractions, self.background_fraction) <= 0:
@@ -146,10 +151,14 @@ class TNTSettings(InputSettings):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What is read of each jet: inputs, what orders them, and pT for its weights; images are not among them."""
+        """What is read of each jet: inputs, what orders them, and what tags need; images are not among them."""
         inputs = self.features if self.inputs == "features" else ()
-        further = (ORDERED_BY[self.object_order], *(("pt",) if self.pt_reweighting else ()))
-        return tuple(dict.fromkeys((*inputs, *further)))
+        return tuple(dict.fromkeys((*inputs, ORDERED_BY[self.object_order], *self.tag_quantities)))
+
+    @property
+    def tag_quantities(self) -> tuple[str, ...]:
+        """What is read of each jet for the sake of tags: pT for the weights."""
+        return ("pt",) if self.pt_reweighting else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
