@@ -16,6 +16,7 @@ from ml.registry import detector_class, detector_from_settings
 from ml.tagger import TaggerSettings, require_features
 
 INNER_FOLDS = 2  # by default
+JET = "jet_"  # how columns of an object begin, see `ml.objects.jet_names`
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class WeakSettings:
     Attributes:
         type: any detector that needs neither labels nor a window nor anything but data; by default "autoencoder", and
             "image_autoencoder" for images.
-        settings: its settings; `features`, where they are left out, are those of an object ("jet_m", …). Whose
-            images, and what they are, are not among them: both objects' are as Tag N' Train has them.
+        settings: its settings; `features` are columns of an object, "jet_m" for the mass of either jet, and by default
+            those of Tag N' Train. Whose images, and what they are, are not among them: both objects' are as Tag N'
+            Train has them.
     """
 
     type: str | None = None
@@ -51,6 +53,13 @@ class WeakSettings:
             raise TrainingError(
                 f"weak.type {type_!r} cannot tag first: it has to learn from data alone, without labels, "
                 f"simulation or window; take {usual!r}{' or ' + repr('latent_vae') if images is None else ''}"
+            )
+        foreign = [name for name in detector.settings.columns if not name.startswith(JET)]
+        if foreign:
+            expected = [f"{JET}{name.removeprefix('j1_').removeprefix('j2_')}" for name in foreign]
+            raise TrainingError(
+                "weak.settings: a weak classifier reads columns of one object, 'jet_m' for j1_m of one and j2_m of the "
+                f"other: got {foreign}, expected {list(dict.fromkeys(expected))}"
             )
         return detector
 
@@ -157,8 +166,9 @@ class TNTSettings(InputSettings):
 
     @property
     def tag_quantities(self) -> tuple[str, ...]:
-        """What is read of each jet for the sake of tags: pT for the weights."""
-        return ("pt",) if self.pt_reweighting else ()
+        """What is read of each jet for the sake of tags: the weak classifier's columns, and pT for the weights."""
+        weak = tuple(name.removeprefix(JET) for name in self.weak_detector().settings.columns)
+        return (*weak, *(("pt",) if self.pt_reweighting else ()))
 
     @property
     def columns(self) -> tuple[str, ...]:

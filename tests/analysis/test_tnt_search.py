@@ -41,7 +41,10 @@ def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
         "data": ["some"],
         "detectors": {
             "tnt": {
-                "type": "tnt", "folds": 2, "settings": {**both, "weak": WEAK, "iterations": 1}, "figures": ["main", "iterations"],
+                "type": "tnt",
+                "folds": 2,
+                "settings": {**both, "weak": WEAK, "iterations": 1},
+                "figures": ["main", "iterations"],
             },
             "weak": {"of": "tnt", "search": False, "settings": {"iterations": 0}, "figures": ["iterations"]},
             "bound": {"type": "supervised_objects", "folds": 2, "settings": both},
