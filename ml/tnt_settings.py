@@ -139,12 +139,13 @@ class TNTSettings(InputSettings):
         self.weak_detector()
 
     def _check_fractions(self) -> None:
-        if not self.signal_fractions or min(*self.signal_fractions, self.background_fraction) <= 0:
+        # compared so that NaN is refused, too
+        if not self.signal_fractions or not all(one > 0 for one in (*self.signal_fractions, self.background_fraction)):
             raise TrainingError(
                 "signal_fractions (at least one) and background_fraction must be above 0: got "
                 f"{list(self.signal_fractions)} and {self.background_fraction:g}"
             )
-        if max(self.signal_fractions) + self.background_fraction > 1:
+        if not max(self.signal_fractions) + self.background_fraction <= 1:
             raise TrainingError(
                 f"signal_fractions {list(self.signal_fractions)} and background_fraction {self.background_fraction:g} "
                 "overlap: an event is rich in one or the other, so they must not sum to more than 1"

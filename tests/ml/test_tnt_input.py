@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,9 @@ def test_what_is_missing_is_told(sample: Sample) -> None:
         ({"iterations": -1}, "iterations must be at least 0"),
         ({"signal_fractions": []}, "at least one"),
         ({"signal_fractions": [0.2, 0.0]}, "above 0"),
+        ({"signal_fractions": [math.nan]}, r"above 0: got \[nan\]"),
+        ({"signal_fractions": [0.2, math.nan]}, "above 0"),
+        ({"background_fraction": math.nan}, "above 0: got .* and nan"),
         ({"signal_fractions": [0.7]}, "must not sum to more than 1"),
         ({"soft_labels": True}, "soft_labels need classifier 'mlp'"),
         ({"scheme": "disjoint", "inner_folds": 3}, "inner_folds has no effect with scheme 'disjoint'"),
