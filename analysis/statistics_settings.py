@@ -31,6 +31,12 @@ def check_width(width: float, unit: str) -> None:
         )
 
 
+def _once(efficiencies: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(efficiencies)) < len(efficiencies):
+        raise ValueError("the same efficiency is listed twice: every selection has one")
+    return efficiencies
+
+
 def _known_family(name: str) -> str:
     from analysis.validation import nearest
     from stats.families import FAMILIES
@@ -196,12 +202,7 @@ class FixedMassSettings(Model):
     mass: Positive
     efficiencies: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
 
-    @field_validator("efficiencies")
-    @classmethod
-    def _once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("the same efficiency is listed twice: every selection has one")
-        return value
+    _once = field_validator("efficiencies")(_once)
 
 
 class BumpHuntSettings(Model):
@@ -295,8 +296,15 @@ class AbcdSettings(Model):
     signal: Name | None = None
     window: bool = False
 
+    _once = field_validator("efficiencies")(_once)
+
     @model_validator(mode="after")
     def _apart(self) -> AbcdSettings:
+        if self.first.removeprefix("-") == self.second.removeprefix("-"):
+            raise ValueError(
+                f"`first` and `second` are both {self.second.removeprefix('-')!r}: an estimate needs two scores that "
+                "are independent for background; name another one"
+            )
         for efficiency in self.efficiencies:
             if efficiency**0.5 >= 1 - self.background_like:
                 raise ValueError(

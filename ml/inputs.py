@@ -42,10 +42,17 @@ class InputSettings:
         images = self.inputs == "images"
         unread = self.FEATURES_ALONE if images else ("images", "network")
         remedy = "; those of classifiers of images stand under `network`" if images else ", or take 'images'"
+        for name in self.changed(unread):
+            raise TrainingError(f"{name} has no effect with inputs {self.inputs!r}: leave it out{remedy}")
+
+    def changed(self, names: Sequence[str]) -> list[str]:
+        """Those of the named settings that differ from their defaults."""
+        found = []
         for one in dataclasses.fields(self):
             default = one.default if one.default_factory is dataclasses.MISSING else one.default_factory()
-            if one.name in unread and getattr(self, one.name) != default:
-                raise TrainingError(f"{one.name} has no effect with inputs {self.inputs!r}: leave it out{remedy}")
+            if one.name in names and getattr(self, one.name) != default:
+                found.append(one.name)
+        return found
 
 
 @dataclass(frozen=True)

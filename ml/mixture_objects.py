@@ -15,7 +15,7 @@ import numpy as np
 from ml.detector import child_seed
 from ml.errors import TrainingError
 from ml.sample import Sample
-from ml.supervised_objects import SupervisedObjects
+from ml.supervised_objects import SupervisedObjects, SupervisedObjectsSettings
 from ml.tagging import NEITHER, POOR, RICH
 from ml.tnt_settings import TNTSettings
 from ml.window import MIN_EVENTS, Window
@@ -24,8 +24,8 @@ DRAW = 1_000_000  # key of the seed that draws an object's mixtures; classifiers
 
 
 @dataclass(frozen=True)
-class MixtureObjectsSettings(TNTSettings):
-    """Tag N' Train's inputs, order and classifier, and the two mixtures; of its other settings none is read.
+class MixtureObjectsSettings(SupervisedObjectsSettings):
+    """Those of the supervised reference, and the two mixtures.
 
     Attributes:
         signal_rich, signal_poor: fraction of signal in either mixture, what the tags of Tag N' Train reach.

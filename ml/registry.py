@@ -18,7 +18,7 @@ DETECTORS: dict[str, tuple[str, str, str]] = {
     "mixture_objects": ("ml.mixture_objects", "MixtureObjects", "MixtureObjectsSettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),
     "supervised": ("ml.supervised", "Supervised", "SupervisedSettings"),
-    "supervised_objects": ("ml.supervised_objects", "SupervisedObjects", "TNTSettings"),
+    "supervised_objects": ("ml.supervised_objects", "SupervisedObjects", "SupervisedObjectsSettings"),
     "tnt": ("ml.tnt", "TNT", "TNTSettings"),
 }
 """Type → module, detector class and settings class; imported when first asked for."""

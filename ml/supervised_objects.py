@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,20 +22,50 @@ from ml.tnt_training import Copies, Iteration, Scorer
 from ml.window import Window
 
 
+@dataclass(frozen=True)
+class SupervisedObjectsSettings(TNTSettings):
+    """Tag N' Train's inputs, order, combination and classifier. What belongs to iterations and tags is not read, and
+    refused where it differs from its default."""
+
+    UNREAD: ClassVar[tuple[str, ...]] = (
+        "weak",
+        "iterations",
+        "signal_fractions",
+        "background_fraction",
+        "scheme",
+        "inner_folds",
+        "tag_with",
+        "mass_window",
+        "pt_reweighting",
+        "soft_labels",
+    )
+
+    def _check_tags(self) -> None:
+        if names := self.changed(self.UNREAD):
+            raise TrainingError(
+                f"{', '.join(names)}: without effect on a labelled reference, which trains on the true categories and "
+                "tags nothing; leave out what differs from its default"
+            )
+
+    @property
+    def tag_quantities(self) -> tuple[str, ...]:
+        """Nothing: there are no tags."""
+        return ()
+
+
 class SupervisedObjects(TNT):
     """One classifier per object of signal against background by `Sample.category`, and joint percentiles.
 
-    What the paper calls supervised, separate (arXiv:2002.12376, figure 2): what Tag N' Train could reach at best. Of
-    the settings those of inputs, order and classifier count.
+    What the paper calls supervised, separate (arXiv:2002.12376, figure 2): what Tag N' Train could reach at best.
     """
 
     uses_labels: ClassVar[bool] = True
     class_names: ClassVar[Mapping[int, str]] = {POOR: "background", RICH: "signal"}
+    settings_class: ClassVar[type[TNTSettings]] = SupervisedObjectsSettings
+    settings: SupervisedObjectsSettings
 
-    def __init__(self, settings: TNTSettings | None = None) -> None:
+    def __init__(self, settings: SupervisedObjectsSettings | None = None) -> None:
         super().__init__(settings)
-        if not self.settings.iterations:
-            raise TrainingError("labelled references have no weak classifiers: `iterations` cannot be 0")
         self.windowed = False
 
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:

@@ -60,12 +60,13 @@ class TNT(Detector):
         data, settings = samples["data"], self.settings
         self.check_inputs(data)
         parts_of(data.event_id, settings.parts, salt=0)
-        names = jet_names(settings.features)
+        weak = settings.weak_detector()
+        names = tuple(dict.fromkeys((*jet_names(settings.features), *weak.settings.columns)))
         for own in self.objects(data):
             if settings.inputs == "features":
                 refuse_mass(names, own.features(names), own.mass)
             # as many events as train
-            settings.weak_detector().check({"data": own.select(np.arange(self._training(len(own))))}, window=None)
+            weak.check({"data": own.select(np.arange(self._training(len(own))))}, window=None)
         if settings.iterations:
             self._require_tagged(data, window)
 

@@ -16,6 +16,7 @@ from ml.registry import detector_class, detector_from_settings
 from ml.tagger import TaggerSettings, require_features
 
 INNER_FOLDS = 2  # by default
+JET = "jet_"  # how columns of an object begin, see `ml.objects.jet_names`
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class WeakSettings:
     Attributes:
         type: any detector that needs neither labels nor a window nor anything but data; by default "autoencoder", and
             "image_autoencoder" for images.
-        settings: its settings; `features`, where they are left out, are those of an object ("jet_m", …). Whose
-            images, and what they are, are not among them: both objects' are as Tag N' Train has them.
+        settings: its settings; `features` are columns of an object, "jet_m" for the mass of either jet, and by default
+            those of Tag N' Train. Whose images, and what they are, are not among them: both objects' are as Tag N'
+            Train has them.
     """
 
     type: str | None = None
@@ -51,6 +53,13 @@ class WeakSettings:
             raise TrainingError(
                 f"weak.type {type_!r} cannot tag first: it has to learn from data alone, without labels, "
                 f"simulation or window; take {usual!r}{' or ' + repr('latent_vae') if images is None else ''}"
+            )
+        foreign = [name for name in detector.settings.columns if not name.startswith(JET)]
+        if foreign:
+            expected = [f"{JET}{name.removeprefix('j1_').removeprefix('j2_')}" for name in foreign]
+            raise TrainingError(
+                "weak.settings: a weak classifier reads columns of one object, 'jet_m' for j1_m of one and j2_m of the "
+                f"other: got {foreign}, expected {list(dict.fromkeys(expected))}"
             )
         return detector
 
@@ -114,6 +123,12 @@ class TNTSettings(InputSettings):
                 f"features are named without their jet, 'm' for j1_m and j2_m: got {whole}, expected "
                 f"{[name.split('_', 1)[1] for name in whole]}"
             )
+        self._check_tags()
+        self.refuse_unread()
+        _ = self.tagger
+
+    def _check_tags(self) -> None:
+        """Raise TrainingError for settings of iterations and tags that cannot be."""
         if self.iterations < 0 or self.inner_folds < 2:
             raise TrainingError(
                 f"iterations must be at least 0 and inner_folds at least 2: got {self.iterations} and "
@@ -121,16 +136,16 @@ class TNTSettings(InputSettings):
             )
         self._check_fractions()
         self._refuse_ignored()
-        self.refuse_unread()
-        _ = self.tagger, self.weak_detector()
+        self.weak_detector()
 
     def _check_fractions(self) -> None:
-        if not self.signal_fractions or min(*self.signal_fractions, self.background_fraction) <= 0:
+        # compared so that NaN is refused, too
+        if not self.signal_fractions or not all(one > 0 for one in (*self.signal_fractions, self.background_fraction)):
             raise TrainingError(
                 "signal_fractions (at least one) and background_fraction must be above 0: got "
                 f"{list(self.signal_fractions)} and {self.background_fraction:g}"
             )
-        if max(self.signal_fractions) + self.background_fraction > 1:
+        if not max(self.signal_fractions) + self.background_fraction <= 1:
             raise TrainingError(
                 f"signal_fractions {list(self.signal_fractions)} and background_fraction {self.background_fraction:g} "
                 "overlap: an event is rich in one or the other, so they must not sum to more than 1"
@@ -146,10 +161,15 @@ class TNTSettings(InputSettings):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What is read of each jet: inputs, what orders them, and pT for its weights; images are not among them."""
+        """What is read of each jet: inputs, what orders them, and what tags need; images are not among them."""
         inputs = self.features if self.inputs == "features" else ()
-        further = (ORDERED_BY[self.object_order], *(("pt",) if self.pt_reweighting else ()))
-        return tuple(dict.fromkeys((*inputs, *further)))
+        return tuple(dict.fromkeys((*inputs, ORDERED_BY[self.object_order], *self.tag_quantities)))
+
+    @property
+    def tag_quantities(self) -> tuple[str, ...]:
+        """What is read of each jet for the sake of tags: the weak classifier's columns, and pT for the weights."""
+        weak = tuple(name.removeprefix(JET) for name in self.weak_detector().settings.columns)
+        return (*weak, *(("pt",) if self.pt_reweighting else ()))
 
     @property
     def columns(self) -> tuple[str, ...]:

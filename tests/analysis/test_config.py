@@ -190,6 +190,18 @@ def test_what_identifies_an_event_is_no_feature(feature: str) -> None:
         check_detectors(search)
 
 
+def test_a_weak_classifier_reads_columns_that_exist() -> None:
+    def check(*features: str) -> None:
+        override = f"detectors.tnt.settings.weak.settings.features={[*features]}"
+        check_detectors(load_search("tnt", overrides=[override])[0])
+
+    check("jet_m", "jet_nconst")
+    with pytest.raises(ConfigurationError, match=r"'tnt' asks for the feature 'j1_nconts'.*did you mean 'j1_nconst'"):
+        check("jet_m", "jet_nconts")
+    with pytest.raises(ConfigurationError, match=r"`detectors\.tnt`: weak.settings.*\['j1_m'\], expected \['jet_m'\]"):
+        check("j1_m", "jet_nconst")
+
+
 def test_overlapping_sidebands_are_refused_before_anything_runs() -> None:
     search, _ = load_search("demo", overrides=["window.sidebands=[[2900, 3300], [3200, 3300]]"])
     with pytest.raises(TrainingError, match="overlap"):

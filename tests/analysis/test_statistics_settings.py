@@ -103,6 +103,9 @@ SIGNALS = {"limits": {"cross_section": {"signals": {3600: "resonance"}}}}
         ({"efficiencies": [0.2, 0.05, 0.2]}, r"efficiencies: the same efficiency is listed twice"),
         ({"abcd": [{**ABCD, "name": "cwola"}]}, r"every entry of `abcd` needs a `name` of its own, .* rename one"),
         ({"abcd": [ABCD, ABCD]}, r"every entry of `abcd` needs a `name` of its own"),
+        ({"abcd": [{**ABCD, "second": "-j1_tau21"}]}, r"abcd\.0: `first` and `second` are both 'j1_tau21'.* another"),
+        ({"abcd": [{**ABCD, "second": "j1_tau21"}]}, r"abcd\.0: `first` and `second` are both 'j1_tau21'"),
+        ({"abcd": [{**ABCD, "efficiencies": [0.1, 0.1]}]}, r"abcd\.0\.efficiencies: the same .* listed twice"),
         ({"abcd": [{**ABCD, "efficiencies": [0.49]}]}, r"abcd\.0: .*70% of each score, .* `background_like`"),
     ],
 )

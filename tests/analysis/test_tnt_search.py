@@ -29,7 +29,7 @@ WEAK = {"settings": {"members": 1, "hidden": [8], "epochs": 2}}
 def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
     """Return a search by one iteration, by the autoencoders it starts from and by the labelled bound."""
     search = search_of([])
-    both = {"weak": WEAK, "features": ["m", "tau21"], **TREES}
+    both = {"features": ["m", "tau21"], **TREES}
     return {
         **search,
         "name": "tnt",
@@ -41,7 +41,10 @@ def tnt_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
         "data": ["some"],
         "detectors": {
             "tnt": {
-                "type": "tnt", "folds": 2, "settings": {**both, "iterations": 1}, "figures": ["main", "iterations"],
+                "type": "tnt",
+                "folds": 2,
+                "settings": {**both, "weak": WEAK, "iterations": 1},
+                "figures": ["main", "iterations"],
             },
             "weak": {"of": "tnt", "search": False, "settings": {"iterations": 0}, "figures": ["iterations"]},
             "bound": {"type": "supervised_objects", "folds": 2, "settings": both},

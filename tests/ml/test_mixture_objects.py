@@ -94,7 +94,6 @@ def test_it_is_kept_as_it_is(trained: MixtureObjects, labelled: tuple[Sample, np
         ({"share": 0.6}, "at most 0.5"),
         ({"signal_rich": 0.9}, "take 1026 signal events, but there are 600"),
         ({"share": 0.002}, "leaves 7 for each mixture"),
-        ({"iterations": 0}, "`iterations` cannot be 0"),
     ],
 )
 def test_mixtures_that_cannot_be_made_are_refused(

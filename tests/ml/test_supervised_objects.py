@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,5 +62,50 @@ def test_labels_are_needed(labelled: tuple[Sample, np.ndarray], category: int | 
     detector = detector_from_settings("supervised_objects", SMALL)
     with pytest.raises(TrainingError, match=message):
         detector.fit({"data": sample}, window=None, seeds=SEEDS)
-    with pytest.raises(TrainingError, match="`iterations` cannot be 0"):
-        detector_from_settings("supervised_objects", {**SMALL, "iterations": 0})
+
+
+@pytest.mark.parametrize("type_", ["supervised_objects", "mixture_objects"])
+@pytest.mark.parametrize(
+    "unread",
+    [
+        {"weak": {"settings": {"members": 1}}},
+        {"iterations": 0},
+        {"signal_fractions": [0.1]},
+        {"background_fraction": 0.3},
+        {"scheme": "disjoint"},
+        {"inner_folds": 3},
+        {"tag_with": "same"},
+        {"mass_window": False},
+        {"pt_reweighting": False},
+        {"soft_labels": True},
+    ],
+)
+def test_settings_of_tags_have_no_effect_and_are_refused(type_: str, unread: dict[str, Any]) -> None:
+    """With images, too; as defaults they may stand, so that a search can share its settings."""
+    for more in ({}, {"inputs": "images"}):
+        with pytest.raises(TrainingError, match=f"^{next(iter(unread))}: without effect on a labelled reference"):
+            detector_from_settings(type_, {**more, **unread})
+    given = detector_from_settings(type_, {"iterations": 3, "pt_reweighting": True, "signal_fractions": [0.2, 0.1]})
+    assert given.settings == detector_from_settings(type_).settings
+
+
+def test_all_that_is_without_effect_is_named_at_once() -> None:
+    with pytest.raises(TrainingError, match=r"^scheme, tag_with: without effect"):
+        detector_from_settings("supervised_objects", {"tag_with": "same", "scheme": "disjoint"})
+
+
+@pytest.mark.parametrize("type_", ["supervised_objects", "mixture_objects"])
+def test_pt_is_read_only_where_it_orders(type_: str, labelled: tuple[Sample, np.ndarray]) -> None:
+    def columns(**settings: Any) -> tuple[str, ...]:
+        return detector_from_settings(type_, settings).settings.columns
+
+    assert columns(features=["tau21"]) == ("j1_tau21", "j1_pt", "j2_tau21", "j2_pt")
+    assert columns(features=["m", "tau21"], object_order="mass") == ("j1_m", "j1_tau21", "j2_m", "j2_tau21")
+    assert columns(inputs="images", object_order="mass") == ("j1_m", "j2_m")
+    without = {name: column for name, column in labelled[0].columns.items() if not name.endswith("_pt")}
+    masses = {f"{jet}_m": labelled[0].columns[f"{jet}_a"] for jet in ("j1", "j2")}
+    sample = dataclasses.replace(labelled[0], columns=without | masses)
+    by_mass = detector_from_settings(type_, {**SMALL, "object_order": "mass"})
+    by_mass.check({"data": sample}, window=None)
+    with pytest.raises(TrainingError, match="no feature 'j1_pt'"):
+        detector_from_settings(type_, SMALL).check({"data": sample}, window=None)

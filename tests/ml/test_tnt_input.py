@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 
 from ml import Sample, TrainingError, detector_from_settings
 from ml.tnt_settings import TNTSettings, WeakSettings
-from tests.ml.tnt_toys import FEATURES, TINY, WINDOW, distance_registered, toy, train
+from tests.ml.tnt_toys import DISTANCE, FEATURES, TINY, WINDOW, distance_registered, toy, train
 
 __all__ = ["distance_registered"]
 
 Change = Callable[[Sample], Sample]
+AUTOENCODER = {"type": "autoencoder"}
+JET_M = r"of one object.*got \['j1_m', 'j2_m', 'b'\], expected \['jet_m', 'jet_b'\]"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,9 @@ def test_what_is_missing_is_told(sample: Sample) -> None:
         ({"iterations": -1}, "iterations must be at least 0"),
         ({"signal_fractions": []}, "at least one"),
         ({"signal_fractions": [0.2, 0.0]}, "above 0"),
+        ({"signal_fractions": [math.nan]}, r"above 0: got \[nan\]"),
+        ({"signal_fractions": [0.2, math.nan]}, "above 0"),
+        ({"background_fraction": math.nan}, "above 0: got .* and nan"),
         ({"signal_fractions": [0.7]}, "must not sum to more than 1"),
         ({"soft_labels": True}, "soft_labels need classifier 'mlp'"),
         ({"scheme": "disjoint", "inner_folds": 3}, "inner_folds has no effect with scheme 'disjoint'"),
@@ -86,6 +92,7 @@ def test_what_is_missing_is_told(sample: Sample) -> None:
         ({"weak": {"type": "tnt"}}, "cannot tag first|without their jet"),
         ({"weak": {"type": "autoencodr"}}, "did you mean 'autoencoder'"),
         ({"weak": {"settings": {"membres": 2}}}, "no key 'membres'"),
+        ({"weak": AUTOENCODER | {"settings": {"features": ["jet_a", "j1_m", "j2_m", "b"]}}}, JET_M),
         ({"object_order": "mas"}, "did you mean 'mass'"),
         ({"members": 0}, "members"),
         ({"iterations": 0, "combination": "odds"}, "iterations 0 has none: take 'both'"),
@@ -104,6 +111,10 @@ def test_columns_are_those_that_are_read() -> None:
     assert "j1_pt" not in columns(object_order="mass", pt_reweighting=False)
     assert "j1_pt" in columns(object_order="mass")
     assert columns(object_order="mass", features=("tau21", "tau32"))[2] == "j1_m"
+    weak = WeakSettings(settings={"features": ["jet_m", "jet_nconst"]})
+    assert columns(features=("tau21",), weak=weak) == tuple(
+        f"{jet}_{name}" for jet in ("j1", "j2") for name in ("tau21", "pt", "m", "nconst")
+    )
 
 
 def test_any_detector_of_data_alone_may_tag_first() -> None:
@@ -112,3 +123,31 @@ def test_any_detector_of_data_alone_may_tag_first() -> None:
         assert detector.settings.columns == ("jet_a", "jet_b", "jet_c")
     named = TNTSettings(features=FEATURES, weak=WeakSettings("autoencoder", {"features": ["jet_a", "jet_b"]}))
     assert named.weak_detector().settings.columns == ("jet_a", "jet_b")
+
+
+def weak_of(*features: str) -> dict[str, Any]:
+    return {"features": ["b", "c"], "weak": DISTANCE | {"settings": {"features": list(features)}}}
+
+
+def test_a_weak_classifier_may_read_what_tag_n_train_does_not(sample: Sample) -> None:
+    """Column a has most of the signal in it, and only the weak classifier looks at it."""
+    detector = detector_from_settings("tnt", TINY | weak_of("jet_a", "jet_b"))
+    assert set(detector.settings.columns) == {f"{jet}_{name}" for jet in ("j1", "j2") for name in ("a", "b", "c", "pt")}
+    assert len(detector.settings.columns) == 8
+    found = train(sample, **weak_of("jet_a", "jet_b"))
+    other = train(sample, **weak_of("jet_b", "jet_c"))
+    assert not np.array_equal(found.score(sample).event, other.score(sample).event)
+
+
+def test_what_the_weak_classifier_alone_reads_is_checked(sample: Sample) -> None:
+    def refused(change: Change, *features: str, message: str) -> None:
+        with pytest.raises(TrainingError, match=message):
+            detector_from_settings("tnt", TINY | weak_of(*features)).check({"data": change(sample)}, window=WINDOW)
+
+    refused(lambda s: s, "jet_a", "jet_d", message="no feature 'j1_d'")
+    mass = {f"{jet}_a": np.sqrt(sample.mass) for jet in ("j1", "j2")}
+
+    def heavy(s: Sample) -> Sample:
+        return dataclasses.replace(s, columns=s.columns | mass)
+
+    refused(heavy, "jet_a", message="feature 'jet_a' is the resonance mass")
