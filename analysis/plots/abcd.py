@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from analysis.plots.clipped import mark_beyond, show_ratios
 from analysis.plots.intervals import garwood_errors
 from analysis.plots.style import DATA, FIT, SIGNAL, Label, add_label, colour, new_figure, plain, stacked_axes, styled
 
@@ -152,7 +153,7 @@ def prediction_figure(
     """Draw predicted and observed events against efficiency, and below it their ratio to what is to be predicted.
 
     The ratio is to the true background where that is known, else to the observed events, with the Poisson uncertainty
-    of that number as a band.
+    of that number as a band. Ratios beyond 0.7 and 1.3 stand at the edge as numbers.
 
     Args:
         efficiencies: (n,) nominal efficiencies of the selection.
@@ -187,8 +188,11 @@ def prediction_figure(
         }
         top.errorbar(place, values, errors, label=plain(one.label), **style)
         with np.errstate(divide="ignore", invalid="ignore"):
-            bottom.errorbar(place, values / reference, errors / reference, **style)
+            ratios = values / reference
+            bottom.errorbar(place, ratios, errors / reference, **style)
+        mark_beyond(bottom, place, ratios, colour=colour(index), upright=True)
     _ratio_band(bottom, x, reference)
+    show_ratios(bottom)
     bottom.set_ylabel("Predicted /\n" + ("observed" if true_background is None else "true background"), fontsize=12)
     efficiency_axis(bottom, x)
     top.set_yscale("log")

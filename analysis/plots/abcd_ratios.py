@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots.abcd import MARKERS, efficiency_axis
+from analysis.plots.clipped import mark_beyond, show_ratios
 from analysis.plots.intervals import garwood_errors
 from analysis.plots.style import DATA, Label, add_label, colour, new_figure, plain, stacked_axes, styled
 from stats.abcd.truth import TOLERANCE
 
-SHOWN = (0.7, 1.3)  # ratios; those beyond are written at the edge, or they would press the others together
 PANELS = ("From all events", "From background alone")
 
 
@@ -57,7 +57,7 @@ def ratio_figure(curves: Sequence[ClosureCurve], *, label: Label | None = None) 
         axes.axhline(1, color=DATA, lw=1)
         for edge in (1 - TOLERANCE, 1 + TOLERANCE):
             axes.axhline(edge, color=DATA, lw=1, ls="--")
-        axes.set_ylim(SHOWN[0] - 0.06, SHOWN[1] + 0.06)
+        show_ratios(axes)
         axes.set_ylabel("Predicted /\ntrue background", fontsize=13)
         axes.text(0.98, 0.95, title, ha="right", va="top", transform=axes.transAxes, fontsize=12)
     low, high = panels[0].get_ylim()
@@ -77,12 +77,4 @@ def _draw(axes: Axes, curve: ClosureCurve, column: int, index: int, *, shift: fl
         x, ratios, curve.errors[:, column], color=colour(index), marker=MARKERS[index % len(MARKERS)],
         ms=6, lw=1.2, capsize=2, label=plain(curve.label),
     )  # fmt: skip
-    low, high = SHOWN
-    for place, ratio in zip(x, ratios, strict=True):
-        if not low <= ratio <= high:
-            edge, marker, above = (low, "v", 7) if ratio < low else (high, "^", -16)
-            axes.plot(place, edge, color=colour(index), marker=marker, ms=8, ls="")
-            axes.annotate(
-                f"{ratio:.2f}", (place, edge), (0, above), textcoords="offset points", ha="center",
-                fontsize=10, color=DATA,
-            )  # fmt: skip
+    mark_beyond(axes, x, ratios, colour=colour(index))

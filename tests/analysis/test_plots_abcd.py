@@ -90,6 +90,21 @@ def test_predictions_are_compared_with_the_truth_where_it_is_known() -> None:
     assert "observed" in texts(prediction_figure(EFFICIENCIES, observed, predictions))
 
 
+def test_predictions_far_from_the_truth_leave_the_others_to_scale() -> None:
+    predictions = [
+        Prediction("near", np.array([95.0, 10.0]), np.array([5.0, 1.0])),
+        Prediction("far", np.array([0.02, 10_000.0]), np.array([0.01, 100.0])),
+        Prediction("none", np.array([np.nan, 10.0]), np.array([np.nan, 1.0])),
+    ]
+    figure = prediction_figure(
+        EFFICIENCIES, np.array([100.0, 0.0]), predictions, true_background=np.array([100.0, 10.0])
+    )
+    low, high = figure.axes[1].get_ylim()
+    assert 0.6 < low < high < 1.4
+    written = [text.get_text() for text in figure.axes[1].texts]
+    assert sorted(written) == ["1,000", "<0.01"]
+
+
 def test_predictions_need_an_efficiency() -> None:
     with pytest.raises(ValueError, match="at least one"):
         prediction_figure(np.array([]), np.array([]), [])
