@@ -54,7 +54,8 @@ class RocCurve:
         if not self.members:
             return r"statistical $\pm 1\sigma$"
         which = "16–84%" if len(self.members) >= FEWEST_MEMBERS else "range"
-        return f"{which} of {'repeats' if self.repeated else 'members'}"
+        # the curve of an ensemble may lie outside: it is not the mean of its members
+        return f"{which} of {'repeats' if self.repeated else 'single members'}"
 
     @property
     def name(self) -> str:
@@ -120,13 +121,24 @@ def _efficiency_figure(
 
 def _add_legend(axes: Axes, curves: RocCurve | Sequence[RocCurve], minimum: int) -> None:
     curves = [curves] if isinstance(curves, RocCurve) else curves
-    bands = sorted({curve.band for curve in curves})
-    title = f"At least {minimum} background events\nBands: {', '.join(bands)}"
+    title = "\n".join([f"At least {minimum} background events", *_bands(curves)])
     if len(curves) <= _INSIDE:
         axes.legend(loc="upper right", title=title, title_fontsize=10, alignment="left")
         return
     columns = 1 if max(len(curve.name) for curve in curves) > _LONG else 2
-    legend_below(axes, columns=columns, title=title.replace("\n", "; "))
+    legend_below(axes, columns=columns, title=title.replace("\n", "; ", 1))
+
+
+def _bands(curves: Sequence[RocCurve]) -> list[str]:
+    """What the bands of the curves are, in lines of a legend."""
+    lines = ["Bands:"]
+    for index, band in enumerate(sorted({curve.band for curve in curves})):
+        if index and len(f"{lines[-1]}, {band}") > _LONG:
+            lines[-1] += ","
+            lines.append(band)
+        else:
+            lines[-1] += f"{',' if index else ''} {band}"
+    return lines
 
 
 def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, index: int) -> float:

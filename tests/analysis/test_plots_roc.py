@@ -84,14 +84,21 @@ def test_a_statistical_band_ends_where_all_background_is_selected(
     ("members", "repeated", "text"),
     [
         (0, False, r"statistical $\pm 1\sigma$"),
-        (2, False, "range of members"),
-        (3, False, "16–84% of members"),
+        (2, False, "range of single members"),
+        (3, False, "16–84% of single members"),
         (3, True, "16–84% of repeats"),
     ],
 )
 def test_the_legend_says_what_a_band_is(members: int, repeated: bool, text: str) -> None:
     figure = roc_figure(curve(*[GOOD] * members, repeated=repeated))
     assert figure.axes[0].get_legend().get_title().get_text() == f"At least 20 background events\nBands: {text}"
+
+
+def test_a_legend_of_several_bands_has_short_lines() -> None:
+    figure = roc_figure([curve(*[GOOD] * 3), curve(GOOD, GOOD), curve(*[GOOD] * 3, repeated=True)])
+    lines = figure.axes[0].get_legend().get_title().get_text().split("\n")
+    assert lines[1:] == ["Bands: 16–84% of repeats,", "16–84% of single members,", "range of single members"]
+    assert max(map(len, lines)) <= 46
 
 
 def plateau(share: float) -> RocCurve:

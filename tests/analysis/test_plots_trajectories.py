@@ -120,7 +120,7 @@ def test_the_ensemble_is_black_with_a_band_and_its_score_is_set_in(scores: Score
     assert inset.get_xlabel() == r"Score \$x\$"
     assert axes.get_legend() is None
     (legend,) = figure.legends
-    assert legend.get_title().get_text() == "At least 20 background events; Bands: 16–84% of members"
+    assert legend.get_title().get_text() == "At least 20 background events; Bands: 16–84% of single members"
     assert [text.get_text() for text in legend.get_texts()] == ["Mean", "Other", "Random"]
 
 
