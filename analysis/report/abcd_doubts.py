@@ -12,7 +12,7 @@ Entry = Mapping[str, Any]
 
 
 def abcd_warnings(results: Entry) -> Iterator[str]:
-    """One sentence for each pair of scores in a sample whose background contradicts the estimate: what was tested."""
+    """One sentence for each pair of scores that the background contradicts, and for each score with many ties."""
     found: dict[tuple[str, str], list[tuple[Entry, Entry]]] = {}
     for selection, entry in entries(results, "selections"):
         tested = part(entry, "abcd", "independence")
@@ -24,6 +24,25 @@ def abcd_warnings(results: Entry) -> Iterator[str]:
         yield (
             f"ABCD estimate {name}{f' of {sample}' if sample else ''}: the two scores are not independent in "
             f"background, so the estimate is not to be trusted. {_validation(beside) if beside else _truth(group)}."
+        )
+    yield from _ties(results)
+
+
+def _ties(results: Entry) -> Iterator[str]:
+    """One sentence for each score whose equal values make a selection keep more or less than it is named after."""
+    tied: dict[tuple[str, str, str], list[str]] = {}
+    for selection, entry in entries(results, "selections"):
+        estimate = part(entry, "abcd")
+        for which, tail in zip(("first", "second"), estimate.get("tails") or (), strict=False):
+            if tail.get("tied"):
+                name = str(estimate.get("name", selection)), str(entry.get("mixture", ""))
+                actual, nominal = number(tail.get("fraction")), number(estimate.get("tail"))
+                kept = f"{format_percent(actual)} in place of {format_percent(nominal)} ({_efficiency(entry)})"
+                tied.setdefault((*name, str(estimate.get(which, which))), []).append(kept)
+    for (named, sample, score), cuts in tied.items():
+        yield (
+            f"ABCD estimate {named}{f' of {sample}' if sample else ''}: events of equal {score} stay together, so that "
+            f"the cut on it keeps {', '.join(cuts)}. Efficiencies of these selections are nominal."
         )
 
 

@@ -79,7 +79,10 @@ def abcd_table(results: Entry) -> Table | None:
             ("Selection", lambda name, _: name),
             ("First score", lambda _, a: scalar_text(a.get("first"))),
             ("Second score", lambda _, a: scalar_text(a.get("second"))),
-            ("Selected of each", lambda _, a: format_percent(number(a.get("tail")))),
+            ("Of each score, nominal", lambda _, a: format_percent(number(a.get("tail")))),
+            ("Of each score, selected", lambda _, a: _tails(a)),
+            ("Of all, if independent", lambda _, a: format_percent(_squared(number(a.get("tail"))))),
+            ("Of all, selected", lambda _, a: format_percent(number(a.get("selected_fraction")))),
             ("Predicted", lambda _, a: _with_error(a)),
             ("Observed", lambda _, a: format_count(number(a.get("observed")))),
             ("Z", lambda _, a: format_z(number(a.get("z")))),
@@ -92,7 +95,7 @@ def abcd_table(results: Entry) -> Table | None:
         ],
         known=(
             "name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason",
-            "true_background", "largest_pull",
+            "true_background", "largest_pull", "selected_fraction", "tails",
         ),
         notes=(COUNTING_NOTE, *reasons) if any(part(a, "counting") for _, a in rows) else (),
     )  # fmt: skip
@@ -117,7 +120,10 @@ def _significance_table(sample: str, rows: Mapping[float, Mapping[str, Entry]]) 
         [(format_percent(efficiency), rows[efficiency]) for efficiency in sorted(rows, reverse=True)]
         if len(names) > 1
         else (),
-        [("Efficiency", lambda name, _: name), *(column for name in names for column in _significances(name))],
+        [
+            ("Efficiency if independent", lambda name, _: name),
+            *(column for name in names for column in _significances(name)),
+        ],
         known=None,
         notes=(SIGNIFICANCE_NOTE, *(f"{name}: {_DEPENDENT}" for name in dict.fromkeys(doubtful))),
     )
@@ -196,7 +202,10 @@ def abcd_likelihood_table(results: Entry) -> Table | None:
 def abcd_closure_table(results: Entry) -> Table | None:
     """Closure in validation regions and the dependence of both scores."""
     rows = [(name, entry) for name, entry in _rows(results) if entry.get("closure_checks") or entry.get("dependence")]
-    known = ("name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason")
+    known = (
+        "name", "first", "second", "tail", "predicted", "uncertainty", "observed", "z", "reason", "selected_fraction",
+        "tails",
+    )  # fmt: skip
     return build(
         "ABCD closure",
         [(name, {key: value for key, value in entry.items() if key not in known}) for name, entry in rows],
@@ -222,6 +231,16 @@ def abcd_closure_table(results: Entry) -> Table | None:
 
 def _rows(results: Entry) -> Rows:
     return [(name, part(entry, "abcd")) for name, entry in entries(results, "selections") if part(entry, "abcd")]
+
+
+def _tails(entry: Entry) -> str:
+    """Fractions of events that the first and the second score select, one where both are written alike."""
+    texts = [format_percent(number(one.get("fraction"))) for one in entry.get("tails") or ()]
+    return ", ".join(dict.fromkeys(texts)) or NONE
+
+
+def _squared(value: float | None) -> float | None:
+    return None if value is None else value**2
 
 
 def _with_error(entry: Entry, key: str = "predicted", error: str = "uncertainty") -> str:

@@ -32,6 +32,7 @@ from stats.abcd import (
 
 logger = logging.getLogger(__name__)
 
+TIED = 0.1  # relative difference of actual and nominal fraction of a score from which a report warns
 OBJECTS = ("first", "second")  # of an event, as detectors that score each of them call them
 _ORDERED = re.compile(r"(leading|subleading)_(\w+)")
 
@@ -129,6 +130,23 @@ def tail_of(efficiency: float) -> float:
     return float(np.sqrt(efficiency))
 
 
+def actual_tails(events: ScoredEvents, tail: float) -> list[dict[str, Any]]:
+    """Return of the first and the second score the fraction of events that it selects, and whether ties change it.
+
+    Events of equal score stay together, so that their fraction may differ from the nominal one. `tied` is whether it
+    does by more than `TIED`, and by more than the one event that each fold may have too many or too few.
+    """
+    found = []
+    for strip, fold in zip(events.strips((tail,), (tail,)), events.folds, strict=True):
+        total = float(events.weight.sum())
+        fraction = float(events.weight[strip == 1].sum()) / total
+        n_folds = 1 if fold is None else len(np.unique(fold))
+        off = abs(fraction - tail)
+        tied = off > TIED * tail and off * total > n_folds * float(events.weight.max())
+        found.append({"fraction": fraction, "tied": bool(tied)})
+    return found
+
+
 def estimates(
     events: ScoredEvents, *, efficiency: float, background_like: float, systematic: float, closure: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -145,6 +163,8 @@ def estimates(
         "predicted": counting.get("predicted"),
         "uncertainty": counting.get("uncertainty"),
         "observed": observed,
+        "selected_fraction": observed / float(events.weight.sum()),
+        "tails": actual_tails(events, tail),
         "z": counting.get("z"),
         "counting": counting,
     }

@@ -16,6 +16,7 @@ from analysis.context import RunOptions, SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, count_mixture
 from analysis.figures.abcd import abcd_figures
+from analysis.numbers import format_percent
 from analysis.plots.style import Label
 from analysis.report.abcd_tables import (
     abcd_closure_table,
@@ -266,6 +267,11 @@ def test_tables(run: SearchRun) -> None:
     assert len(estimates.rows) == len(truth.rows) == len(closure.rows) == 2
     assert len(likelihood.rows) == 4
     assert "True background" in estimates.header
+    first = dict(zip(estimates.header, estimates.rows[0], strict=True))
+    abcd_entry = found["selections"][str(first["Selection"])]["abcd"]
+    assert abcd_entry["selected_fraction"] == abcd_entry["observed"] / (N_BACKGROUND + N_SIGNAL)
+    assert (first["Of each score, nominal"], first["Of all, if independent"]) == ("20%", "4%")
+    assert first["Of all, selected"] == format_percent(abcd_entry["selected_fraction"])
     assert all("×" in row[likelihood.header.index("Signal in control regions")] for row in likelihood.rows)
 
 
@@ -294,9 +300,16 @@ def test_significances_of_several_estimates_stand_side_by_side() -> None:
     asked = [("weak", 0.01, 2.9), ("weak", 0.1, 1.8), ("strong", 0.01, 12.0)]
     found = {f"{name}-{efficiency}": entry(name, efficiency, z) for name, efficiency, z in asked}
     (table,) = significance_tables({"selections": found})
-    assert table.header == ["Efficiency", "weak: expected", "weak: observed", "strong: expected", "strong: observed"]
+    assert table.header == [
+        "Efficiency if independent",
+        "weak: expected",
+        "weak: observed",
+        "strong: expected",
+        "strong: observed",
+    ]
     assert table.rows == [["10%", "1.80σ", "1.30σ", "–", "–"], ["1%", "2.90σ", "2.40σ", "12.00σ", "11.50σ"]]
     assert len(table.notes) == 1
+    assert "does not close, or a fluctuation" in table.notes[0]
     found["dependent"] = entry("dependent", 0.01, 5.0, doubtful=True)
     (table,) = significance_tables({"selections": found})
     assert table.notes[1].startswith("dependent: the scores are not independent")
@@ -309,7 +322,6 @@ def test_results_without_details_still_have_a_table() -> None:
     found = {"selections": {"s": {"abcd": {"predicted": 420.0, "uncertainty": 21.0, "observed": 515, "z": 3.3}}}}
     table = abcd_table(found)
     assert table is not None
-    assert "does not close, or a fluctuation" in table.notes[0]
     assert table.rows[0][:4] == ["s", "420 ± 21", "515", "3.30σ"]
     assert abcd_likelihood_table(found) is None
     assert abcd_closure_table(found) is None

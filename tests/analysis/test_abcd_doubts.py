@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from analysis.numbers import format_percent
 from analysis.report.abcd_doubts import abcd_warnings
 from analysis.stages.abcd_checks import checks
-from analysis.stages.abcd_estimates import ScoredEvents, tail_of
+from analysis.stages.abcd_estimates import ScoredEvents, actual_tails, tail_of
 
 N_EVENTS = 200_000  # those of the search
 EFFICIENCIES = (0.1, 0.01)
@@ -72,6 +75,33 @@ def test_a_weak_dependence_is_warned_of_where_it_is_three_errors_off(truth: bool
     assert abs(tested["ratio"] - 1) > max(0.05, 3 * tested["ratio_error"])
     assert tested["beyond"] < 3
     assert tested["doubtful"]
+
+
+def with_ties(share: float, *, folds: int = 1, n: int = 20_000) -> dict[str, Any]:
+    """Entry of an estimate at 1% whose first score has one value for the highest `share` of the events."""
+    rng = np.random.default_rng(3)
+    first, second = rng.random((2, n))
+    fold = None if folds == 1 else np.arange(n) % folds
+    events = ScoredEvents(np.minimum(first, 1 - share), second, (fold, None), np.ones(n), None)
+    abcd = {"name": "taus", "tail": 0.1, "first": "tau", "second": "other", "tails": actual_tails(events, 0.1)}
+    return {"mixture": "f", "efficiency": 0.01, "abcd": abcd}
+
+
+def test_ties_that_move_a_selection_are_warned_of() -> None:
+    entry = with_ties(0.14)
+    fractions = [one["fraction"] for one in entry["abcd"]["tails"]]
+    assert fractions == pytest.approx([0.14, 0.1], abs=0.01)
+    (said,) = abcd_warnings({"selections": {"s": entry}})
+    assert "ABCD estimate taus of f: events of equal tau stay together" in said
+    assert f"keeps {format_percent(fractions[0])} in place of 10% (efficiency 1%)" in said
+
+
+@pytest.mark.parametrize(("share", "folds", "n"), [(0.0, 1, 20_000), (0.05, 1, 20_000), (0.0, 40, 40 * 14)])
+def test_selections_as_they_are_named_are_not(share: float, folds: int, n: int) -> None:
+    """Ties above the cut change nothing, nor does a fold of 14 events, of which 1 in place of 1.4 is selected."""
+    entry = with_ties(share, folds=folds, n=n)
+    assert not any(one["tied"] for one in entry["abcd"]["tails"])
+    assert list(abcd_warnings({"selections": {"s": entry}})) == []
 
 
 def test_what_truth_tells() -> None:
