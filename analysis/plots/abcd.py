@@ -190,7 +190,7 @@ def prediction_figure(
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = values / reference
             bottom.errorbar(place, ratios, errors / reference, **style)
-        mark_beyond(bottom, place, ratios, colour=colour(index), size=9.0)
+        mark_beyond(bottom, place, ratios, colour=colour(index), upright=True)
     _ratio_band(bottom, x, reference)
     show_ratios(bottom)
     bottom.set_ylabel("Predicted /\n" + ("observed" if true_background is None else "true background"), fontsize=12)

@@ -15,16 +15,20 @@ def show_ratios(axes: Axes) -> None:
     axes.set_ylim(SHOWN[0] - 0.06, SHOWN[1] + 0.06)
 
 
-def mark_beyond(axes: Axes, places: np.ndarray, ratios: np.ndarray, *, colour: str, size: float = 10.0) -> None:
-    """Mark each ratio outside `SHOWN` by a triangle at the edge, with its value beside; (n,) each, NaN is left out."""
+def mark_beyond(axes: Axes, places: np.ndarray, ratios: np.ndarray, *, colour: str, upright: bool = False) -> None:
+    """Mark each ratio outside `SHOWN` by a triangle at the edge, with its value beside; (n,) each, NaN is left out.
+
+    `upright` turns the values by a right angle, for points too close to write side by side.
+    """
     low, high = SHOWN
     for place, ratio in zip(places, ratios, strict=True):
         if not np.isfinite(ratio) or low <= ratio <= high:
             continue
-        edge, marker, above = (low, "v", 7) if ratio < low else (high, "^", -16)
+        edge, marker, above = (low, "v", 7) if ratio < low else (high, "^", -7)
         axes.plot(place, edge, color=colour, marker=marker, ms=8, ls="")
         axes.annotate(
-            _value(float(ratio)), (place, edge), (0, above), textcoords="offset points", ha="center", fontsize=size,
+            _value(float(ratio)), (place, edge), (0, above), textcoords="offset points", ha="center",
+            va="bottom" if ratio < low else "top", fontsize=9 if upright else 10, rotation=90 if upright else 0,
             color=DATA,
         )  # fmt: skip
 

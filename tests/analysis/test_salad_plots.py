@@ -83,7 +83,7 @@ def test_many_curves_have_their_legend_below() -> None:
         for index in range(6)
     ]
     (axes,) = sic_figure(curves[:2]).axes
-    assert "range of repeats, range of single members" in axes.get_legend().get_title().get_text()
+    assert "range of repeats,\nrange of single members" in axes.get_legend().get_title().get_text()
     figure = sic_figure(curves)
     assert figure.axes[0].get_legend() is None
     assert len(figure.legends) == 1
