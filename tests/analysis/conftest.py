@@ -191,11 +191,20 @@ def signals_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def everything(events_folder: Path, signals_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of processed events for searches over the same files: what one of them has processed serves the others."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def everything(
+    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SearchRun:
     """A finished search with every part of the statistics, without figures."""
     from tests.analysis.statistics_search import run_of, statistics_search
 
-    run = run_of(tmp_path_factory.mktemp("everything"), statistics_search(events_folder, signals_folder))
+    search = statistics_search(events_folder, signals_folder)
+    run = run_of(tmp_path_factory.mktemp("everything"), search, data=data_folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.stages.figures._all", lambda run, label: iter(()))
         for _ in run_until(run, "report"):

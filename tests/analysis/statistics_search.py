@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from analysis.cli import parser
 from analysis.commands import build_run
 from analysis.context import SearchRun
 from analysis.pipeline import run_until
+from analysis.plots import saving, style
 from analysis.samples.writers import write_events
 from tests.analysis.conftest import dijet_events, search_of, write_search
 
@@ -36,10 +39,17 @@ def run_of(folder: Path, search: dict[str, Any], *options: str, data: Path | Non
 
 
 def finished_run(folder: Path, search: dict[str, Any], *, data: Path) -> SearchRun:
-    """Return a search that ran to its report, over events that another search has processed."""
+    """Return a search that ran to its report, over events that another search has processed.
+
+    Its figures are there as small PNG files alone: PDF and resolution take most of the time of drawing, and searches by
+    the command line have both.
+    """
     made = run_of(folder, search, data=data)
-    for _ in run_until(made, "report"):
-        pass
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(saving._METADATA, "pdf")
+        patch.setitem(style._STYLE, "savefig.dpi", 30)
+        for _ in run_until(made, "report"):
+            pass
     return made
 
 

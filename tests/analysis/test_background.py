@@ -23,12 +23,6 @@ SELECTION = "background-inclusive"
 HUNT = {"masses": {"start": 3000, "stop": 4500, "step": 100}, "toys": 30}
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of processed events that all searches here share."""
-    return tmp_path_factory.mktemp("data")
-
-
 def spectrum(family: str = "dijet", parameters: Any = 3, **order: Any) -> dict[str, Any]:
     return {"start": 2600, "stop": 5600, "width": 100, "family": family, "parameters": parameters, "order": order}
 
@@ -42,10 +36,10 @@ def spectrum(family: str = "dijet", parameters: Any = 3, **order: Any) -> dict[s
     ],
 )
 def test_the_f_test_decides_on_its_control(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, data: Path, control: str, words: str
+    events_folder: Path, signals_folder: Path, tmp_path: Path, data_folder: Path, control: str, words: str
 ) -> None:
     asked = spectrum(parameters="f-test", control=control, candidates=[2, 3, 4])
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data)
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data_folder)
     found = control_of(run, "background")
     assert found.name == words
     edges = found.spectrum.edges
@@ -65,10 +59,10 @@ def test_the_f_test_decides_on_its_control(
 
 
 def test_what_is_in_the_window_does_not_enter_the_choice(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, data: Path
+    events_folder: Path, signals_folder: Path, tmp_path: Path, data_folder: Path
 ) -> None:
     asked = spectrum(parameters="f-test", candidates=[2, 3, 4])
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data)
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data_folder)
     control, expected = control_of(run, "background"), order_of(run, "background").to_dict()
     assert control.mask is not None
     emptied = Spectrum.from_counts(control.spectrum.edges, control.spectrum.counts * control.mask)
@@ -77,11 +71,11 @@ def test_what_is_in_the_window_does_not_enter_the_choice(
 
 
 def test_every_spectrum_chooses_for_itself_and_toys_repeat_it(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, data: Path
+    events_folder: Path, signals_folder: Path, tmp_path: Path, data_folder: Path
 ) -> None:
     asked = spectrum(parameters="f-test", control="searched", candidates=[2, 3, 4])
     search = inclusive_search(events_folder, signals_folder, spectrum=asked, bump_hunt=HUNT)
-    run = run_of(tmp_path, search, data=data)
+    run = run_of(tmp_path, search, data=data_folder)
     assert [family.n_parameters for family in candidates_of(run, "background")] == [2, 3, 4]
     assert set(background_orders(run)) <= {SELECTION}
     found = hunt(run)[SELECTION]
@@ -94,10 +88,10 @@ def test_every_spectrum_chooses_for_itself_and_toys_repeat_it(
 
 
 def test_a_control_that_cannot_decide_is_named(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, data: Path
+    events_folder: Path, signals_folder: Path, tmp_path: Path, data_folder: Path
 ) -> None:
     asked = {**spectrum(parameters="f-test", control="other"), "start": 2600, "stop": 9000, "width": 1600}
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data)
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, spectrum=asked), data=data_folder)
     with pytest.raises(StageError, match="The F-test on the spectrum of other cannot choose among dijet"):
         candidates_of(run, "background")
     empty = {**asked, "start": 12000, "stop": 13000, "width": 100}
@@ -106,7 +100,7 @@ def test_a_control_that_cannot_decide_is_named(
         events_folder, signals_folder, spectrum=empty, bump_hunt=hunt_there, limits=None, window=None
     )
     with pytest.raises(StageError, match=r"(?i)no event .*12000 to 13000 GeV"):
-        candidates_of(run_of(tmp_path, search, data=data), "background")
+        candidates_of(run_of(tmp_path, search, data=data_folder), "background")
 
 
 def test_a_control_that_is_no_data_set_is_refused(
@@ -131,7 +125,7 @@ def test_a_control_that_is_no_data_set_is_refused(
     ],
 )
 def test_the_whole_pipeline_takes_it(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, data: Path, name: str, changes: dict[str, Any]
+    events_folder: Path, signals_folder: Path, tmp_path: Path, data_folder: Path, name: str, changes: dict[str, Any]
 ) -> None:
     limits: dict[str, Any] = {"masses": [MASS, FAR], "width": 0.03}
     if name == "GeV":
@@ -140,7 +134,7 @@ def test_the_whole_pipeline_takes_it(
         limits |= {"tails": changes["bump_hunt"]["tails"]}
     checks = {"goodness_toys": 20, "spurious_signal": {"template": {"family": "dijet", "parameters": 3}}}
     search = {"bump_hunt": HUNT, "limits": limits, "validation": checks, **changes}
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, **search), data=data)
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, **search), data=data_folder)
     said = list(run_until(run, "report"))
     assert said[-1].startswith("report: ")
     page = (run.out / "report" / "index.html").read_text()

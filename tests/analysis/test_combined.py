@@ -43,8 +43,10 @@ def test_same_seed_same_numbers_for_any_number_of_workers(everything: SearchRun,
     assert combined(changed)["hidden"]["separate"] != combined(everything)["hidden"]["separate"]
 
 
-def test_one_selection_has_nothing_to_combine(events_folder: Path, signals_folder: Path, tmp_path: Path) -> None:
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder))
+def test_one_selection_has_nothing_to_combine(
+    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder), data=data_folder)
     assert list(hunt(run)) == ["background-inclusive"]
     assert combined(run) == {}
 
@@ -59,14 +61,14 @@ def test_not_asked_for(everything: SearchRun, changes: dict[str, object]) -> Non
 
 @pytest.mark.usefixtures("without_figures")
 def test_weighted_events_get_reasons_in_place_of_what_needs_counts(
-    events_folder: Path, signals_folder: Path, tmp_path: Path, everything: SearchRun
+    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path: Path
 ) -> None:
     search = statistics_search(events_folder, signals_folder)
     search["datasets"]["background"] |= {"cross_section": 1.5, "luminosity": 1.0}
     del search["mixtures"]
     search |= {"data": "background", "efficiencies": [0.2, 0.1]}
     search["validation"] = {"goodness_toys": 20}
-    run = run_of(tmp_path, search)
+    run = run_of(tmp_path, search, data=data_folder)
     said = "\n".join(run_until(run, "report"))
     assert "background: its selections cannot be combined (" in said
     found = results_of(run)

@@ -225,13 +225,14 @@ def test_limits_in_fb_are_published_in_a_table_of_their_own(everything: SearchRu
 
 
 def test_widths_in_gev_and_tails_are_published_as_such(
-    events_folder: Path, signals_folder: Path, tmp_path: Path
+    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path: Path
 ) -> None:
     tails = {"alpha_low": 1.2, "n_low": 3.0, "alpha_high": 2.0, "n_high": 5.0}
     peak = {"width_unit": "GeV", "tails": tails}
     hunted = {"masses": {"start": 3400, "stop": 3600, "step": 100}, "widths": [90], "toys": 20, **peak}
     limits = {"masses": [MASS], "width": 100, **peak}
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder, bump_hunt=hunted, limits=limits))
+    search = inclusive_search(events_folder, signals_folder, bump_hunt=hunted, limits=limits)
+    run = run_of(tmp_path, search, data=data_folder)
     [found] = published_limits(run)["selected events"]
     assert (found.width_unit, found.limit_width_unit, found.limit_width) == ("GeV", "GeV", 100)
     assert "Crystal Ball" in found.limit_signal
@@ -247,7 +248,9 @@ def test_a_signal_that_is_no_data_set_is_refused(events_folder: Path, signals_fo
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_a_signal_that_holds_background_is_refused(events_folder: Path, signals_folder: Path, tmp_path: Path) -> None:
+def test_a_signal_that_holds_background_is_refused(
+    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
     limits = {"masses": [MASS], "cross_section": {"luminosity": 1, "signals": {MASS: "both"}}}
     search = inclusive_search(events_folder, signals_folder, limits=limits)
     for name, truth in (("one", 1), ("other", 0)):
@@ -255,4 +258,4 @@ def test_a_signal_that_holds_background_is_refused(events_folder: Path, signals_
         write_events(tmp_path / f"{name}.root", [events], format="root", truth=truth, metadata={"index": truth})
     search["datasets"]["both"] = {"files": [str(tmp_path / f"{name}.root") for name in ("one", "other")]}
     with pytest.raises(ConfigurationError, match=r"'both' under `limits\.cross_section\.signals` holds background"):
-        list(run_until(run_of(tmp_path, search), "limit"))
+        list(run_until(run_of(tmp_path, search, data=data_folder), "limit"))

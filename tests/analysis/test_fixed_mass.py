@@ -146,7 +146,8 @@ def test_nothing_is_fitted_unless_a_mass_is_named(
     assert fixed_mass(everything) == {}
     assert fixed_table({}) is None
     search = inclusive_search(events_folder, signals_folder)
-    assert fixed_mass(run_of(tmp_path, {**search, "bump_hunt": None, "limits": None})) == {}
+    data = everything.catalogue.directory
+    assert fixed_mass(run_of(tmp_path, {**search, "bump_hunt": None, "limits": None}, data=data)) == {}
 
 
 def test_of_windows_that_slide_only_those_around_the_mass_are_fitted(run: SearchRun) -> None:

@@ -134,8 +134,8 @@ def test_what_cannot_be_tested_says_why_and_leaves_the_rest(
     assert "reason" in order  # two bins decide nothing, but a fixed function does not need them to
 
 
-def test_nothing_asked_for(events_folder: Path, signals_folder: Path, tmp_path: Path) -> None:
-    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder))
+def test_nothing_asked_for(events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    run = run_of(tmp_path, inclusive_search(events_folder, signals_folder), data=data_folder)
     assert validate(run) == background_orders(run) == {}
     assert list(validation_figures(run, Label())) == []
 

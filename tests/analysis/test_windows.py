@@ -156,14 +156,14 @@ def test_limits_at_masses_of_no_window_are_those_of_the_inclusive_spectrum(demo:
 
 
 @pytest.fixture(scope="module")
-def sliding(events_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
+def sliding(events_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
     """A search in two windows and two efficiencies, without figures."""
     search = search_of(sorted(events_folder.glob("*.root")))
     search["windows"] = {"start": 3000, "stop": 3800, "step": 400, "width": 400, "sideband": 300}
     del search["window"]
     search["efficiencies"] = [0.3, 0.2]
     search["limits"] = {"masses": [3250, 3500, 4200], "width": 0.05, "selections": [1, 0.2], "profile": False}
-    return run_of(tmp_path_factory.mktemp("sliding"), search)
+    return run_of(tmp_path_factory.mktemp("sliding"), search, data=data_folder)
 
 
 def test_every_window_is_a_detector_of_its_own_that_hunts_inside_it(sliding: SearchRun) -> None:
@@ -244,11 +244,13 @@ def test_one_figure_for_all_windows(sliding: SearchRun) -> None:
     assert {one.identifier for one in shown} == {"dijets-inclusive", *best}
 
 
-def test_a_band_beside_the_data_is_told_before_training(events_folder: Path, tmp_path: Path) -> None:
+def test_a_band_beside_the_data_is_told_before_training(
+    events_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
     search = search_of(sorted(events_folder.glob("*.root")))
     search["windows"] = {"start": 2800, "stop": 3200, "step": 400, "width": 400, "sideband": 200, "validation": 1400}
     del search["limits"]
-    run = run_of(tmp_path, search)
+    run = run_of(tmp_path, search, data=data_folder)
     with pytest.raises(StageError, match=r"sideband 1200 to 1400 GeV of cwola-w3000 holds no event.*\(`windows`\)"):
         check_bands(run)
 

@@ -40,6 +40,27 @@ def with_signal() -> tuple[SALAD, History]:
 
 
 @pytest.fixture(scope="module")
+def progress() -> list[float]:
+    """What the training of `without_signal` told of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def without_signal(progress: list[float]) -> SALAD:
+    detector = detector_from_settings("salad", SETTINGS)
+    assert isinstance(detector, SALAD)
+    samples = {"data": toy(30000, seed=1), "simulation": SIMULATION}
+    detector.fit(samples, window=WINDOW, seeds=SEEDS, progress=lambda fraction, _: progress.append(fraction))
+    return detector
+
+
+@pytest.fixture(scope="module")
+def plain() -> SALAD:
+    """The same data beside simulation as it is."""
+    return train(toy(30000, seed=1), reweight=False)[0]
+
+
+@pytest.fixture(scope="module")
 def fresh() -> tuple[Sample, np.ndarray]:
     """Events in the window that nothing was trained on, and their truth."""
     sample = toy(20000, seed=11, signal=2000)
@@ -52,21 +73,20 @@ def test_a_signal_is_found_that_unweighted_simulation_hides(
     with_signal: tuple[SALAD, History], fresh: tuple[Sample, np.ndarray]
 ) -> None:
     sample, truth = fresh
-    plain, history = train(toy(30000, seed=1, signal=200), reweight=False)
+    unweighted, history = train(toy(30000, seed=1, signal=200), reweight=False)
     assert set(history.parts) == {"classifier"}
     found = auc(with_signal[0].score(sample).event, truth)
-    hidden = auc(plain.score(sample).event, truth)
+    hidden = auc(unweighted.score(sample).event, truth)
     assert found.value > 0.85
     assert found.value > hidden.value + 3 * np.hypot(found.uncertainty, hidden.uncertainty)
 
 
-def test_without_a_signal_data_are_not_told_from_reweighted_simulation() -> None:
+def test_without_a_signal_data_are_not_told_from_reweighted_simulation(without_signal: SALAD, plain: SALAD) -> None:
     data, simulation = toy(30000, seed=12), toy(30000, seed=13, simulation=True)
     inside = [s.select(WINDOW.in_signal(s.mass)) for s in (data, simulation)]
     labels = np.repeat([1, 0], [len(s) for s in inside])
     areas = {}
-    for reweight in (True, False):
-        detector, _ = train(toy(30000, seed=1), reweight=reweight)
+    for reweight, detector in ((True, without_signal), (False, plain)):
         scores = np.concatenate([detector.score(s).event for s in inside])
         weights = np.concatenate([inside[0].weight, detector.weights(inside[1]).value])
         areas[reweight] = auc(scores, labels, weight=weights).value
@@ -88,12 +108,14 @@ def test_the_mass_moves_the_weights_and_never_the_score(with_signal: tuple[SALAD
         )
 
 
-def test_labels_are_never_used(with_signal: tuple[SALAD, History]) -> None:
+def test_labels_are_never_used() -> None:
     data = toy(30000, seed=1, signal=200)
     labelled = dataclasses.replace(data, category=np.repeat([0, 1], [30000, 200]))
-    again, _ = train(labelled)
+    short = {"reweighting": SETTINGS["reweighting"] | {"mlp": NETWORK | {"epochs": 1}}}
+    (one, _), (other, _) = (train(sample, **short) for sample in (data, labelled))
     assert not SALAD.uses_labels
-    assert np.array_equal(again.score(SIMULATION).event, with_signal[0].score(SIMULATION).event)
+    assert np.array_equal(one.score(SIMULATION).event, other.score(SIMULATION).event)
+    assert np.array_equal(one.weights(SIMULATION).value, other.weights(SIMULATION).value)
 
 
 def test_scores_are_truncated_means(with_signal: tuple[SALAD, History]) -> None:
@@ -111,9 +133,9 @@ def test_history_has_both_trainings_and_survives_json(with_signal: tuple[SALAD, 
 
 @pytest.mark.parametrize("reweight", [True, False])
 def test_saved_detectors_score_and_weight_the_same(
-    with_signal: tuple[SALAD, History], tmp_path: Path, reweight: bool
+    with_signal: tuple[SALAD, History], plain: SALAD, tmp_path: Path, reweight: bool
 ) -> None:
-    detector = with_signal[0] if reweight else train(toy(30000, seed=1), reweight=False)[0]
+    detector = with_signal[0] if reweight else plain
     detector.save(tmp_path)
     loaded = SALAD.load(tmp_path)
     assert loaded.settings == detector.settings
@@ -124,9 +146,9 @@ def test_saved_detectors_score_and_weight_the_same(
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix not in {".keras", ".npz", ".json"}]
 
 
-def test_without_reweighting_weights_are_the_constant_of_the_sidebands() -> None:
+def test_without_reweighting_weights_are_the_constant_of_the_sidebands(plain: SALAD) -> None:
     data = toy(30000, seed=1)
-    weights = train(data, reweight=False)[0].weights(SIMULATION)
+    weights = plain.weights(SIMULATION)
     counts = [(WINDOW.sideband_index(s.mass) >= 0).sum() for s in (data, SIMULATION)]
     assert weights.value == pytest.approx(np.full(len(SIMULATION), counts[0] / counts[1]))
     assert weights.constant == pytest.approx(counts[0] / counts[1])
@@ -152,13 +174,10 @@ def test_the_simulation_of_a_fold_can_be_weighted_by_all_folds_but_its_own() -> 
     assert not found["clipped"].any()
 
 
-def test_progress_runs_from_nothing_to_one() -> None:
-    seen: list[float] = []
-    detector = detector_from_settings("salad", SETTINGS)
-    samples = {"data": toy(30000, seed=1), "simulation": SIMULATION}
-    detector.fit(samples, window=WINDOW, seeds=SEEDS, progress=lambda fraction, _: seen.append(fraction))
-    assert seen == sorted(seen)
-    assert seen[-1] == pytest.approx(1)
+@pytest.mark.usefixtures("without_signal")
+def test_progress_runs_from_nothing_to_one(progress: list[float]) -> None:
+    assert progress == sorted(progress)
+    assert progress[-1] == pytest.approx(1)
 
 
 def test_columns_are_those_of_both_classifiers() -> None:
