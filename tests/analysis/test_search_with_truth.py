@@ -13,15 +13,16 @@ import pytest
 from analysis.cli import main
 from analysis.context import SearchRun
 from analysis.events import Events
+from analysis.samples.writers import write_events
 from analysis.stages.searched import Searched, searched
-from tests.analysis.conftest import CommandLine, results_in, search_of, write_search
+from tests.analysis.conftest import CommandLine, dijet_events, results_in, search_of, write_search
 
 HERE = ("--executor", "iterative")
 RUN = ("run", "hidden.yaml", "--out", "out", *HERE)
 INCLUSIVE, SELECTED = "hidden-inclusive", "hidden-cwola-0.05"
 
 
-def hidden_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
+def hidden_search(events_folder: Path, folder: Path) -> dict[str, Any]:
     """Return a search for a few events at 3.5 TeV among 3000 that fall smoothly, with a simulation beside it."""
     search = search_of([])
     detector = search["detectors"]["cwola"]
@@ -31,8 +32,8 @@ def hidden_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
         "name": "hidden",
         "datasets": {
             "background": {"files": [str(file) for file in sorted(events_folder.glob("*.root"))]},
-            "resonance": {"files": [str(signals_folder / "resonance.root")], "role": "signal"},
-            "other": {"files": [str(signals_folder / "other.root")], "role": "simulation"},
+            "resonance": {"files": [str(folder / "events" / "resonance.root")], "role": "signal"},
+            "other": {"files": [str(folder / "events" / "other.root")], "role": "simulation"},
         },
         "mixtures": {"hidden": {"background": "background", "signal": "resonance", "fraction": 0.015}},
         "data": "hidden",
@@ -45,13 +46,16 @@ def hidden_search(events_folder: Path, signals_folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(
-    events_folder: Path, signals_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Folder where the search ran to its end: hidden.yaml, out/ and data/, which begins with what others processed."""
+def found(events_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder where the search ran from beginning to end: hidden.yaml, data/ and out/."""
     folder = tmp_path_factory.mktemp("found")
-    shutil.copytree(data_folder, folder / "data")
-    search = write_search(folder / "hidden.yaml", hidden_search(events_folder, signals_folder))
+    (folder / "events").mkdir()
+    for name, truth, events in (
+        ("resonance", 1, dijet_events(300, seed=20, resonance=3500)),
+        ("other", 0, dijet_events(1000, seed=21)),
+    ):
+        write_events(folder / "events" / f"{name}.root", [events], format="root", truth=truth, metadata={"index": 0})
+    search = write_search(folder / "hidden.yaml", hidden_search(events_folder, folder))
     options = ["--out", str(folder / "out"), "--data", str(folder / "data"), *HERE]
     assert main(["run", str(search), *options]) == 0
     return folder
