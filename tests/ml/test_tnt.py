@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,21 @@ import pytest
 
 from ml import History, Sample, Scores, TrainingError, detector_class, detector_from_settings
 from ml.metrics import auc
-from ml.objects import objects_of
+from ml.objects import jet_names, objects_of
 from ml.tnt import TNT
 from ml.tnt_settings import TNTSettings
-from tests.ml.tnt_toys import AUTOENCODER, FEATURES, NETWORKS, SEEDS, TINY, WINDOW, distance_registered, toy, train
+from tests.ml.tnt_toys import (
+    AUTOENCODER,
+    FEATURES,
+    NETWORKS,
+    SEEDS,
+    TINY,
+    TREES,
+    WINDOW,
+    distance_registered,
+    toy,
+    train,
+)
 
 __all__ = ["distance_registered"]
 
@@ -39,6 +51,7 @@ class Recorded:
 
     def __init__(self, log: list[dict[str, Any]], what: str) -> None:
         self.log, self.what, self.sign = log, what, 1.0
+        self.settings = SimpleNamespace(columns=jet_names(FEATURES))
 
     def fit(self, sample: Any, labels: Any = None, weights: Any = None, **_: Any) -> History:
         data = sample["data"] if isinstance(sample, dict) else sample
@@ -116,9 +129,7 @@ class Remembering(Recorded):
 
 def test_no_copy_tags_what_trained_it(monkeypatch: pytest.MonkeyPatch, sample: Sample) -> None:
     """Tags follow the feature, in every iteration: a tagger that had a say on its own events would turn them around."""
-    log = recorded(
-        monkeypatch, sample, by=Remembering, iterations=2, scheme="folds", inner_folds=3, mass_window=False
-    )
+    log = recorded(monkeypatch, sample, by=Remembering, iterations=2, scheme="folds", inner_folds=3, mass_window=False)
     objects = objects_of(sample, (*FEATURES, "pt"), order="pt")
     for i, one in enumerate(log[6:]):
         iteration, own = 1 + i // 6, (i // 3) % 2
@@ -280,9 +291,10 @@ def test_a_variant_is_what_a_training_of_its_own_would_be(sample: Sample, tmp_pa
     ],
 )
 def test_what_needs_a_training_is_no_variant(detector: str, changes: dict[str, Any], message: str) -> None:
-    trained = detector_from_settings(detector, TINY)
+    tiny = TINY if detector == "tnt" else {"features": list(FEATURES), **TREES}
+    trained = detector_from_settings(detector, tiny)
     with pytest.raises(TrainingError, match=message):
-        trained.variant(detector_from_settings(detector, TINY | changes).settings)
+        trained.variant(detector_from_settings(detector, tiny | changes).settings)
 
 
 def test_without_a_mass_window_no_window_is_needed(sample: Sample) -> None:
