@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class Iteration:
         percentiles: of each object.
         copies: of each object's classifier; None where they are read when they are first asked for, as earlier
             iterations rarely are.
-        read: makes them then.
+        saved: the folder that they are read from then, and saved from as files.
+        scorer: reads one copy.
     """
 
     def __init__(
@@ -54,23 +56,29 @@ class Iteration:
         percentiles: Sequence[Percentiles],
         copies: Sequence[Copies] | None = None,
         *,
-        read: Callable[[], Sequence[Copies]] | None = None,
+        saved: Path | None = None,
+        scorer: Callable[[Path], Scorer] | None = None,
     ) -> None:
-        self.percentiles, self._copies, self._read = list(percentiles), copies, read
+        self.percentiles, self._copies, self._saved, self._scorer = list(percentiles), copies, saved, scorer
 
     @property
     def copies(self) -> Sequence[Copies]:
         """The copies of each object's classifier."""
         if self._copies is None:
-            assert self._read is not None
-            self._copies = self._read()
+            assert self._saved is not None
+            assert self._scorer is not None
+            self._copies = [[self._scorer(folder) for folder in numbered(self._saved / name)] for name in OBJECTS]
         return self._copies
 
     def save(self, directory: Path) -> None:
         """`percentiles.json`, and what the copies save in `first/0`, `first/1`, …, `second/0`, …"""
-        for name, copies in zip(OBJECTS, self.copies, strict=True):
-            for i, copy in enumerate(copies):
-                copy.save(directory / name / str(i))
+        if self._copies is None and self._saved is not None:
+            for name in OBJECTS:
+                shutil.copytree(self._saved / name, directory / name)
+        else:
+            for name, copies in zip(OBJECTS, self.copies, strict=True):
+                for i, copy in enumerate(copies):
+                    copy.save(directory / name / str(i))
         tables = {name: table.to_dict() for name, table in zip(OBJECTS, self.percentiles, strict=True)}
         (directory / "percentiles.json").write_text(json.dumps(tables))
 
@@ -78,10 +86,7 @@ class Iteration:
     def load(cls, directory: Path, scorer: Callable[[Path], Scorer]) -> Iteration:
         """Read what `save` wrote; `scorer` reads one copy."""
         tables = json.loads((directory / "percentiles.json").read_text())
-        return cls(
-            [Percentiles.from_dict(tables[name]) for name in OBJECTS],
-            read=lambda: [[scorer(folder) for folder in numbered(directory / name)] for name in OBJECTS],
-        )
+        return cls([Percentiles.from_dict(tables[name]) for name in OBJECTS], saved=directory, scorer=scorer)
 
 
 def numbered(directory: Path) -> list[Path]:

@@ -147,8 +147,10 @@ class BDTClassifier(Classifier):
         """See `Classifier.predict`."""
         if not self._forests:
             raise TrainingError("this classifier is not trained: call fit or load first")
-        exact = np.asarray(x, dtype=np.float64)
-        return expit(np.stack([forest.predict(exact) for forest in self._forests]))
+        exact = np.ascontiguousarray(x, dtype=np.float64)
+        _evaluate()  # compiled once, not by every thread
+        with ThreadPoolExecutor(min(len(self._forests), available())) as pool:
+            return expit(np.stack(list(pool.map(lambda forest: forest.predict(exact), self._forests))))
 
     def save(self, directory: Path) -> None:
         """`member-NNN.npz`, one per member."""

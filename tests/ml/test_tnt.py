@@ -268,14 +268,18 @@ def test_a_variant_is_what_a_training_of_its_own_would_be(sample: Sample, tmp_pa
     """Earlier iterations know nothing of later ones: the same seeds give the same scores and history, also saved."""
     whole = detector_from_settings("tnt", TINY | {"iterations": 2, "combination": "odds"})
     history = whole.fit({"data": sample}, window=WINDOW, seeds=SEEDS)
-    whole.save(tmp_path)
+    whole.save(tmp_path / "whole")
     for iterations, combination in ((2, "both"), (1, "odds"), (0, "both")):
         alone = detector_from_settings("tnt", TINY | {"iterations": iterations, "combination": combination})
         own = alone.fit({"data": sample}, window=WINDOW, seeds=SEEDS)
-        for trained in (whole, TNT.load(tmp_path)):
+        for trained in (whole, TNT.load(tmp_path / "whole")):
             variant = trained.variant(alone.settings)
             np.testing.assert_array_equal(variant.score(sample).event, alone.score(sample).event)
             assert variant.windowed is (iterations > 0)
+        unread = TNT.load(tmp_path / "whole").variant(alone.settings)
+        again = tmp_path / f"{iterations}-{combination}"
+        unread.save(again)  # as files
+        np.testing.assert_array_equal(TNT.load(again).score(sample).event, alone.score(sample).event)
         kept = variant.variant_history(history)
         assert kept.parts.keys() == own.parts.keys()
         for name, rows in own.losses.items():
