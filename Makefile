@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/darkhorse run demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-develop
 	$(BIN)/ruff check .
