@@ -15,7 +15,13 @@ from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.settings import Interval, MassInterval, Model, Name
-from analysis.statistics_settings import AbcdSettings, BumpHuntSettings, SpectrumSettings, ValidationSettings
+from analysis.statistics_settings import (
+    AbcdSettings,
+    BumpHuntSettings,
+    SpectrumSettings,
+    ValidationSettings,
+    listed_once,
+)
 from analysis.variants import inherited
 from analysis.window_settings import SlidingWindows, WindowSettings, cross_fitted, slid
 
@@ -215,9 +221,7 @@ class Search(Model):
         for efficiency in value:
             if not 0 < efficiency < 1:
                 raise ValueError(f"{efficiency:g} is not an efficiency between 0 and 1")
-        if len(set(value)) < len(value):
-            raise ValueError("the same efficiency is listed twice: every selection has one")
-        return value
+        return listed_once(value)
 
     @field_validator("detectors", mode="before")
     @classmethod

@@ -31,7 +31,8 @@ def check_width(width: float, unit: str) -> None:
         )
 
 
-def _once(efficiencies: tuple[float, ...]) -> tuple[float, ...]:
+def listed_once(efficiencies: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the efficiencies; raise ValueError where one is listed twice."""
     if len(set(efficiencies)) < len(efficiencies):
         raise ValueError("the same efficiency is listed twice: every selection has one")
     return efficiencies
@@ -202,7 +203,7 @@ class FixedMassSettings(Model):
     mass: Positive
     efficiencies: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
 
-    _once = field_validator("efficiencies")(_once)
+    _once = field_validator("efficiencies")(listed_once)
 
 
 class BumpHuntSettings(Model):
@@ -296,7 +297,7 @@ class AbcdSettings(Model):
     signal: Name | None = None
     window: bool = False
 
-    _once = field_validator("efficiencies")(_once)
+    _once = field_validator("efficiencies")(listed_once)
 
     @model_validator(mode="after")
     def _apart(self) -> AbcdSettings:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from analysis.validation import nearest
 
 if TYPE_CHECKING:
     from analysis.config import DetectorSettings, Search
@@ -27,9 +28,7 @@ def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:
         return content
     of = str(content["of"])
     if of not in detectors:
-        close = difflib.get_close_matches(of, list(detectors), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(map(str, detectors))}"
-        raise ValueError(f"`{name}.of`: there is no detector {of!r}; {hint}")
+        raise ValueError(f"`{name}.of`: there is no detector {of!r}{nearest(of, [str(one) for one in detectors])}")
     base = detectors[of]
     if not isinstance(base, Mapping):
         return content

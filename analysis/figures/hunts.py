@@ -20,7 +20,6 @@ from analysis.plots import (
     shape_comparison,
     spectrum_figure,
 )
-from analysis.stages.background_fits import BackgroundFit
 from analysis.stages.hunt import Hunted, hunt
 from analysis.stages.sculpting import BackgroundShape, background_shapes
 from analysis.stages.searched import searched, window_of
@@ -116,12 +115,10 @@ def _background_shapes(
 
 def _divergent(shape: BackgroundShape, divergence: Mapping[str, Any]) -> str:
     amount = format_uncertain(divergence["value"], divergence["uncertainty"])
-    p = "" if shape.fit is None else ", no fit" if shape.fit.p is None else f", fit p {_toy_p(shape.fit)}"
-    return f"{format_percent(shape.selection.efficiency)} selected, JSD {amount} nats{p}"
-
-
-def _toy_p(fit: BackgroundFit) -> str:
-    return format_toy_p(fit.facts["p"])
+    text = f"{format_percent(shape.selection.efficiency)} selected, JSD {amount} nats"
+    if shape.fit is None:
+        return text
+    return f"{text}, no fit" if shape.fit.p is None else f"{text}, fit p {format_toy_p(shape.fit.facts['p'])}"
 
 
 def _fitted(shapes: Sequence[BackgroundShape]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import NONE, format_count, format_p_value, format_toy_p
+from analysis.numbers import NONE, format_count, format_p_value
 from analysis.report.quantities import entries, number, part
 from analysis.report.table import Table, build
+from analysis.report.validation_tables import deviance_text, toy_p_text
 
 Entry = Mapping[str, Any]
 NOTE = (
@@ -29,20 +30,11 @@ def background_fit_table(results: Entry) -> Table | None:
             ("Background", lambda _, e: str(e.get("background", NONE))),
             ("Function", lambda _, e: str(e.get("family", NONE))),
             ("Events", lambda _, e: format_count(number(e.get("events")))),
-            ("Deviance / ndof", lambda _, e: _deviance(e)),
-            ("p from toys", lambda _, e: _toy_p(part(e, "p"))),
+            ("Deviance / ndof", lambda _, e: deviance_text(e)),
+            ("p from toys", lambda _, e: toy_p_text(part(e, "p"))),
             ("p, asymptotic", lambda _, e: format_p_value(number(e.get("asymptotic_p")))),
             ("Toys", lambda _, e: format_count(number(part(e, "p").get("toys")))),
         ],
         known=None,
         notes=(NOTE, *reasons),
     )
-
-
-def _deviance(entry: Entry) -> str:
-    deviance, ndof = number(entry.get("deviance")), number(entry.get("ndof"))
-    return NONE if deviance is None or ndof is None else f"{deviance:.1f} / {ndof:.0f}"
-
-
-def _toy_p(p: Entry) -> str:
-    return NONE if number(p.get("value")) is None else format_toy_p(p).removeprefix("= ")

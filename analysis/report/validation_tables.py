@@ -69,10 +69,10 @@ def goodness_table(results: Entry) -> Table | None:
         [
             ("Selection", lambda name, _: name),
             ("Function", lambda _, e: str(e.get("family", NONE))),
-            ("Deviance / ndof", lambda _, e: _ratio(e)),
-            ("p from toys", lambda _, e: _toy_p(part(e, "p"))),
+            ("Deviance / ndof", lambda _, e: deviance_text(e)),
+            ("p from toys", lambda _, e: toy_p_text(part(e, "p"))),
             ("p, asymptotic", lambda _, e: format_p_value(number(e.get("asymptotic_p")))),
-            ("χ² p from toys", lambda _, e: _toy_p(part(e, "chi2_p"))),
+            ("χ² p from toys", lambda _, e: toy_p_text(part(e, "chi2_p"))),
             ("Toys", lambda _, e: format_count(number(part(e, "p").get("toys")))),
             ("Failed", lambda _, e: format_count(number(e.get("failed")))),
         ],
@@ -225,12 +225,14 @@ def _reasons(rows: list[tuple[str, Entry]]) -> Iterator[str]:
     return (f"{name}: not tested. {entry['reason']}" for name, entry in rows if entry.get("reason"))
 
 
-def _ratio(entry: Entry) -> str:
+def deviance_text(entry: Entry) -> str:
+    """Deviance over degrees of freedom, as in a table."""
     deviance, ndof = number(entry.get("deviance")), number(entry.get("ndof"))
     return NONE if deviance is None or ndof is None else f"{deviance:.1f} / {ndof:.0f}"
 
 
-def _toy_p(p: Entry) -> str:
+def toy_p_text(p: Entry) -> str:
+    """A p-value from toys, as in a table: a bound with its sign."""
     return NONE if number(p.get("value")) is None else format_toy_p(p).removeprefix("= ")
 
 
