@@ -17,10 +17,13 @@ INHERITED = ("type", "folds", "window", "simulation")
 def inherited(detectors: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what detectors with `of` leave out, from the one they name; content as it is read from a file.
 
+    A null in the place of a detector leaves it out, as a scale may.
+
     Raises:
         ValueError: `of` names none of the detectors, or one that has `of` itself.
     """
-    return {name: _filled(name, content, detectors) for name, content in detectors.items()}
+    kept = {name: content for name, content in detectors.items() if content is not None}
+    return {name: _filled(name, content, kept) for name, content in kept.items()}
 
 
 def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:

@@ -47,6 +47,14 @@ def test_set_and_scale_and_seed(search_file: Path) -> None:
     assert search.seed == 9
 
 
+def test_null_leaves_a_detector_out_and_what_is_made_from_it_has_nothing(search_file: Path) -> None:
+    detectors = ["detectors={t: {type: tnt}, a: {of: t}, c: {type: cwola}}", "detectors.t=null"]
+    with pytest.raises(ConfigurationError, match=r"`a\.of`: there is no detector 't'"):
+        load_search(str(search_file), overrides=detectors)
+    search, _ = load_search(str(search_file), overrides=[*detectors, "detectors.a=null"])
+    assert list(search.detectors) == ["c"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
