@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from analysis.adversarial_settings import AdversarialSettings
 from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
@@ -90,9 +91,21 @@ class Axis(Model):
         return self
 
 
-class Processing(Model):
-    """Settings of the dijet processor; momenta and masses in GeV."""
+class TTbarSettings(Model):
+    """Selection of semileptonic top pairs; momenta in GeV."""
 
+    fat_radius: float = Field(1.0, gt=0)
+    jet_radius: float = Field(0.2, gt=0)
+    min_jet_pt: float = Field(30.0, gt=0)
+    min_lepton_pt: float = Field(10.0, gt=0)
+    min_ht: float = Field(1000.0, ge=0)
+
+
+class Processing(Model):
+    """Settings of the processor; momenta and masses in GeV. What is not said otherwise is the dijet processor's."""
+
+    processor: Literal["dijet", "ttbar"] = "dijet"
+    ttbar: TTbarSettings = TTbarSettings()
     jets: Literal["PFCands", "FatJet"] = "PFCands"
     puppi: bool = False
     radius: float = Field(1.0, gt=0)
@@ -194,7 +207,8 @@ class Search(Model):
     scales: Mapping[str, Mapping[str, Any]] = {}
     processing: Processing = Processing()
     mixtures: Mapping[Name, Mixture] = {}
-    data: tuple[Name, ...] = Field(min_length=1)
+    data: tuple[Name, ...] = Field((), validate_default=True)
+    adversarial: AdversarialSettings | None = None
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None

@@ -18,10 +18,17 @@ SAME_WORD = 0.85  # similarity from which a word is a misspelling
 
 def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
-    for one in (_needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures, _windows):
+    for one in (_data, _needs, _selections, _controls, _misspelt, _masses):
+        one(search)
+    for one in (_hunt_windows, _templates, _no_mixtures, _windows):
         one(search)
     check_windows(search)
     check_variants(search)
+
+
+def _data(search: Search) -> None:
+    if not search.data and search.adversarial is None:
+        raise ValueError("`data` names no sample to search in: give a mixture or a data set")
 
 
 def _needs(search: Search) -> None:
