@@ -20,7 +20,7 @@ def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
     for one in (_data, _needs, _selections, _controls, _misspelt, _masses):
         one(search)
-    for one in (_hunt_windows, _templates, _no_mixtures, _windows):
+    for one in (_hunt_windows, _templates, _no_mixtures, _windows, _variations):
         one(search)
     check_windows(search)
     check_variants(search)
@@ -156,6 +156,24 @@ def _no_mixtures(search: Search) -> None:
 
 def _named(key: str, signals: Mapping[float, str]) -> dict[str, str]:
     return {f"{key}.{mass:g}": name for mass, name in signals.items()}
+
+
+def _variations(search: Search) -> None:
+    """Check that the shape uncertainties of limits are variations that are processed, and have limits to act on."""
+    limits = search.limits
+    asked = limits.systematics.variations if limits is not None else {}
+    for name, pair in asked.items():
+        missing = [one for one in pair if one not in search.processing.variations]
+        if missing:
+            raise ValueError(
+                f"`limits.systematics.variations.{name}` names {missing[0]!r}, which is none of "
+                f"`processing.variations`: {', '.join(search.processing.variations) or 'there are none'}"
+            )
+    if asked and limits is not None and (limits.cross_section is None or limits.cross_section.shape != "simulation"):
+        raise ValueError(
+            "`limits.systematics.variations` move simulated signals, which only limits in fb have: give "
+            "`limits.cross_section` with `shape: simulation`, or leave them out"
+        )
 
 
 def _windows(search: Search) -> None:
