@@ -154,6 +154,13 @@ def check_histograms(names: Iterable[str], columns: Sequence[str]) -> None:
             )
 
 
+def check_smearings(sizes: Mapping[str, float]) -> None:
+    """Raise InputError where a smearing is not by a finite number of widths."""
+    for name, size in sizes.items():
+        if not np.isfinite(size):
+            raise InputError(f"variation {name!r} smears by {size} widths, expected a finite number.")
+
+
 def _apply(cuts: Mapping[str, Mask], *, weight: npt.NDArray[np.float64]) -> tuple[Mask, dict[str, dict[str, int]]]:
     passed, cutflow = np.ones(len(weight), dtype=bool), {}
     for name, cut in {"all": passed, **cuts}.items():

@@ -11,12 +11,13 @@ import awkward as ak
 import numpy as np
 import pyarrow as pa
 
-from processors.column_processor import ColumnProcessor, Mask, Selection, check_histograms
+from processors.column_processor import ColumnProcessor, Mask, Selection, check_histograms, check_smearings
 from processors.dijet_columns import HISTOGRAM_COLUMNS, dijet_columns, dijet_schema
 from processors.errors import InputError
 from processors.histograms import DEFAULT_HISTOGRAMS, AxisSpec
 from processors.leading_jets import LeadingJets, cluster_leading, given_leading
 from processors.records import check_momenta
+from processors.smearing import largest_jet_factor
 from processors.sources import require
 
 
@@ -42,6 +43,9 @@ class DijetProcessor(ColumnProcessor):
     variations
         Name -> relative shift of the jet energy scale, which multiplies the jets' four-momenta by 1 + shift before
         the cuts. ``nominal`` is always there.
+    smearings
+        Further variations: name -> signed number of widths of the jet resolution (:mod:`processors.smearing`) by which
+        the three-momenta of both jets are scaled before the cuts.
     columns_directory
         Where Parquet parts go, ``dataset=…/variation=…/part-….parquet``; None writes none.
     constituents
@@ -66,6 +70,7 @@ class DijetProcessor(ColumnProcessor):
         min_mjj: float | None = None,
         histograms: Mapping[str, AxisSpec] | None = None,
         variations: Mapping[str, float] | None = None,
+        smearings: Mapping[str, float] | None = None,
         columns_directory: str | os.PathLike[str] | None = None,
         constituents: int = 0,
         puppi: bool = False,
@@ -81,6 +86,7 @@ class DijetProcessor(ColumnProcessor):
         self.max_delta_eta = max_delta_eta
         self.min_mjj = min_mjj
         self.variations = {"nominal": 0.0, **(variations or {})}
+        self.smearings = dict(smearings or {})
         self.constituents = constituents
         self.puppi = puppi
         self._check_settings()
@@ -96,9 +102,10 @@ class DijetProcessor(ColumnProcessor):
 
     def _selections(self, record: ak.Array, *, source: ak.Array) -> Iterator[Selection]:
         jets = self._leading_jets(record, source=source)
-        for variation, shift in self.variations.items():
-            shifted = jets.scaled(1 + shift)
-            yield Selection(variation, self._cuts(shifted), partial(self._columns, shifted))
+        varied = {name: jets.scaled(1 + shift) for name, shift in self.variations.items()}
+        varied |= {name: jets.smeared(size) for name, size in self.smearings.items()}
+        for variation, moved in varied.items():
+            yield Selection(variation, self._cuts(moved), partial(self._columns, moved))
 
     def _columns(self, jets: LeadingJets, chosen: Mask) -> dict[str, Any]:
         return dijet_columns(jets.select(chosen), constituents=self.constituents)
@@ -111,7 +118,8 @@ class DijetProcessor(ColumnProcessor):
         if self.puppi:
             collection = _puppi(collection, filename=record.metadata["filename"])
         # an upward variation may lift a jet over the threshold, so the clustering starts below it
-        threshold = self.min_jet_pt / (1 + max(self.variations.values())) * (1 - 1e-9)
+        largest = max([1 + max(self.variations.values()), *map(largest_jet_factor, self.smearings.values())])
+        threshold = self.min_jet_pt / largest * (1 - 1e-9)
         return cluster_leading(
             collection, radius=self.radius, min_pt=threshold, keep_constituents=self.constituents > 0
         )
@@ -142,6 +150,10 @@ class DijetProcessor(ColumnProcessor):
                 raise InputError(f"variation {name!r} shifts the energy scale by {shift}, expected more than -1.")
         if self.variations["nominal"] != 0:
             raise InputError(f"the nominal variation shifts by {self.variations['nominal']}, expected 0.")
+        check_smearings(self.smearings)
+        for name in self.smearings:
+            if name in self.variations:
+                raise InputError(f"{name!r} is both a variation and a smearing: give one of them another name.")
         check_histograms(self.histograms, HISTOGRAM_COLUMNS)
 
 
