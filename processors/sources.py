@@ -51,11 +51,13 @@ def require(events: ak.Array, name: str, *, source: ak.Array | None = None) -> a
         return events[name]
     given = events if source is None else source
     available = ", ".join(sorted(n for n in given.fields if {"pt", "eta"} <= set(given[n].fields))) or "none"
-    wanted = {"PFCands": _CANDIDATES + _DELPHES_CANDIDATES, "FatJet": _FAT_JETS}.get(name, (name,))
+    branches = {"PFCands": _CANDIDATES + _DELPHES_CANDIDATES, "FatJet": _FAT_JETS, "MET": _MISSING_ENERGY}
+    wanted, advice = branches.get(name, (name,)), "Use a file that has it"
+    if name in ("PFCands", "FatJet"):
+        advice = "Choose another jet source (PFCands or FatJet)"
     raise InputError(
         f"{events.metadata['filename']} has no {name}: none of the branches {', '.join(wanted)} is in it. "
-        f"Its collections of momenta: {available}. Choose another jet source (PFCands or FatJet), or check the format "
-        "named for this file."
+        f"Its collections of momenta: {available}. {advice}, or check the format named for this file."
     )
 
 
