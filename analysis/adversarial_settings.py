@@ -20,16 +20,16 @@ class BackgroundClass(Model):
 
 
 class NetworkSettings(Model):
-    """One network: its detector, what smearing it is trained with, and which network it is compared with.
+    """One network: its detector, the background it is trained on, and which network it is compared with.
 
-    `settings` go to the detector, which checks them itself. `smearing` is one of `smearings`, by default the first.
+    `settings` go to the detector, which checks them itself. `background` is one of `backgrounds`, by default the first.
     `plain` names the network without an adversary whose difference between directions this one should be below.
     """
 
     type: Name
     settings: Mapping[str, Any] = {}
     folds: int = Field(2, ge=2)
-    smearing: Name | None = None
+    background: Name | None = None
     plain: Name | None = None
 
 
@@ -73,15 +73,15 @@ class AdversarialSettings(Model):
     """Networks trained on a background of several classes, judged class by class.
 
     Attributes:
-        smearings: name → class → data set and variation. The first class is the central one; classes have the same
-            names in all smearings. Every network is tested with all of them.
+        backgrounds: name → class → data set and variation. The first class is the central one; classes have the same
+            names in all backgrounds. Every network is tested with all of them.
         signal: what classifiers are trained on, and all networks tested with.
         signals: further signals that networks are tested with.
         events: most events of each data set that are used; None for all.
         features: columns that networks read where their `settings` name none.
     """
 
-    smearings: Mapping[Name, Mapping[Name, BackgroundClass]] = Field(min_length=1)
+    backgrounds: Mapping[Name, Mapping[Name, BackgroundClass]] = Field(min_length=1)
     signal: Name
     signals: tuple[Name, ...] = ()
     events: int | None = Field(None, ge=100)
@@ -92,13 +92,13 @@ class AdversarialSettings(Model):
 
     @property
     def first(self) -> str:
-        """The smearing that networks are trained with unless they say another."""
-        return next(iter(self.smearings))
+        """The background that networks are trained on unless they say another."""
+        return next(iter(self.backgrounds))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, the central one first."""
-        return tuple(self.smearings[self.first])
+        return tuple(self.backgrounds[self.first])
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -108,25 +108,25 @@ class AdversarialSettings(Model):
     @property
     def datasets(self) -> tuple[str, ...]:
         """Every data set that is read."""
-        backgrounds = [one.dataset for classes in self.smearings.values() for one in classes.values()]
+        backgrounds = [one.dataset for classes in self.backgrounds.values() for one in classes.values()]
         return tuple(dict.fromkeys((*backgrounds, *self.tested)))
 
     def trained_with(self, network: str) -> str:
-        """Return the smearing that a network is trained with."""
-        return self.networks[network].smearing or self.first
+        """Return the background that a network is trained on."""
+        return self.networks[network].background or self.first
 
     @model_validator(mode="after")
     def _consistent(self) -> AdversarialSettings:
-        for name, classes in self.smearings.items():
+        for name, classes in self.backgrounds.items():
             if len(classes) < 2:
-                raise ValueError(f"`smearings.{name}` has {len(classes)} class: an adversary tells two or more apart")
+                raise ValueError(f"`backgrounds.{name}` has {len(classes)} class: an adversary tells two or more apart")
             if set(classes) != set(self.classes):
                 raise ValueError(
-                    f"`smearings.{name}` has the classes {sorted(classes)}, `smearings.{self.first}` has "
-                    f"{sorted(self.classes)}: give all smearings the same classes"
+                    f"`backgrounds.{name}` has the classes {sorted(classes)}, `backgrounds.{self.first}` has "
+                    f"{sorted(self.classes)}: give all backgrounds the same classes"
                 )
         for name, network in self.networks.items():
-            self._known(f"networks.{name}.smearing", network.smearing, self.smearings)
+            self._known(f"networks.{name}.background", network.background, self.backgrounds)
             self._known(f"networks.{name}.plain", network.plain, self.networks)
         if self.contamination is not None:
             self._known("contamination.network", self.contamination.network, self.networks)

@@ -92,17 +92,25 @@ class Axis(Model):
 
 
 class TTbarSettings(Model):
-    """Selection of semileptonic top pairs; momenta in GeV."""
+    """Selection of semileptonic top pairs, see `processors.TTbarProcessor`; momenta in GeV."""
 
-    fat_radius: float = Field(1.0, gt=0)
-    jet_radius: float = Field(0.2, gt=0)
+    radius: float = Field(1.0, gt=0)
+    subjet_radius: float = Field(0.2, gt=0)
     min_jet_pt: float = Field(30.0, gt=0)
     min_lepton_pt: float = Field(10.0, gt=0)
-    min_ht: float = Field(1000.0, ge=0)
+    min_ht: float | None = Field(1000.0, ge=0)
+    isolation_cone: float = Field(0.2, gt=0)
+    max_isolation: float = Field(0.1, ge=0)
+    b_tag_radius: float = Field(0.2, gt=0)
 
 
 class Processing(Model):
-    """Settings of the processor; momenta and masses in GeV. What is not said otherwise is the dijet processor's."""
+    """Settings of the processor; momenta and masses in GeV.
+
+    `variations` shift the jet energy scale, `smearings` move all objects by widths of the detector's resolution; top
+    pairs have the latter alone. `ttbar` is what selects top pairs, all but `histograms` and `chunksize` beside it
+    belongs to dijets.
+    """
 
     processor: Literal["dijet", "ttbar"] = "dijet"
     ttbar: TTbarSettings = TTbarSettings()
@@ -116,6 +124,7 @@ class Processing(Model):
     min_mjj: float | None = Field(None, ge=0)
     constituents: int = Field(0, ge=0)
     variations: Mapping[Name, float] = {}
+    smearings: Mapping[Name, float] = {}
     histograms: Mapping[str, Axis] = {}
     chunksize: int = Field(5000, gt=0)
 

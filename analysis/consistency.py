@@ -18,7 +18,7 @@ SAME_WORD = 0.85  # similarity from which a word is a misspelling
 
 def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
-    for one in (_data, _needs, _selections, _controls, _misspelt, _masses):
+    for one in (_data, _processor, _needs, _selections, _controls, _misspelt, _masses):
         one(search)
     for one in (_hunt_windows, _templates, _no_mixtures, _windows, _variations):
         one(search)
@@ -29,6 +29,19 @@ def check(search: Search) -> None:
 def _data(search: Search) -> None:
     if not search.data and search.adversarial is None:
         raise ValueError("`data` names no sample to search in: give a mixture or a data set")
+
+
+def _processor(search: Search) -> None:
+    """Check that the processor makes what the search reads."""
+    if search.processing.processor == "ttbar" and search.data:
+        raise ValueError(
+            "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: give `adversarial` in "
+            "the place of `data`, or leave the processor out"
+        )
+    if search.processing.processor == "ttbar" and search.processing.variations:
+        raise ValueError(
+            "`processing.variations` shift the energy scale of dijets: top pairs have `processing.smearings`, in widths"
+        )
 
 
 def _needs(search: Search) -> None:
@@ -163,11 +176,12 @@ def _variations(search: Search) -> None:
     limits = search.limits
     asked = limits.systematics.variations if limits is not None else {}
     for name, pair in asked.items():
-        missing = [one for one in pair if one not in search.processing.variations]
+        known = {**search.processing.variations, **search.processing.smearings}
+        missing = [one for one in pair if one not in known]
         if missing:
             raise ValueError(
                 f"`limits.systematics.variations.{name}` names {missing[0]!r}, which is none of "
-                f"`processing.variations`: {', '.join(search.processing.variations) or 'there are none'}"
+                f"`processing.variations` and `smearings`: {', '.join(known) or 'there are none'}"
             )
     if asked and limits is not None and (limits.cross_section is None or limits.cross_section.shape != "simulation"):
         raise ValueError(

@@ -28,11 +28,11 @@ def adversarial_figures(run: SearchRun, label: Label) -> Iterator[Described]:
     if run.search.adversarial is None:
         return
     settings = settings_of(run)
-    for smearing in settings.smearings:
+    for smearing in settings.backgrounds:
         yield _observables(run, smearing, label)
     for found in networks(run).values():
         if not found.contamination:
-            for smearing in settings.smearings:
+            for smearing in settings.backgrounds:
                 yield from _network(run, found, smearing, label)
     if settings.contamination is not None:
         yield _contamination(run, label)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.adversarial_settings import AdversarialSettings
+from analysis.adversarial_settings import NOMINAL, AdversarialSettings
 from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
@@ -30,7 +30,7 @@ from analysis.store import code_key, content_key, library_versions
 from analysis.validation import corrected, nearest
 from ml import CrossFit, Detector, Sample, TrainingError, detector_from_settings
 from ml.plan import Job, run_jobs
-from processors.ttbar_columns import HISTOGRAM_COLUMNS
+from processors.ttbar_columns import TTBAR_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -86,18 +86,18 @@ def check_networks(search: Search) -> None:
         )
     for name in settings.networks:
         for column in detector_of(settings, name).settings.columns:
-            if column not in HISTOGRAM_COLUMNS:
+            if column not in TTBAR_COLUMNS:
                 raise ConfigurationError(
                     f"The network {name!r} asks for the column {column!r}, which processed events do not have"
-                    f"{nearest(column, list(HISTOGRAM_COLUMNS))}"
+                    f"{nearest(column, list(TTBAR_COLUMNS))}"
                 )
-    known = {"nominal", *search.processing.variations}
-    for smearing, classes in settings.smearings.items():
+    known = {NOMINAL, *search.processing.smearings}
+    for smearing, classes in settings.backgrounds.items():
         for name, one in classes.items():
             if one.variation not in known:
                 raise ConfigurationError(
-                    f"`adversarial.smearings.{smearing}.{name}.variation: {one.variation}` is none of "
-                    f"`processing.variations`{nearest(one.variation, sorted(known))}"
+                    f"`adversarial.backgrounds.{smearing}.{name}.variation: {one.variation}` is none of "
+                    f"`processing.smearings`{nearest(one.variation, sorted(known))}"
                 )
 
 
@@ -125,7 +125,7 @@ def _trained(run: SearchRun, name: str, contamination: float) -> Network:
     settings = settings_of(run)
     key = content_key(
         [processed(run, dataset).key for dataset in settings.datasets], settings.networks[name].model_dump(), name,
-        settings.smearings, settings.signal, settings.tested, settings.events, settings.features, contamination,
+        settings.backgrounds, settings.signal, settings.tested, settings.events, settings.features, contamination,
         run.search.seed, library_versions(), code_key("ml", "analysis.stages.smeared", __name__),
     )  # fmt: skip
     artefact = f"models/{name}" + (f"-contaminated-{contamination:g}" if contamination else "")
@@ -148,7 +148,7 @@ def _fill(run: SearchRun, name: str, contamination: float, folder: Path) -> None
     outcomes = _run(run, crossfit, samples, name, what)
     crossfit.detectors = [outcome.load() for outcome in outcomes]
     columns = crossfit.detectors[0].settings.columns
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for group, events in _scored(run).items():
         sample = as_sample(events, columns)
         scores = crossfit.score(sample)
@@ -201,7 +201,7 @@ def _scored(run: SearchRun) -> dict[str, Events]:
     settings = settings_of(run)
     found = {
         f"{smearing}/{name}": events
-        for smearing in settings.smearings
+        for smearing in settings.backgrounds
         for name, events in background(run, smearing).items()
     }
     return found | {f"{SIGNAL}/{name}": events_of(run, name) for name in settings.tested}

@@ -64,7 +64,7 @@ class Processed:
         if variation not in parts and variation != NOMINAL:
             raise StageError(
                 f"{self.name!r} was processed without a variation {variation!r} (it has {', '.join(parts)}): add it "
-                "under `processing.variations`, or correct the name."
+                "under `processing`, or correct the name."
             )
         if sum(part["events"] for part in parts.get(variation, [])) == 0:
             raise StageError(
@@ -173,13 +173,9 @@ def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor 
 def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcessor:
     own = settings.ttbar
     return TTbarProcessor(
-        fat_radius=own.fat_radius,
-        jet_radius=own.jet_radius,
-        min_jet_pt=own.min_jet_pt,
-        min_lepton_pt=own.min_lepton_pt,
-        min_ht=own.min_ht,
+        **own.model_dump(),
         histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
-        variations=dict(settings.variations),
+        variations=dict(settings.smearings),
         columns_directory=columns,
     )
 
@@ -196,6 +192,7 @@ def _dijet_processor(settings: Processing, columns: Path | None) -> DijetProcess
         min_mjj=settings.min_mjj,
         histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
         variations=dict(settings.variations),
+        smearings=dict(settings.smearings),
         constituents=settings.constituents,
         columns_directory=columns,
     )

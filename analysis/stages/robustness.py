@@ -48,7 +48,7 @@ def _measured(run: SearchRun, found: Network) -> list[dict[str, Any]]:
             "members": found.summary["members"],
             **areas_of(run, found, smearing, signal),
         }
-        for smearing in settings.smearings
+        for smearing in settings.backgrounds
         for signal in settings.tested
     ]
 

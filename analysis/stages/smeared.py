@@ -26,8 +26,8 @@ def settings_of(run: SearchRun) -> AdversarialSettings:
 
 
 def background(run: SearchRun, smearing: str) -> dict[str, Events]:
-    """Return the events of each class of the background, smeared as `smearings` says."""
-    classes = settings_of(run).smearings[smearing]
+    """Return the events of each class of the background, smeared as `backgrounds` says."""
+    classes = settings_of(run).backgrounds[smearing]
     return {name: events_of(run, one.dataset, one.variation) for name, one in classes.items()}
 
 
@@ -91,7 +91,7 @@ def contaminated(run: SearchRun, smearing: str, fraction: float) -> tuple[Events
     rng = run.rng(f"contamination {smearing} {fraction:g}")
     parts = {}
     for name, events in background(run, smearing).items():
-        variation = settings.smearings[smearing][name].variation
+        variation = settings.backgrounds[smearing][name].variation
         signal = events_of(run, settings.signal, variation)
         wanted = round(len(events) * fraction / (1 - fraction))
         if wanted > len(signal):

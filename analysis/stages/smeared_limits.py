@@ -68,7 +68,7 @@ def _folder(run: SearchRun, found: Network) -> Path:
 def _fill(run: SearchRun, found: Network, folder: Path) -> None:
     settings = settings_of(run)
     entries = []
-    for smearing in settings.smearings:
+    for smearing in settings.backgrounds:
         # the mean over members is what a search would cut on
         ranked = {name: values.mean(axis=1) for name, values in quantiles(run, found, smearing).items()}
         for signal in settings.tested:
@@ -138,7 +138,7 @@ def _cut(
     scores = ranked[f"{SIGNAL}/{signal}"], ranked[f"{smearing}/{central}"]
     together = np.concatenate(scores)
     curve = roc(together, np.repeat([1, 0], [len(one) for one in scores]))
-    one = settings_of(run).smearings[smearing][central]
+    one = settings_of(run).backgrounds[smearing][central]
     cross_section = selected_cross_section(run, one.dataset, one.variation)
     found = simple_limit(
         curve.signal[1:],
@@ -162,7 +162,7 @@ def _template(
     limits: SmearedLimitSettings,
 ) -> Template:
     """Return the m_tt̄ spectrum of one class above the threshold, scaled to its cross section after the selection."""
-    one = settings_of(run).smearings[smearing][name]
+    one = settings_of(run).backgrounds[smearing][name]
     events = background(run, smearing)[name]
     kept = _binned(events[MASS], ranked[f"{smearing}/{name}"] >= threshold, limits.edges)
     scale = selected_cross_section(run, one.dataset, one.variation) * limits.luminosity / len(events)

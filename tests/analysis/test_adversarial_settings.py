@@ -16,7 +16,7 @@ from analysis.search_file import load_search
 from analysis.validation import validated
 
 SETTINGS: dict[str, Any] = {
-    "smearings": {
+    "backgrounds": {
         "large": {
             "central": {"dataset": "ttbar"},
             "up": {"dataset": "ttbar_up", "variation": "up"},
@@ -58,19 +58,19 @@ def test_a_search_for_it_needs_no_data_and_any_other_does() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"smearings": {"large": {"central": {"dataset": "ttbar"}}}}, "has 1 class"),
+        ({"backgrounds": {"large": {"central": {"dataset": "ttbar"}}}}, "has 1 class"),
         (
-            {"smearings": {**SETTINGS["smearings"], "small": {n: {"dataset": n} for n in ("central", "up")}}},
+            {"backgrounds": {**SETTINGS["backgrounds"], "small": {n: {"dataset": n} for n in ("central", "up")}}},
             "the same classes",
         ),
         ({"networks": {"robust": {"type": "adversarial_autoencoder", "plain": "plan"}}}, "networks.robust.plain: plan"),
-        ({"networks": {"robust": {"type": "x", "smearing": "tiny"}}}, "networks.robust.smearing: tiny"),
+        ({"networks": {"robust": {"type": "x", "background": "tiny"}}}, "networks.robust.background: tiny"),
         ({"contamination": {"network": "rubost"}}, "contamination.network: rubost"),
         ({"contamination": {"network": "robust", "fractions": [0, 0.1]}}, "between 0 and 1"),
         ({"limits": {"networks": ["none"]}}, "limits.networks: none"),
         ({"limits": {"networks": ["robust"], "edges": [2000, 1000]}}, "rising"),
         (
-            {"smearings": {"large": {n: {"dataset": n} for n in ("nominal", "more")}}},
+            {"backgrounds": {"large": {n: {"dataset": n} for n in ("nominal", "more")}}},
             "`limits` take the classes `up` and `down`",
         ),
     ],
@@ -91,7 +91,7 @@ def test_the_ready_search_is_valid_and_reads_21_observables() -> None:
     ("override", "said"),
     [
         ("processing.processor=dijet", "processing.processor"),
-        ("processing.variations={up: 3}", "processing.variations"),
+        ("processing.smearings={up: 3}", "processing.smearings"),
         ("adversarial.features=[b1_pt, light1_ptt]", "light1_ptt"),
         ("adversarial.networks.autoencoder.settings={alphaa: 0}", "networks.autoencoder"),
     ],

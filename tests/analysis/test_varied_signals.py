@@ -35,6 +35,7 @@ def test_the_peak_moves_with_the_jets_and_the_limit_grows(
     expected = {}
     for name, systematics in (("without", {}), ("with", {"variations": VARIATIONS})):
         search = with_variations(events_folder, signals_folder, **systematics)
+        (tmp_path / name).mkdir()
         run = run_of(tmp_path / name, search, data=tmp_path / "data")
         for _ in run_until(run, "limit"):
             pass
