@@ -84,7 +84,7 @@ def test_observables_of_an_event_by_hand(tmp_path: Path, iterative) -> None:
         assert row[f"{name}_m"] == pytest.approx(math.sqrt(max(0, energy**2 - px**2 - py**2 - pz**2)), abs=1e-2)
     energy, px, py, pz = sum(momenta.values())
     assert row["mtt"] == pytest.approx(math.sqrt(energy**2 - px**2 - py**2 - pz**2), abs=1e-2)
-    assert row["ht"] == pytest.approx(sum(math.hypot(px, py) for _, px, py, _ in momenta.values()), abs=1e-2)
+    assert row["ht"] == pytest.approx(1110)  # of all particles
     assert (row["met"], row["met_phi"]) == (120, 3)
 
 
@@ -158,6 +158,26 @@ def test_hadronic_top_is_the_one_far_from_the_lepton(tmp_path: Path, iterative) 
     np.testing.assert_allclose(frame["light2_pt"], [150, 270], rtol=1e-3)
 
 
+def test_ht_of_all_particles_or_of_the_objects(tmp_path: Path, iterative) -> None:
+    """200 GeV outside of both fat jets, and 20 GeV inside one, too soft for a jet."""
+    soft = [(200.0, 3.0, 1.5, 0.0, 22), (20.0, 0.2, 0.5, 0.0, 22)]
+    path = write_ttbar(tmp_path / "a.root", [replace(Tops(), lepton=muon(35), others=soft).event()])
+    rows = {}
+    for ht_of in ("visible", "objects"):
+        settings: dict[str, Any] = {"ht_of": ht_of, "columns_directory": tmp_path / ht_of, "variations": {"up": 3}}
+        assert counts(run(path, iterative, ht_of=ht_of))["ht"] == int(ht_of == "visible")
+        results = run(path, iterative, min_ht=None, **settings)
+        rows[ht_of] = [frame_of(results, name).iloc[0] for name in ("nominal", "up")]
+    nominal, up = rows["visible"]
+    objects, objects_up = rows["objects"]
+    assert objects["ht"] == pytest.approx(995, rel=1e-4)
+    assert nominal["ht"] == pytest.approx(1215, rel=1e-4)
+    # what is in no object does not move; 20 GeV are 28.7 after the smearing, still no jet
+    assert up["ht"] - nominal["ht"] == pytest.approx(objects_up["ht"] - objects["ht"], rel=1e-12)
+    for name, row in (("visible", up), ("objects", objects_up)):
+        assert row["met"] == 120 + 3 * missing_energy_width(np.array(rows[name][0]["ht"]))
+
+
 def test_everything_moves_by_its_own_width(tmp_path: Path, iterative) -> None:
     path = write_ttbar(tmp_path / "a.root", [replace(Tops(), lepton=muon(250)).event()])
     settings = {"columns_directory": tmp_path / "c", "min_ht": None}
@@ -179,7 +199,7 @@ def test_everything_moves_by_its_own_width(tmp_path: Path, iterative) -> None:
         assert row["met"] == nominal["met"] + size * missing_energy_width(np.array(nominal["ht"]))
         assert row["met_phi"] == nominal["met_phi"]
         visible = sum(row[f"{name}_pt"] for name in ("b1", "b2", "light1", "light2", "lepton"))
-        assert row["ht"] == pytest.approx(visible)
+        assert row["ht"] == pytest.approx(visible, rel=1e-4)
 
 
 def test_cuts_see_the_smeared_objects(tmp_path: Path, iterative) -> None:
@@ -318,6 +338,7 @@ def test_damaged_events_are_named(tmp_path: Path, iterative, broken: Event, mess
         ({"min_jet_pt": -1}, "min_jet_pt is -1"),
         ({"max_isolation": np.nan}, "max_isolation is nan"),
         ({"min_ht": np.inf}, "min_ht is inf"),
+        ({"ht_of": "jets"}, "ht_of is 'jets'"),
         ({"variations": {"nominal": 1}}, "nominal variation smears by 1"),
         ({"variations": {"up": np.nan}}, "'up' smears by nan"),
         ({"histograms": {"mt": AxisSpec(bins=1, start=0, stop=1)}}, "Did you mean 'mtt'"),
