@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
@@ -20,7 +20,7 @@ from processors.records import check_missing_energy, check_momenta
 from processors.smearing import largest_jet_factor
 from processors.sources import require
 from processors.ttbar_columns import TTBAR_COLUMNS, TTBAR_HISTOGRAMS, ttbar_columns, ttbar_schema
-from processors.ttbar_selection import Chosen, TTbarEvents, choose, scalar_sum
+from processors.ttbar_selection import Chosen, Thresholds, TTbarEvents, choose
 
 _MOMENTA = ("PFCands", "GenBHadron", "Electron", "Muon")
 
@@ -40,8 +40,10 @@ class TTbarProcessor(ColumnProcessor):
     min_fat_jet_pt
         Softer fat jets are not clustered (GeV); those of top pairs are far above.
     min_jet_pt, min_lepton_pt, min_ht
-        Cuts on jets, on isolated leptons and on the scalar sum H_T of the pT of both (GeV), after the smearing.
-        ``min_ht`` None leaves that cut out. Leptons also need ``min_lepton_pt`` before it, where isolation is decided.
+        Cuts on jets, on isolated leptons and on the scalar sum H_T (GeV), after the smearing. ``min_ht`` None leaves
+        that cut out. Leptons also need ``min_lepton_pt`` before it, where isolation is decided.
+    ht_of
+        H_T is the scalar sum of the pT of everything ``visible``, or of ``objects``: the jets and isolated leptons.
     isolation_cone, max_isolation
         A lepton is isolated if the other particles within this ΔR have at most this fraction of its pT.
     b_tag_radius
@@ -70,6 +72,7 @@ class TTbarProcessor(ColumnProcessor):
         min_jet_pt: float = 30.0,
         min_lepton_pt: float = 10.0,
         min_ht: float | None = 1000.0,
+        ht_of: Literal["visible", "objects"] = "visible",
         isolation_cone: float = 0.2,
         max_isolation: float = 0.1,
         b_tag_radius: float = 0.2,
@@ -86,6 +89,7 @@ class TTbarProcessor(ColumnProcessor):
         self.min_jet_pt = float(min_jet_pt)
         self.min_lepton_pt = float(min_lepton_pt)
         self.min_ht = min_ht
+        self.ht_of = ht_of
         self.isolation_cone = float(isolation_cone)
         self.max_isolation = float(max_isolation)
         self.b_tag_radius = float(b_tag_radius)
@@ -103,11 +107,10 @@ class TTbarProcessor(ColumnProcessor):
 
     def _selections(self, record: ak.Array, *, source: ak.Array) -> Iterator[Selection]:
         events = self._reconstruct(record, source=source)
-        thresholds = {"min_jet_pt": self.min_jet_pt, "min_lepton_pt": self.min_lepton_pt}
-        ht = scalar_sum(events, **thresholds)
+        thresholds = Thresholds(jet_pt=self.min_jet_pt, lepton_pt=self.min_lepton_pt, ht_of=self.ht_of)
         for variation, size in self.variations.items():
-            smeared = events.smeared(size, ht=ht)
-            chosen = choose(smeared, **thresholds, b_tag_radius=self.b_tag_radius, min_ht=self.min_ht)
+            smeared = events.smeared(size, thresholds=thresholds)
+            chosen = choose(smeared, thresholds=thresholds, b_tag_radius=self.b_tag_radius, min_ht=self.min_ht)
             yield Selection(variation, chosen.cuts, partial(_columns, smeared, chosen))
 
     def _reconstruct(self, record: ak.Array, *, source: ak.Array) -> TTbarEvents:
@@ -138,6 +141,7 @@ class TTbarProcessor(ColumnProcessor):
             leptons=leptons,
             met=np.asarray(record["MET"]["pt"]),
             met_phi=np.asarray(record["MET"]["phi"]),
+            visible=np.asarray(ak.sum(particles["pt"], axis=1), dtype=np.float64),
             hadron_offsets=np.concatenate([[0], np.cumsum(np.asarray(ak.num(hadrons, axis=1)), dtype=np.int64)]),
             hadron_eta=np.asarray(ak.flatten(hadrons["eta"], axis=1)),
             hadron_phi=np.asarray(ak.flatten(hadrons["phi"], axis=1)),
@@ -152,6 +156,8 @@ class TTbarProcessor(ColumnProcessor):
                 raise InputError(f"{name} is {getattr(self, name)}, expected 0 or more.")
         if self.min_ht is not None and not np.isfinite(self.min_ht):
             raise InputError(f"min_ht is {self.min_ht}, expected a finite number of GeV, or None for no cut.")
+        if self.ht_of not in ("visible", "objects"):
+            raise InputError(f"ht_of is {self.ht_of!r}, expected 'visible' (all particles) or 'objects'.")
         check_smearings(self.variations)
         if self.variations["nominal"] != 0:
             raise InputError(f"the nominal variation smears by {self.variations['nominal']} widths, expected 0.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,29 +23,47 @@ OBJECTS = ("b1", "b2", "light1", "light2", "lepton")
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """Smallest pT of jets and leptons (GeV), and what H_T is the scalar sum of.
+
+    ``visible``: the pT of all visible particles; ``objects``: that of the jets in both fat jets and of the isolated
+    leptons, above their thresholds.
+    """
+
+    jet_pt: float
+    lepton_pt: float
+    ht_of: Literal["visible", "objects"]
+
+
+@dataclass(frozen=True)
 class TTbarEvents:
     """Everything reconstructed in n events, before cuts that depend on a variation.
 
-    ``met`` in GeV and ``met_phi`` are the missing energy, (n,). ``hadron_*`` are B hadrons, flat, event i owning
-    ``hadron_offsets[i]:hadron_offsets[i + 1]``.
+    ``met`` in GeV and ``met_phi`` are the missing energy, ``visible`` in GeV the scalar sum of the pT of everything
+    visible, (n,). ``hadron_*`` are B hadrons, flat, event i owning ``hadron_offsets[i]:hadron_offsets[i + 1]``.
     """
 
     jets: Subjets
     leptons: Leptons
     met: FloatArray
     met_phi: FloatArray
+    visible: FloatArray
     hadron_offsets: IntArray
     hadron_eta: FloatArray
     hadron_phi: FloatArray
 
-    def smeared(self, size: float, *, ht: FloatArray) -> TTbarEvents:
-        """Jets, leptons and missing energy moved by ``size`` widths; ``ht`` (GeV) is that of these events as they are.
+    def smeared(self, size: float, *, thresholds: Thresholds) -> TTbarEvents:
+        """Jets, leptons and missing energy moved by ``size`` widths.
 
-        Fat jets only say which jets belong together, and stay.
+        ``visible`` follows the jets and leptons that are above their thresholds after the smearing; what is in none of
+        them stays. Fat jets only say which jets belong together, and stay.
         """
         jets = replace(self.jets, pt=self.jets.pt * smearing_factor(jet_width(self.jets.pt), size))
         leptons = replace(self.leptons, pt=self.leptons.pt * smearing_factor(self.leptons.width, size))
-        return replace(self, jets=jets, leptons=leptons, met=shifted_missing_energy(self.met, ht, size))
+        met = shifted_missing_energy(self.met, scalar_sum(self, thresholds=thresholds), size)
+        moved = replace(self, jets=jets, leptons=leptons, met=met)
+        shifts = jets.pt - self.jets.pt, leptons.pt - self.leptons.pt
+        return replace(moved, visible=self.visible + _sum_of_counted(*shifts, events=moved, thresholds=thresholds))
 
 
 @dataclass(frozen=True)
@@ -64,26 +82,35 @@ class Chosen:
     cuts: dict[str, Mask]
 
 
-def scalar_sum(events: TTbarEvents, *, min_jet_pt: float, min_lepton_pt: float) -> FloatArray:
-    """H_T in GeV, (n,): the pT of all jets in both fat jets and of all isolated leptons above their thresholds."""
-    ht = np.zeros(len(events.met))
-    _fill_ht(events.jets.pt, events.leptons.offsets, events.leptons.pt, min_jet_pt, min_lepton_pt, ht)
-    return ht
+def scalar_sum(events: TTbarEvents, *, thresholds: Thresholds) -> FloatArray:
+    """H_T in GeV, (n,)."""
+    if thresholds.ht_of == "visible":
+        return events.visible
+    return _sum_of_counted(events.jets.pt, events.leptons.pt, events=events, thresholds=thresholds)
 
 
-def choose(
-    events: TTbarEvents, *, min_jet_pt: float, min_lepton_pt: float, b_tag_radius: float, min_ht: float | None
-) -> Chosen:
+def _sum_of_counted(
+    of_jets: FloatArray, of_leptons: FloatArray, *, events: TTbarEvents, thresholds: Thresholds
+) -> FloatArray:
+    """Sum of the values of jets and leptons above their thresholds, (n,)."""
+    out = np.zeros(len(events.met))
+    jets, leptons = events.jets, events.leptons
+    counted_leptons = leptons.pt >= thresholds.lepton_pt
+    _fill_sum(of_jets, jets.pt >= thresholds.jet_pt, of_leptons, counted_leptons, leptons.offsets, out)
+    return out
+
+
+def choose(events: TTbarEvents, *, thresholds: Thresholds, b_tag_radius: float, min_ht: float | None) -> Chosen:
     """Apply section 2 of arXiv:1905.10384 to events, smeared or not.
 
-    Jets harder than ``min_jet_pt`` (GeV) are tagged by their B hadrons (:func:`tag_b_jets`). Both fat jets must hold a
+    Jets above their threshold are tagged by their B hadrons (:func:`tag_b_jets`). Both fat jets must hold a
     b-jet, one of them two light jets as well: it is the hadronic top. Where both do, which the paper leaves open, it is
     the one farther in ΔR from the lepton. ``b1`` and ``b2`` are the hardest b-jet of each fat jet, ordered by pT;
     ``light1`` and ``light2`` the two hardest light jets of the hadronic one; ``lepton`` the hardest isolated one above
-    ``min_lepton_pt`` (GeV). H_T is at least ``min_ht`` (GeV; None: no such cut).
+    its threshold. H_T is at least ``min_ht`` (GeV; None: no such cut).
     """
     jets, leptons = events.jets, events.leptons
-    counted = jets.pt >= min_jet_pt  # False for NaN
+    counted = jets.pt >= thresholds.jet_pt  # False for NaN
     tags = tag_b_jets(
         _side_by_side(jets.eta),
         _side_by_side(jets.phi),
@@ -96,12 +123,12 @@ def choose(
     places = np.full((len(events.met), len(OBJECTS)), -1, dtype=np.int64)
     _fill_places(
         jets.pt, counted, tags, jets.fat_eta, jets.fat_phi,
-        leptons.offsets, leptons.pt, leptons.eta, leptons.phi, min_lepton_pt, places,
+        leptons.offsets, leptons.pt, leptons.eta, leptons.phi, thresholds.lepton_pt, places,
     )  # fmt: skip
     objects = {
         name: _taken(getattr(jets, name), getattr(leptons, name), places) for name in ("pt", "eta", "phi", "mass")
     }
-    ht = scalar_sum(events, min_jet_pt=min_jet_pt, min_lepton_pt=min_lepton_pt)
+    ht = scalar_sum(events, thresholds=thresholds)
     cuts = {
         "lepton": places[:, 4] >= 0,
         "two_fat_jets": np.isfinite(jets.fat_pt[:, 1]),
@@ -127,17 +154,17 @@ def _taken(of_jets: FloatArray, of_leptons: FloatArray, places: IntArray) -> Flo
 
 
 @compiled
-def _fill_ht(jet_pt, lepton_offsets, lepton_pt, min_jet_pt, min_lepton_pt, out):  # type: ignore[no-untyped-def]
+def _fill_sum(of_jets, counted_jets, of_leptons, counted_leptons, lepton_offsets, out):  # type: ignore[no-untyped-def]
     # a compiled loop: the order of NumPy's sums depends on how many jets the fullest event of a chunk has
     for event in range(len(out)):
         total = 0.0
         for fat in range(2):
-            for jet in range(jet_pt.shape[2]):
-                if jet_pt[event, fat, jet] >= min_jet_pt:
-                    total += jet_pt[event, fat, jet]
+            for jet in range(of_jets.shape[2]):
+                if counted_jets[event, fat, jet]:
+                    total += of_jets[event, fat, jet]
         for lepton in range(lepton_offsets[event], lepton_offsets[event + 1]):
-            if lepton_pt[lepton] >= min_lepton_pt:
-                total += lepton_pt[lepton]
+            if counted_leptons[lepton]:
+                total += of_leptons[lepton]
         out[event] = total
 
 

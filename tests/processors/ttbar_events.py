@@ -1,4 +1,4 @@
-"""Top-pair events made by hand, and files of them in the layout of the project's top samples."""
+"""Top-pair events made by hand, files of them in the layout of the project's top samples, and runs over those."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import pandas as pd
 import uproot
+from coffea.processor.executor import ExecutorBase
+
+from processors import TTbarProcessor, read_parts, run_files
 
 Particle = tuple[float, float, float, float, int]  # pt (GeV), eta, phi, mass (GeV), pdgId
 ELECTRON_MASS, MUON_MASS = 0.000511, 0.10566
+CUTS = ["all", "lepton", "two_fat_jets", "b_jets", "light_jets", "ht"]
 
 
 @dataclass(frozen=True)
@@ -141,3 +146,20 @@ def _collection(name: str, lists: Sequence[Sequence[Sequence[float]]], fields: S
         f"{name}_{field}": ak.unflatten(flat[:, i].astype(kinds.get(field, np.float32)), counts)
         for i, field in enumerate(fields)
     }
+
+
+def run(path: Path, executor: ExecutorBase, *, chunksize: int = 10_000, **settings: Any) -> dict[str, Any]:
+    """The results of the processor for a file of events, as data set d."""
+    processor = TTbarProcessor(**settings)
+    return run_files({"d": [str(path)]}, processor, format="darkhorse", executor=executor, chunksize=chunksize).results
+
+
+def frame_of(results: dict[str, Any], variation: str = "nominal") -> pd.DataFrame:
+    """The columns of a run as a pandas frame."""
+    table = read_parts(results["parts"]["d"][variation])
+    return pd.DataFrame({name: table.column(name).to_pylist() for name in table.column_names})
+
+
+def counts(results: dict[str, Any], variation: str = "nominal") -> dict[str, int]:
+    """Events after each cut."""
+    return {cut: n["events"] for cut, n in results["cutflow"]["d"][variation].items()}
