@@ -15,6 +15,7 @@ from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
+from analysis.samples.recipe import with_defaults
 from analysis.settings import Interval, MassInterval, Model, Name
 from analysis.statistics_settings import (
     AbcdSettings,
@@ -54,6 +55,7 @@ class Dataset(Model):
         recipe = content.get("recipe") if isinstance(content, Mapping) else None
         if not isinstance(recipe, Mapping):
             return content
+        recipe = with_defaults(recipe)
         facts = {"sqrt_s": recipe.get("sqrt_s"), "format": "lhco" if recipe.get("format") == "lhco" else None}
         return {**{name: fact for name, fact in facts.items() if fact is not None}, **content}
 

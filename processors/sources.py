@@ -27,8 +27,8 @@ def standardise(events: ak.Array, *, collections: Collection[str] = COLLECTIONS)
     Of the ``collections`` (default: all) those the file has become fields, momenta in GeV as float64:
 
     - ``PFCands`` and ``FatJet``, ``Electron``, ``Muon``, ``GenBHadron``: ragged Lorentz vectors (pt, eta, phi, mass).
-      ``PFCands`` keep charge, pdgId and puppiWeight where given; ``FatJet`` keeps tau1, tau2, tau3,
-      n_constituents and rawFactor where given;
+      ``PFCands`` keep charge, pdgId and puppiWeight where given, ``Electron`` and ``Muon`` charge; ``FatJet`` keeps
+      tau1, tau2, tau3, n_constituents and rawFactor where given;
       Take these as ``jets["tau2"]``: ``jets.tau2`` is a Lorentz vector's squared proper time;
     - ``MET``: pt and phi;
     - ``weight``: the generator weight, or 1 where there is none; ``truth``: 1 signal, 0 background, -1 unknown.
@@ -124,7 +124,10 @@ def _particles(name: str) -> Callable[[ak.Array], ak.Array | None]:
     def build(events: ak.Array) -> ak.Array | None:
         if name not in events.fields or not {"pt", "eta", "phi"} <= set(events[name].fields):
             return None
-        return momenta(_momentum_fields(events[name]))
+        fields = _momentum_fields(events[name])
+        if "charge" in events[name].fields:
+            fields["charge"] = ak.without_parameters(events[name]["charge"])
+        return momenta(fields)
 
     return build
 
