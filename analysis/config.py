@@ -98,9 +98,11 @@ class TTbarSettings(Model):
 
     radius: float = Field(1.0, gt=0)
     subjet_radius: float = Field(0.2, gt=0)
+    min_fat_jet_pt: float = Field(20.0, ge=0)
     min_jet_pt: float = Field(30.0, gt=0)
     min_lepton_pt: float = Field(10.0, gt=0)
     min_ht: float | None = Field(1000.0, ge=0)
+    ht_of: Literal["visible", "objects"] = "visible"
     isolation_cone: float = Field(0.2, gt=0)
     max_isolation: float = Field(0.1, ge=0)
     b_tag_radius: float = Field(0.2, gt=0)
