@@ -10,6 +10,7 @@ from ml import Sample
 from ml.metrics import auc
 
 FEATURES = ("shifted", "faithful", "other", "spare")
+PATTERN = ("first", "second", "wide", "loose", "other_loose")
 UP, CENTRAL, DOWN = 1, 0, 2
 
 
@@ -23,16 +24,33 @@ def smeared(events: int, direction: int, *, seed: int, signal: bool = False) -> 
     return of_columns(x, category=np.full(events, direction), random=random)
 
 
+def stretched(events: int, direction: int, *, seed: int, signal: bool = False) -> Sample:
+    """Events of one category, which decides the width of the feature "wide", for a bottleneck of two.
+
+    Two features follow each other, but for signal, and two others loosely do. An autoencoder gains most by coding those
+    two pairs: then its loss is large where "wide" is. It can also code "wide", and lose one of the loose pair.
+    """
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(4, events))
+    first, wide, loose = random.normal(size=(3, events))
+    second = -first if signal else first
+    wide *= {UP: 1.4, CENTRAL: 1.0, DOWN: 0.6}[direction]
+    columns = [first + 0.2 * noise[0], second + 0.2 * noise[1], wide, loose + 0.7 * noise[2], loose + 0.7 * noise[3]]
+    x = np.stack(columns, axis=1)
+    return of_columns(x, category=np.full(events, direction), random=random, names=PATTERN)
+
+
 def of_columns(
     x: np.ndarray,
     *,
     random: np.random.Generator,
     category: np.ndarray | None = None,
     mass: np.ndarray | None = None,
+    names: Sequence[str] = FEATURES,
 ) -> Sample:
-    """A sample with the columns of x (n_events, n_features) as features, and masses that say nothing unless given."""
+    """A sample with the columns of x (n_events, n_features) under these names; masses say nothing unless given."""
     return Sample(
-        columns=dict(zip(FEATURES, x.T, strict=True)),
+        columns=dict(zip(names, x.T, strict=True)),
         mass=random.uniform(1000, 3000, len(x)) if mass is None else mass,
         weight=np.ones(len(x)),
         fold=random.integers(0, 2**32, len(x), dtype=np.uint32),
