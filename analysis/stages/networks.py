@@ -154,7 +154,7 @@ def _fill(run: SearchRun, name: str, contamination: float, folder: Path) -> None
         scores = crossfit.score(sample)
         members = scores.event[:, np.newaxis] if scores.members is None else scores.members
         arrays |= {f"score:{group}": members, f"fold:{group}": crossfit.index(sample)}
-    np.savez(folder / "scores.npz", **arrays)
+    np.savez(folder / "scores.npz", **arrays)  # type: ignore[arg-type]
     histories = [outcome.history for outcome in outcomes]
     write_json(
         folder / "summary.json",
