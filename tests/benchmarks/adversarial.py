@@ -3,7 +3,8 @@
 Run as `python -m tests.benchmarks.adversarial`. The published round of arXiv:1905.10384: an autoencoder 21-10-3-10-21
 takes 480 steps of 500 events against a frozen adversary 1-20-20-3, which then takes as many against the frozen
 autoencoder. The Keras side is the usual way, two compiled models that share layers, frozen by `trainable`. Both start
-from the same weights and see the same batches, so that their losses can be compared as they are. The two take turns on
+from the same weights and see the same batches, so that their losses can be compared as they are, with α = 1, as two
+networks that did not warm up diverge with the published 100; that changes no time. The two take turns on
 the same cores; the ratio of the best turns counts. It ends with 1, and says why, where the ratio is below the one
 wanted or losses differ by more than they may. It wants a quiet machine, and takes about a minute of two cores.
 """
@@ -35,7 +36,7 @@ from ml.networks import DenseNetwork
 from ml.rows import RowStream, whole
 
 EVENTS, FEATURES, CLASSES, BATCH, STEPS = 240_000, 21, 3, 500, 480
-ALPHA, RATE, TURNS, MEMBERS, WANTED, APART = 100.0, 0.01, 3, 2, 10.0, 0.02
+ALPHA, RATE, TURNS, MEMBERS, WANTED, APART = 1.0, 0.01, 3, 2, 10.0, 0.02
 NETWORK = DenseNetwork(FEATURES, (10, 3, 10), FEATURES, "sigmoid")
 OPPONENT = DenseNetwork(1, (20, 20), CLASSES)
 SEEDS = [child_seed(np.random.SeedSequence(3), member) for member in range(MEMBERS)]
@@ -176,7 +177,7 @@ def main() -> int:
     wrong = [] if best[1] / best[0] >= WANTED else [f"{best[1] / best[0]:.1f} times as fast, {WANTED:g} are wanted"]
     for name in ("main", "opposed", "adversary"):
         print(f"  {name} in round {TURNS + 1}: engine {ours[name][0]:.5g}, keras {other[name]:.5g}", flush=True)
-        if abs(ours[name][0] - other[name]) > APART * abs(other[name]):
+        if not abs(ours[name][0] - other[name]) <= APART * abs(other[name]):  # NaN differs, too
             wrong.append(f"the losses {name!r} differ by more than {APART:.0%}")
     for message in wrong:
         print(f"adversarial: {message}", file=sys.stderr)
