@@ -13,7 +13,6 @@ from scipy.special import expit
 
 from ml.adversarial_detector import AdversarialDetector, TrainingEvents
 from ml.adversarial_settings import AdversarialAutoencoderSettings, AdversarialClassifierSettings
-from ml.alternating_ensemble import MAIN
 from ml.detector import Scores
 from ml.errors import TrainingError
 from ml.labelled import require_columns
@@ -49,7 +48,7 @@ class AdversarialAutoencoder(AdversarialDetector):
         errors = []
         for start in range(0, max(len(x), 1), BLOCK):
             block = x[start : start + BLOCK]
-            output = self.settings.network.predict(self.parameters[MAIN], block)
+            output = self.settings.network.predict(self.counting(), block)
             errors.append(np.square(output - block, out=output).mean(axis=2, dtype=np.float64))
         return Scores.from_members(np.concatenate(errors, axis=1))
 
@@ -85,7 +84,7 @@ class AdversarialClassifier(AdversarialDetector):
         """Mean over members of the probability of signal."""
         scaler = self.trained_scaler()
         x = scaler.apply(sample.features(self.settings.features))
-        logits = self.settings.network.predict(self.parameters[MAIN], x)[..., 0]
+        logits = self.settings.network.predict(self.counting(), x)[..., 0]
         return Scores.from_members(expit(logits.astype(np.float64)))
 
     def events_of(self, samples: Mapping[str, Sample]) -> TrainingEvents:

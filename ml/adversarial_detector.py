@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from scipy.special import expit
 
 from ml.adversarial_losses import (
     STANDARD,
@@ -36,7 +37,8 @@ from ml.window import Window
 
 logger = logging.getLogger(__name__)
 
-COLLAPSED = 1e-3  # of the spread of the warm-up: what a main network that says the same of all events falls below
+COLLAPSED = 1e-3  # width of the main network's output, in widths of a feature or as a probability
+PROBE = 5000  # training events, at most, that it is measured on
 D = TypeVar("D", bound="AdversarialDetector")
 
 
@@ -67,8 +69,10 @@ class AdversarialDetector(Detector):
     History: losses of the game, block by block, for every member: `loss` (L_main − α·L_adv), `main` (L_main), `opposed`
     (L_adv) in the turns of the main network, `adversary` (L_adv), `adversary_accuracy`, `adversary_spread` (standard
     deviation of what the adversary sees) in those of the adversary, and the same of events that do not train as
-    `validation_…`. Facts: `classes`, `chance` (the accuracy of a guess; classes have equal weights), and `collapsed`,
-    for each member whether its output became the same for all events: it stays in the mean, where it says nothing.
+    `validation_…`. Facts: `classes`, `chance` (the accuracy of a guess; classes have equal weights), `output_width`
+    (standard deviation of each main network's output over events, root mean square over features), and `collapsed`: the
+    members for which that is nothing, which hide the nuisance by saying the same of all events. They do not count in
+    scores.
     """
 
     windowed = False
@@ -79,6 +83,7 @@ class AdversarialDetector(Detector):
     def __init__(self, settings: AdversarialSettings | None = None) -> None:
         self.settings = settings or self.settings_class()
         self.parameters: dict[str, list[np.ndarray]] = {}
+        self.counted = np.ones(self.settings.members, dtype=bool)
         self._scaler: Standardiser | None = None
         self._classes: NuisanceClasses | None = None
 
@@ -126,7 +131,8 @@ class AdversarialDetector(Detector):
         self.parameters, history = trainer.fit(
             initial, data, seeds=[child_seed(seed, 1) for seed in members], adversary_weight=own, progress=progress
         )
-        return self._with_facts(history)
+        probe = np.linspace(0, len(events.x) - 1, min(PROBE, len(events.x))).astype(int)
+        return self._with_facts(history, data["x"][probe])
 
     def save(self, directory: Path) -> None:
         """`main/` and `adversary/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
@@ -134,6 +140,7 @@ class AdversarialDetector(Detector):
         scaler = self.trained_scaler("there is nothing to save")
         self.settings.network.save(self.parameters[MAIN], directory / MAIN, output_activation=self.output_activation)
         fitted: dict[str, Any] = {"standardiser": scaler.to_dict(), "classes": None, "adversary_input": None}
+        fitted["counted"] = self.counted.tolist()
         if self._classes is not None:
             self.settings.opponent(len(self._classes)).save(
                 self.parameters[ADVERSARY], directory / ADVERSARY, output_activation="softmax"
@@ -150,6 +157,7 @@ class AdversarialDetector(Detector):
         detector = cls(load_settings(cls.settings_class, directory))
         fitted = json.loads((directory / "preprocessing.json").read_text())
         detector._scaler = Standardiser.from_dict(fitted["standardiser"])
+        detector.counted = np.array(fitted["counted"], dtype=bool)
         detector.parameters = {MAIN: detector.settings.network.load(directory / MAIN)}
         if fitted["classes"] is not None:
             detector._classes = NuisanceClasses.from_dict(fitted["classes"])
@@ -188,29 +196,42 @@ class AdversarialDetector(Detector):
         index[~background] = classes.index(np.array([counted]))[0]
         return index, own, balanced_weights(events.raw, index, shares)
 
+    def counting(self) -> list[np.ndarray]:
+        """Weights of the main networks whose scores count."""
+        return [array[self.counted] for array in self.parameters[MAIN]]
+
     def trained_scaler(self, otherwise: str = "call fit or load first") -> Standardiser:
         """What standardises the features; TrainingError for a detector that is not trained."""
         if self._scaler is None or not self.parameters:
             raise TrainingError(f"this detector is not trained: {otherwise}")
         return self._scaler
 
-    def _with_facts(self, history: History) -> History:
-        if self._classes is None:
-            return history
-        before = history.parts["warm_up"].losses["adversary_spread"][-1]
-        collapsed = history.losses["adversary_spread"][-1] < COLLAPSED * before
-        facts = {"classes": len(self._classes), "chance": 1 / len(self._classes), "collapsed": collapsed.tolist()}
+    def _with_facts(self, history: History, x: np.ndarray) -> History:
+        """The history, with what is to be known of the members; decides which of them count.
+
+        `x` (n, n_features) are standardised events.
+        """
+        output = self.settings.network.predict(self.parameters[MAIN], x)
+        if self.output_activation == "sigmoid":
+            output = expit(output)
+        width = np.sqrt(output.var(axis=1, dtype=np.float64).mean(axis=1))
+        collapsed = width < COLLAPSED
         if collapsed.all():
             raise TrainingError(
-                f"all {len(collapsed)} members give every event the same score: with alpha {self.settings.alpha:g} the "
-                "adversary leaves nothing else to say; take a smaller alpha or learning rate"
+                f"all {len(collapsed)} members collapsed: their main networks give the same output for every event; "
+                f"take a smaller alpha than {self.settings.alpha:g}, smaller learning rates, game.optimizer adam, or "
+                "game.clip_norm"
             )
         if collapsed.any():
             logger.warning(
-                "the members %s, %d of %d, give every event the same score, which says nothing in the mean: a smaller "
-                "alpha or learning rate keeps them", np.flatnonzero(collapsed).tolist(), collapsed.sum(),
-                len(collapsed),
+                "the members %s, %d of %d, collapsed and do not count: their main networks give the same output for "
+                "every event; a smaller alpha or learning rate, game.optimizer adam or game.clip_norm keeps them",
+                np.flatnonzero(collapsed).tolist(), collapsed.sum(), len(collapsed),
             )  # fmt: skip
+        self.counted = ~collapsed
+        facts: dict[str, Any] = {"output_width": width.tolist(), "collapsed": collapsed.tolist()}
+        if self._classes is not None:
+            facts |= {"classes": len(self._classes), "chance": 1 / len(self._classes)}
         return replace(history, facts=facts)
 
 

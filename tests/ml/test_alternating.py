@@ -30,7 +30,16 @@ PLAIN = main_loss(OUTPUTS, OPPONENT, alpha=0.0, standardised=True)
 OPPOSED = main_loss(OUTPUTS, OPPONENT, alpha=ALPHA, standardised=True)
 AGAINST = adversary_loss(OUTPUTS, OPPONENT, standardised=True)
 SEEDS = [child_seed(np.random.SeedSequence(2), member) for member in range(3)]
-GAME = Game(rounds=3, steps_per_round=2, adversary_steps=3, batch_size=BATCH, warm_up_steps=4, block=2)
+GAME = Game(
+    rounds=3,
+    steps_per_round=2,
+    adversary_steps=3,
+    batch_size=BATCH,
+    warm_up_steps=4,
+    block=2,
+    optimizer="sgd",
+    learning_rate=0.01,
+)
 
 
 def data() -> dict[str, np.ndarray]:
@@ -204,7 +213,7 @@ def test_clipped_steps_stay_within_the_norm() -> None:
 
 def test_the_learning_rate_falls_with_the_rounds() -> None:
     """0.75 every 100 rounds, of steps of either side: what section 3 says in epochs."""
-    sides = Game(steps_per_round=7, adversary_steps=11, learning_rate=0.01).sides(
+    sides = Game(steps_per_round=7, adversary_steps=11, optimizer="sgd", learning_rate=0.01).sides(
         {MAIN: (PLAIN, OPPOSED), ADVERSARY: (AGAINST, AGAINST)}
     )
     for name, steps in ((MAIN, 7), (ADVERSARY, 11)):
