@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from analysis.adversarial_settings import AdversarialSettings
 from analysis.closure_settings import ClosureSettings, DirectSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
+from analysis.samples.recipe import with_defaults
 from analysis.settings import Interval, MassInterval, Model, Name
 from analysis.statistics_settings import (
     AbcdSettings,
@@ -53,6 +55,7 @@ class Dataset(Model):
         recipe = content.get("recipe") if isinstance(content, Mapping) else None
         if not isinstance(recipe, Mapping):
             return content
+        recipe = with_defaults(recipe)
         facts = {"sqrt_s": recipe.get("sqrt_s"), "format": "lhco" if recipe.get("format") == "lhco" else None}
         return {**{name: fact for name, fact in facts.items() if fact is not None}, **content}
 
@@ -90,9 +93,31 @@ class Axis(Model):
         return self
 
 
-class Processing(Model):
-    """Settings of the dijet processor; momenta and masses in GeV."""
+class TTbarSettings(Model):
+    """Selection of semileptonic top pairs, see `processors.TTbarProcessor`; momenta in GeV."""
 
+    radius: float = Field(1.0, gt=0)
+    subjet_radius: float = Field(0.2, gt=0)
+    min_fat_jet_pt: float = Field(20.0, ge=0)
+    min_jet_pt: float = Field(30.0, gt=0)
+    min_lepton_pt: float = Field(10.0, gt=0)
+    min_ht: float | None = Field(1000.0, ge=0)
+    ht_of: Literal["visible", "objects"] = "visible"
+    isolation_cone: float = Field(0.2, gt=0)
+    max_isolation: float = Field(0.1, ge=0)
+    b_tag_radius: float = Field(0.2, gt=0)
+
+
+class Processing(Model):
+    """Settings of the processor; momenta and masses in GeV.
+
+    `variations` shift the jet energy scale, `smearings` move all objects by widths of the detector's resolution; top
+    pairs have the latter alone. `ttbar` is what selects top pairs, all but `histograms` and `chunksize` beside it
+    belongs to dijets.
+    """
+
+    processor: Literal["dijet", "ttbar"] = "dijet"
+    ttbar: TTbarSettings = TTbarSettings()
     jets: Literal["PFCands", "FatJet"] = "PFCands"
     puppi: bool = False
     radius: float = Field(1.0, gt=0)
@@ -103,6 +128,7 @@ class Processing(Model):
     min_mjj: float | None = Field(None, ge=0)
     constituents: int = Field(0, ge=0)
     variations: Mapping[Name, float] = {}
+    smearings: Mapping[Name, float] = {}
     histograms: Mapping[str, Axis] = {}
     chunksize: int = Field(5000, gt=0)
 
@@ -194,7 +220,8 @@ class Search(Model):
     scales: Mapping[str, Mapping[str, Any]] = {}
     processing: Processing = Processing()
     mixtures: Mapping[Name, Mixture] = {}
-    data: tuple[Name, ...] = Field(min_length=1)
+    data: tuple[Name, ...] = Field((), validate_default=True)
+    adversarial: AdversarialSettings | None = None
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None

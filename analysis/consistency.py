@@ -18,10 +18,30 @@ SAME_WORD = 0.85  # similarity from which a word is a misspelling
 
 def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
-    for one in (_needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures, _windows):
+    for one in (_data, _processor, _needs, _selections, _controls, _misspelt, _masses):
+        one(search)
+    for one in (_hunt_windows, _templates, _no_mixtures, _windows, _variations):
         one(search)
     check_windows(search)
     check_variants(search)
+
+
+def _data(search: Search) -> None:
+    if not search.data and search.adversarial is None:
+        raise ValueError("`data` names no sample to search in: give a mixture or a data set")
+
+
+def _processor(search: Search) -> None:
+    """Check that the processor makes what the search reads."""
+    if search.processing.processor == "ttbar" and search.data:
+        raise ValueError(
+            "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: give `adversarial` in "
+            "the place of `data`, or leave the processor out"
+        )
+    if search.processing.processor == "ttbar" and search.processing.variations:
+        raise ValueError(
+            "`processing.variations` shift the energy scale of dijets: top pairs have `processing.smearings`, in widths"
+        )
 
 
 def _needs(search: Search) -> None:
@@ -149,6 +169,25 @@ def _no_mixtures(search: Search) -> None:
 
 def _named(key: str, signals: Mapping[float, str]) -> dict[str, str]:
     return {f"{key}.{mass:g}": name for mass, name in signals.items()}
+
+
+def _variations(search: Search) -> None:
+    """Check that the shape uncertainties of limits are variations that are processed, and have limits to act on."""
+    limits = search.limits
+    asked = limits.systematics.variations if limits is not None else {}
+    for name, pair in asked.items():
+        known = {**search.processing.variations, **search.processing.smearings}
+        missing = [one for one in pair if one not in known]
+        if missing:
+            raise ValueError(
+                f"`limits.systematics.variations.{name}` names {missing[0]!r}, which is none of "
+                f"`processing.variations` and `smearings`: {', '.join(known) or 'there are none'}"
+            )
+    if asked and limits is not None and (limits.cross_section is None or limits.cross_section.shape != "simulation"):
+        raise ValueError(
+            "`limits.systematics.variations` move simulated signals, which only limits in fb have: give "
+            "`limits.cross_section` with `shape: simulation`, or leave them out"
+        )
 
 
 def _windows(search: Search) -> None:

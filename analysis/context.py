@@ -129,4 +129,5 @@ def _beside(search: Search) -> list[str]:
         *(search.limits.templates.values() if search.limits else []),
         *(cross_section.signals.values() if cross_section else []),
         *(one.signal for one in search.abcd if one.signal is not None),
+        *(search.adversarial.datasets if search.adversarial else ()),
     ]

@@ -14,7 +14,8 @@ from analysis.config import Mixture, WindowSettings
 from analysis.constituents import Constituents
 from analysis.errors import StageError
 
-IDENTIFIERS = ("mjj", "weight", "truth", "file_id", "entry", "fold")
+IDENTIFIERS = ("weight", "truth", "file_id", "entry", "fold")
+DIJET_MASS = "mjj"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Events:
     constituents: Constituents | None = None
 
     def __len__(self) -> int:
-        return len(self.columns["mjj"])
+        return len(self.columns["weight"])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.columns[name]
@@ -45,17 +46,24 @@ class Events:
 
     def inside(self, interval: tuple[float, float]) -> np.ndarray:
         """Return the mask of events whose m_jj lies in [low, high) GeV."""
-        return (self["mjj"] >= interval[0]) & (self["mjj"] < interval[1])
+        return (self[DIJET_MASS] >= interval[0]) & (self[DIJET_MASS] < interval[1])
 
 
 def load_events(
-    columns_directory: Path, parts: Sequence[Mapping[str, Any]], names: Sequence[str], *, scale: float = 1.0
+    columns_directory: Path,
+    parts: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    *,
+    scale: float = 1.0,
+    mass: str = DIJET_MASS,
 ) -> Events:
     """Read columns of one data set and variation, ordered by file and entry; `scale` multiplies the weights.
 
+    `mass` is the column of the resonance mass, which is always read.
+
     Raises StageError where a column that is asked for was not stored.
     """
-    wanted = list(dict.fromkeys([*names, *IDENTIFIERS]))
+    wanted = list(dict.fromkeys([*names, mass, *IDENTIFIERS]))
     tables = []
     for part in parts:
         file = parquet.ParquetFile(columns_directory / part["path"])

@@ -21,6 +21,7 @@ from analysis.stages.bands import band_workspaces
 from analysis.stages.hunt import hunt
 from analysis.stages.limit import limited
 from analysis.stages.process import processed
+from analysis.stages.smeared_limits import smeared_workspaces
 from stats.limits import SELECTED
 
 
@@ -81,6 +82,7 @@ def write_workspaces(run: SearchRun) -> list[Path]:
     sources = [
         *(found.workspaces for found in limited(run).values()),
         *band_workspaces(run),
+        *smeared_workspaces(run),
         *(abcd_workspaces(run, found) for found in abcd(run).values()),
     ]
     wanted = {folder / file.name: file.read_bytes() for source in sources for file in sorted(source.glob("*.json"))}

@@ -21,13 +21,16 @@ LOWER_TAIL = 0.022750131948179195  # of a normal distribution, beyond two standa
 class SystematicsSettings(Model):
     """Relative uncertainties of the signal in a limit: its normalisation by source, and the shape of its peak.
 
-    `scale` shifts the peak's mass, `resolution` widens its core, `luminosity` acts on limits in fb.
+    `scale` shifts the peak's mass, `resolution` widens its core, `luminosity` acts on limits in fb. `variations` are
+    pairs of `processing.variations`, one standard deviation up and down: of simulated signals, whose events they move
+    in mass and across the cuts, in limits in fb with `shape: simulation`.
     """
 
     normalisation: Mapping[Name, Positive] = {}
     scale: float | None = Field(None, gt=0, lt=0.5)
     resolution: float | None = Field(None, gt=0, lt=1)
     luminosity: float | None = Field(None, gt=0, lt=1)
+    variations: Mapping[Name, tuple[Name, Name]] = {}
 
 
 class CrossSectionSettings(Model):

@@ -20,14 +20,17 @@ from analysis.stages.inputs import check_images
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
-from analysis.stages.process import dijet_processor, process
+from analysis.stages.networks import check_networks, networks
+from analysis.stages.process import process, processor_for
 from analysis.stages.replicas import describe_replicas, replicas
 from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
+from analysis.stages.robustness import describe_robustness, robustness
 from analysis.stages.searched import as_window, window_of
 from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_files, check_simulation
+from analysis.stages.smeared_limits import describe_smeared_limit, smeared_limits
 from analysis.stages.train import train
 from analysis.stages.trajectories import trajectories
 from analysis.stages.validate import background_orders, describe_tests, validate
@@ -77,7 +80,7 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
 
 def check_detectors(search: Search) -> None:
     """Raise TrainingError, InputError or ConfigurationError where settings of detectors or processor cannot be."""
-    dijet_processor(search.processing, None)
+    processor_for(search.processing, None)
     for window in (search.window, *(settings.window for settings in search.detectors.values())):
         as_window(window)
     known = [
@@ -97,6 +100,7 @@ def check_detectors(search: Search) -> None:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
     _check_scores(search)
     check_latent(search)
+    check_networks(search)
 
 
 def _untrained(name: str, detector: DetectorSettings) -> Detector:
@@ -146,6 +150,8 @@ def _train(run: SearchRun) -> Iterator[str]:
         quality = f", AUC {area['value']:.3f} ± {area['uncertainty']:.3f}{where}" if area else ""
         when = "trained before, in" if found.before else "trained in"
         yield f"{detector} on {sample}: {when} {found.summary['seconds']:.0f} s{quality}"
+    for network in networks(run).values():
+        yield f"{network.title}: trained in {network.summary['seconds']:.0f} s"
 
 
 def _hunt(run: SearchRun) -> Iterator[str]:
@@ -171,6 +177,8 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: {read.headline()}"
     for (sample, detector), followed in trajectories(run).items():
         yield f"{detector} on {sample}: followed through training with {', '.join(one.optimizer for one in followed)}"
+    for entry in robustness(run):
+        yield describe_robustness(entry)
 
 
 def _validate(run: SearchRun) -> Iterator[str]:
@@ -187,6 +195,8 @@ def _limit(run: SearchRun) -> Iterator[str]:
             yield f"{entry['selection']} at {entry['mass']:g} GeV: no limit in {entry['unit']} ({entry['reason']})"
         else:
             yield f"{entry['selection']} at {entry['mass']:g} GeV: {describe_limit(entry)}"
+    for found in smeared_limits(run):
+        yield f"{found['network']}, {found['tested_with']} smearing, {found['signal']}: {describe_smeared_limit(found)}"
     for simple in simple_limits(run):
         yield f"{simple['detector']} on {simple['sample']} at {simple['mass']:g} GeV: {describe_simple(simple)}"
 

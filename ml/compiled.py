@@ -29,6 +29,7 @@ class CompiledEnsemble:
     on the TensorFlow backend, so the state lives in variables, and one instance serves one training at a time.
     No device is named: TensorFlow puts variables and compiled functions on a GPU where it sees one. `xla` is for dense
     networks, which it makes several times as fast; see `ml.keras_network.KerasNetwork` for what it does to others.
+    An ensemble that is `shared` has its variables trained by this one, too: for another loss, or another optimiser.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class CompiledEnsemble:
         trainable: frozenset[str] | None,
         clip_norm: float | None,
         xla: bool = True,
+        shared: CompiledEnsemble | None = None,
     ) -> None:
         import keras
         import tensorflow as tf
@@ -48,7 +50,11 @@ class CompiledEnsemble:
         unknown = sorted(set(trainable or ()) - set(initial))
         if unknown:
             raise TrainingError(f"no network {', '.join(unknown)} to train: the networks are {', '.join(initial)}")
-        self.variables = {n: [keras.Variable(a, dtype="float32") for a in arrays] for n, arrays in initial.items()}
+        self.variables: dict[str, list[Any]] = (
+            {n: [keras.Variable(a, dtype="float32") for a in arrays] for n, arrays in initial.items()}
+            if shared is None
+            else shared.variables
+        )
         self._trained = [(n, i) for n in initial if trainable is None or n in trainable for i in range(len(initial[n]))]
         if not self._trained:
             raise TrainingError(f"nothing to train: networks {sorted(initial)}, trainable {sorted(trainable or ())}")
@@ -57,7 +63,7 @@ class CompiledEnsemble:
         _require_independent_members(self._optimizer)
         self._optimizer.build(self._targets)
         self._optimizer_start = self.optimizer_state()
-        self.train = tf.function(self._train, jit_compile=xla, autograph=False)
+        self.train = tf.function(self.train_batches, jit_compile=xla, autograph=False)
         self.evaluate = tf.function(self._evaluate, jit_compile=xla, autograph=False)
 
     def reset(
@@ -67,6 +73,10 @@ class CompiledEnsemble:
         for name, arrays in initial.items():
             for variable, array in zip(self.variables[name], arrays, strict=True):
                 variable.assign(array)
+        self.reset_optimizer(optimizer_state)
+
+    def reset_optimizer(self, optimizer_state: Sequence[np.ndarray] | None = None) -> None:
+        """The optimiser as it was when built, or as `optimizer_state` says; the parameters stay."""
         state = self._optimizer_start if optimizer_state is None else optimizer_state
         for variable, array in zip(self._optimizer.variables, state, strict=True):
             variable.assign(array)
@@ -79,20 +89,22 @@ class CompiledEnsemble:
         """The parameters as tensors."""
         return {name: [self._tf.identity(v.value) for v in vs] for name, vs in self.variables.items()}
 
-    def _train(self, data: Mapping[str, Any], rows: Any, steps: Any, seeds: Any, batch_size: int) -> Mapping[str, Any]:
+    def train_batches(
+        self, data: Mapping[str, Any], rows: Any, steps: Any, seeds: Any, batch_size: int
+    ) -> Mapping[str, Any]:
         """Take one optimiser step per batch; returns the sums of the losses over steps, (members,) each.
 
         `rows` (members, padded) are cut into batches in order. The number of steps is an argument, so that one
-        compilation serves data of slightly different size. Rows of −1 count nothing.
+        compilation serves data of slightly different size. Rows of −1 count nothing. `train` is this, compiled.
         """
         tf = self._tf
 
         def body(step: Any, totals: Any) -> Any:
-            batch = self._batch(data, rows, step, batch_size)
+            batch = self.batch(data, rows, step, batch_size)
             losses = self._step(batch, tf.stack([seeds[:, 0], seeds[:, 1] + step], axis=1))
             return step + 1, {name: totals[name] + losses[name] for name in totals}
 
-        totals = self._zeros(data, rows, batch_size)
+        totals = self.zeros(data, rows, batch_size)
         return tf.while_loop(lambda step, _: step < steps, body, (tf.constant(0), totals))[1]
 
     def _evaluate(
@@ -102,25 +114,26 @@ class CompiledEnsemble:
         tf = self._tf
 
         def body(step: Any, totals: Any, weight: Any) -> Any:
-            batch = self._batch(data, rows, step, batch_size)
+            batch = self.batch(data, rows, step, batch_size)
             losses = self._loss(self.values(), batch, None)
             new = tf.reduce_sum(batch["weight"], axis=1)
             return step + 1, {name: totals[name] + losses[name] * new for name in totals}, weight + new
 
-        none = (tf.constant(0), self._zeros(data, rows, batch_size), tf.zeros([rows.shape[0]]))
+        none = (tf.constant(0), self.zeros(data, rows, batch_size), tf.zeros([rows.shape[0]]))
         _, totals, weight = tf.while_loop(lambda step, *_: step < steps, body, none)
         return totals, weight
 
-    def _batch(self, data: Mapping[str, Any], rows: Any, step: Any, size: int) -> dict[str, Any]:
+    def batch(self, data: Mapping[str, Any], rows: Any, step: Any, size: int) -> dict[str, Any]:
+        """Batch number `step` of `size` rows: columns (members, size, …), weight 0 where a row is −1."""
         tf = self._tf
         chosen = tf.slice(rows, [0, step * size], [rows.shape[0], size])
         batch = {name: tf.gather(column, tf.maximum(chosen, 0)) for name, column in data.items()}
         batch["weight"] = batch["weight"] * tf.cast(chosen >= 0, tf.float32)
         return batch
 
-    def _zeros(self, data: Mapping[str, Any], rows: Any, size: int) -> dict[str, Any]:
+    def zeros(self, data: Mapping[str, Any], rows: Any, size: int) -> dict[str, Any]:
         """A zero (members,) for each loss; their names come from tracing the loss once, which is never run."""
-        losses = self._loss(self.values(), self._batch(data, rows, self._tf.constant(0), size), None)
+        losses = self._loss(self.values(), self.batch(data, rows, self._tf.constant(0), size), None)
         if "loss" not in losses:
             raise TrainingError(f"the loss function must return a 'loss' to minimise: it returned {sorted(losses)}")
         for name, value in losses.items():

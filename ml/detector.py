@@ -134,6 +134,11 @@ class Detector(abc.ABC):
     needs_images: WantedImages | None = None
     settings: Any
 
+    @property
+    def reads_category(self) -> bool:
+        """Whether `Sample.category` takes part in the training: as labels, or as a nuisance by the settings."""
+        return self.uses_labels
+
     @abc.abstractmethod
     def fit(
         self,

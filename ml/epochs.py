@@ -116,7 +116,7 @@ def run_epochs(
 ) -> dict[str, np.ndarray]:
     """Train until the plan's epochs are over or all members stopped; returns each loss, (epochs, members)."""
     logs: list[dict[str, np.ndarray]] = []
-    clock = _Clock(plan.epochs)
+    clock = Clock(plan.epochs)
     with ThreadPoolExecutor(len(shards)) as pool:
         for epoch in range(plan.epochs):
             active = stopping.active.copy()
@@ -186,18 +186,19 @@ def _choose(tf: Any, mask: np.ndarray, new: Any, old: Any) -> Any:
     return tf.where(tf.reshape(tf.constant(mask), [-1] + [1] * (len(new.shape) - 1)), new, old)
 
 
-class _Clock:
-    """Says how far a training is, and how long the rest of its epochs would take."""
+class Clock:
+    """Says how far a training is, and how long the rest of its epochs, or of other `units`, would take at most."""
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs, self._started, self._first = epochs, time.perf_counter(), 0.0
+    def __init__(self, count: int, *, unit: str = "epoch") -> None:
+        self._count, self._unit, self._started, self._first = count, unit, time.perf_counter(), (0, 0.0)
 
-    def text(self, epoch: int) -> str:
+    def text(self, index: int) -> str:
+        """What is to be said when number `index` (from 0) is done."""
         now = time.perf_counter()
-        if epoch == 0:  # compiles: later epochs tell more
-            self._first, each = now, now - self._started
+        if not self._first[1]:  # compiles: later ones tell more
+            self._first, each = (index, now), (now - self._started) / (index + 1)
         else:
-            each = (now - self._first) / epoch
-        left = round(each * (self._epochs - epoch - 1))
+            each = (now - self._first[1]) / (index - self._first[0])
+        left = round(each * (self._count - index - 1))
         shown = f"{left // 60} min {left % 60} s" if left >= 60 else f"{left} s"
-        return f"epoch {epoch + 1} of at most {self._epochs}, at most {shown} left"
+        return f"{self._unit} {index + 1} of at most {self._count}, at most {shown} left"

@@ -27,7 +27,7 @@ def training_key(
         "detector": detector.describe(),
         "window": None if window is None else asdict(window),
         "seeds": [str(seeds.entropy), [int(k) for k in seeds.spawn_key]],
-        "samples": {role: s.digest(labels=detector.uses_labels) for role, s in sorted(training.items())},
+        "samples": {role: s.digest(labels=detector.reads_category) for role, s in sorted(training.items())},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -91,10 +91,10 @@ def auc(
     """
     kept, labels, weights = _classes(scores, truth, weight)
     signal, background = labels == 1, labels == 0
-    over = _share_below(kept[signal], kept[background], weights[background])
-    under = 1 - _share_below(kept[background], kept[signal], weights[signal])
+    over = share_below(kept[signal], kept[background], weights[background])
+    under = 1 - share_below(kept[background], kept[signal], weights[signal])
     value = float(np.average(over, weights=weights[signal]))
-    variance = _variance_of_mean(over, weights[signal]) + _variance_of_mean(under, weights[background])
+    variance = variance_of_mean(over, weights[signal]) + variance_of_mean(under, weights[background])
     return Measured(
         value=value,
         uncertainty=float(np.sqrt(variance)),
@@ -236,7 +236,7 @@ def _classes(
     return scores[known], truth[known], weights[known]
 
 
-def _share_below(values: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def share_below(values: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted fraction of `others` below each value, equal ones counted half; (n_values,)."""
     order = np.argsort(others, kind="stable")
     cumulative = np.concatenate([[0.0], np.cumsum(weights[order])])
@@ -245,7 +245,7 @@ def _share_below(values: np.ndarray, others: np.ndarray, weights: np.ndarray) ->
     return (low + high) / 2 / cumulative[-1]
 
 
-def _variance_of_mean(values: np.ndarray, weights: np.ndarray) -> float:
+def variance_of_mean(values: np.ndarray, weights: np.ndarray) -> float:
     """Variance of the weighted mean, Σw²(v−v̄)²/(Σw)², with the small-sample factor n_eff/(n_eff−1)."""
     total, squares = weights.sum(), (weights**2).sum()
     effective = total**2 / squares

@@ -34,14 +34,15 @@ class RateSchedule:
 
     Attributes:
         type: cosine (`CosineDecay`: down to `factor` of the start after `steps`, then level), exponential
-            (`ExponentialDecay`: times `factor` every `steps`, continuously) or inverse (`InverseTimeDecay`: falls as
+            (`ExponentialDecay`: times `factor` every `steps`, continuously), staircase (the same in jumps, one after
+            every `steps`) or inverse (`InverseTimeDecay`: falls as
             1/(1 + d·step), to `factor` of the start after `steps`; the `decay` d of older Keras optimisers is
             (1/factor − 1)/steps).
         steps: optimiser steps, not epochs: an epoch of a small sample has few.
         factor: see `type`.
     """
 
-    type: Literal["cosine", "exponential", "inverse"]
+    type: Literal["cosine", "exponential", "inverse", "staircase"]
     steps: int
     factor: float = 0.1
 
@@ -62,7 +63,8 @@ class RateSchedule:
             return schedules.CosineDecay(learning_rate, self.steps, alpha=self.factor)
         if self.type == "inverse":
             return schedules.InverseTimeDecay(learning_rate, self.steps, 1 / self.factor - 1)
-        return schedules.ExponentialDecay(learning_rate, self.steps, self.factor)
+        staircase = self.type == "staircase"
+        return schedules.ExponentialDecay(learning_rate, self.steps, self.factor, staircase=staircase)
 
 
 def check_optimizer(name: str, learning_rate: float, weight_decay: float | None = None) -> None:

@@ -11,6 +11,8 @@ from ml.errors import TrainingError, nearest_names
 from ml.settings import settings_from_mapping
 
 DETECTORS: dict[str, tuple[str, str, str]] = {
+    "adversarial_autoencoder": ("ml.adversarial", "AdversarialAutoencoder", "AdversarialAutoencoderSettings"),
+    "adversarial_classifier": ("ml.adversarial", "AdversarialClassifier", "AdversarialClassifierSettings"),
     "autoencoder": ("ml.autoencoder", "Autoencoder", "AutoencoderSettings"),
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
     "image_autoencoder": ("ml.image_autoencoder", "ImageAutoencoder", "ImageAutoencoderSettings"),

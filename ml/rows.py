@@ -170,6 +170,40 @@ class MemberRows:
         return orders
 
 
+class RowStream:
+    """Rows for any number of steps: each member passes over its own rows again and again, shuffled anew each time.
+
+    What a pass leaves over beyond whole batches is left out, other rows each time.
+
+    Args:
+        pools: (n_rows,) the rows of each member, a batch of them at least.
+        seeds: one per member.
+        batch: rows per step.
+    """
+
+    def __init__(self, pools: Sequence[np.ndarray], seeds: Sequence[np.random.SeedSequence], batch: int) -> None:
+        least = min(len(pool) for pool in pools)
+        if least < batch:
+            raise TrainingError(
+                f"{least} training events are less than one batch of {batch}: take a smaller batch_size, or more events"
+            )
+        self._pools = [np.asarray(pool, dtype=np.int32) for pool in pools]
+        self._random, self._batch = [np.random.default_rng(seed) for seed in seeds], batch
+        self._left = [np.zeros(0, dtype=np.int32) for _ in pools]
+
+    def take(self, steps: int) -> np.ndarray:
+        """The next rows, (members, steps·batch) int32."""
+        return np.stack([self._next(member, steps * self._batch) for member in range(len(self._pools))])
+
+    def _next(self, member: int, count: int) -> np.ndarray:
+        parts, pool = [self._left[member]], self._pools[member]
+        while (there := sum(map(len, parts))) < count:
+            parts.append(self._random[member].permutation(pool)[: len(pool) // self._batch * self._batch])
+        rows = np.concatenate(parts)
+        self._left[member] = rows[count:] if there > count else rows[:0]
+        return rows[:count]
+
+
 def padded_rows(rows: np.ndarray, batch: int, room: int) -> np.ndarray:
     """Rows (members, n) followed by −1 up to whole batches that hold `room` rows."""
     padded = np.full((len(rows), -(-max(room, rows.shape[1], 1) // batch) * batch), -1, dtype=np.int32)

@@ -17,6 +17,18 @@ def available() -> int:
     return _allowed.get() or os.cpu_count() or 1
 
 
+def shards_of(members: int, threads: int | None = None) -> int:
+    """Into how many parts, trained side by side, an ensemble is split: `threads`, at most one for each member.
+
+    By default as many as may be used, as XLA runs small steps on one core, and 1 where TensorFlow sees a GPU.
+    """
+    import tensorflow as tf
+
+    if threads is not None:
+        return max(1, min(threads, members))
+    return 1 if tf.config.list_physical_devices("GPU") else min(available(), members)
+
+
 @contextlib.contextmanager
 def single_thread() -> Iterator[None]:
     """Leave one core to what runs inside: our own threads, those of BLAS and OpenMP, and, where it is not loaded yet,

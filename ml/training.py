@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +14,14 @@ from ml.compiled import CompiledEnsemble, LossFunction
 from ml.detector import History, Progress
 from ml.epochs import EpochPlan, Shard, run_epochs
 from ml.errors import TrainingError
+from ml.members import Arrays, Idle, chosen, joined, require_finite, require_members, shapes
 from ml.optimizers import check_clip_norm
 from ml.rows import ChunkSource, Columns, MemberRows, whole
 from ml.sources import chunks_for
 from ml.stopping import EarlyStopping, StoppingRule
-from ml.threads import available
+from ml.threads import shards_of
 
 logger = logging.getLogger(__name__)
-
-Arrays = Mapping[str, Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Trainer:
         check_clip_norm(clip_norm)
         self._loss, self._optimizer = loss, optimizer
         self._trainable, self._clip_norm, self._threads, self._xla = trainable, clip_norm, threads, xla
-        self._idle: dict[Any, queue.SimpleQueue[CompiledEnsemble]] = {}
+        self._idle: Idle[CompiledEnsemble] = Idle()
 
     def fit(
         self,
@@ -141,7 +139,7 @@ class Trainer:
                 not fit into 32 bits, too few events, columns of unequal length, a source that changes.
         """
         started = time.perf_counter()
-        _require_members(initial, len(seeds))
+        require_members(initial, len(seeds))
         if state is not None:
             _require_last_epoch(schedule, stopping)
         plan = _plan(data, validation, schedule)
@@ -150,13 +148,13 @@ class Trainer:
         shards = self._shards(initial, schedule, seeds, state)
         try:
             losses = run_epochs(shards, plan, watched, progress)
-            parameters = _joined([shard.best() for shard in shards])
-            _require_finite(parameters)
+            parameters = joined([shard.best() for shard in shards])
+            require_finite(parameters)
             if state is not None:
                 state.shards = {_key(s.members): s.compiled.optimizer_state() for s in shards}
         finally:
             for shard in shards:
-                self._idle[_shapes(initial, len(shard.members))].put(shard.compiled)
+                self._idle.put(shapes(chosen(initial, shard.members)), shard.compiled)
         history = History(losses=losses, best_epoch=watched.best_epoch.copy(), seconds=time.perf_counter() - started)
         logger.info("trained %d members in %.1f s, best epochs %s", len(seeds), history.seconds, history.best_epoch)
         return parameters, history
@@ -169,8 +167,8 @@ class Trainer:
         state: OptimizerState | None,
     ) -> list[Shard]:
         shards = []
-        for members in np.array_split(np.arange(len(seeds)), self._count(len(seeds))):
-            start = {name: [np.asarray(a)[members] for a in arrays] for name, arrays in initial.items()}
+        for members in np.array_split(np.arange(len(seeds)), shards_of(len(seeds), self._threads)):
+            start = chosen(initial, members)
             carried = _carried(state, members)
             compiled = self._compiled(start)
             compiled.reset(start, carried)
@@ -178,26 +176,18 @@ class Trainer:
             shards.append(Shard(members, compiled, rows, schedule.batch_size, schedule.evaluation_batch))
         return shards
 
-    def _count(self, members: int) -> int:
-        import tensorflow as tf
-
-        if self._threads is not None:
-            return max(1, min(self._threads, members))
-        return 1 if tf.config.list_physical_devices("GPU") else min(available(), members)
-
     def _compiled(self, start: Arrays) -> CompiledEnsemble:
-        idle = self._idle.setdefault(_shapes(start), queue.SimpleQueue())
-        try:
-            return idle.get_nowait()
-        except queue.Empty:
-            return CompiledEnsemble(
+        return self._idle.take(
+            shapes(start),
+            lambda: CompiledEnsemble(
                 start,
                 loss=self._loss,
                 optimizer=self._optimizer,
                 trainable=self._trainable,
                 clip_norm=self._clip_norm,
                 xla=self._xla,
-            )
+            ),
+        )
 
 
 def _plan(data: Columns | ChunkSource, validation: Columns | None, schedule: Schedule) -> EpochPlan:
@@ -235,43 +225,5 @@ def _require_last_epoch(schedule: Schedule, stopping: Callable[[int], StoppingRu
         )
 
 
-def _require_finite(parameters: Arrays) -> None:
-    """A last step can spoil weights that no loss was computed with any more."""
-    for name, arrays in parameters.items():
-        for array in arrays:
-            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-            if bad.any():
-                raise TrainingError(
-                    f"network {name!r} of member {int(np.argmax(bad))} ended with weights that are not finite: "
-                    "training diverged; lower the learning rate, set clip_norm, or look for extreme inputs"
-                )
-
-
 def _key(members: np.ndarray) -> tuple[int, int]:
     return int(members[0]), len(members)
-
-
-def _require_members(initial: Arrays, members: int) -> None:
-    if not members:
-        raise TrainingError("no seeds: an ensemble has one per member, and at least one member")
-    for name, arrays in initial.items():
-        for array in arrays:
-            if np.shape(array)[:1] != (members,):
-                raise TrainingError(
-                    f"an array of network {name!r} has shape {np.shape(array)}: its first axis must be the {members} "
-                    "members that there are seeds for"
-                )
-
-
-def _shapes(initial: Arrays, members: int | None = None) -> tuple[Any, ...]:
-    """What one compilation is good for: the shapes of all arrays, with so many members."""
-
-    def shape(array: Any) -> tuple[int, ...]:
-        own = tuple(np.shape(array))
-        return own if members is None else (members, *own[1:])
-
-    return tuple((name, tuple(shape(a) for a in arrays)) for name, arrays in sorted(initial.items()))
-
-
-def _joined(parts: Sequence[Mapping[str, Sequence[np.ndarray]]]) -> dict[str, list[np.ndarray]]:
-    return {n: [np.concatenate(a) for a in zip(*(p[n] for p in parts), strict=True)] for n in parts[0]}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from processors.run import Output, run_files
     from processors.schemas import FORMATS, schema_for
     from processors.sources import standardise
+    from processors.ttbar import TTbarProcessor
+    from processors.ttbar_columns import TTBAR_HISTOGRAMS
 
 # coffea, FastJet and Numba take seconds to import: each name brings only its own module
 _MODULES = {
@@ -31,6 +33,8 @@ _MODULES = {
     "JetImages": "images",
     "Output": "run",
     "OutputError": "columns",
+    "TTBAR_HISTOGRAMS": "ttbar_columns",
+    "TTbarProcessor": "ttbar",
     "average_image": "images",
     "describe_failure": "failures",
     "open_executor": "executors",
@@ -43,6 +47,7 @@ _MODULES = {
 __all__ = [
     "DEFAULT_HISTOGRAMS",
     "FORMATS",
+    "TTBAR_HISTOGRAMS",
     "AxisSpec",
     "DijetProcessor",
     "HDF5Runner",
@@ -52,6 +57,7 @@ __all__ = [
     "JetImages",
     "Output",
     "OutputError",
+    "TTbarProcessor",
     "average_image",
     "describe_failure",
     "open_executor",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import awkward as ak
-import numpy as np
 import pyarrow as pa
 
 from processors.leading_jets import LeadingJets, tau_ratio
@@ -67,16 +64,3 @@ def dijet_columns(jets: LeadingJets, *, constituents: int) -> dict[str, Any]:
             hardest = jets.constituents[:, index, :constituents]
             columns |= {f"{jet}_constituents_{name}": hardest[name] for name in _CONSTITUENT_FIELDS}
     return columns
-
-
-def to_table(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """The columns of a schema, in its order and with its types."""
-    arrays = []
-    for field in schema:
-        values = columns[field.name]
-        if pa.types.is_large_list(field.type):
-            packed = ak.to_packed(ak.values_astype(values, np.float32))
-            arrays.append(ak.to_arrow(ak.without_parameters(packed), extensionarray=False).cast(field.type))
-        else:
-            arrays.append(pa.array(np.ascontiguousarray(values), type=field.type))
-    return pa.Table.from_arrays(arrays, schema=schema)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from processors.jets import cluster_jets
 from processors.nsubjettiness import compiled
+from processors.smearing import jet_width, smearing_factor
 
 FloatArray = npt.NDArray[np.float64]
 UNKNOWN = -1  # τ, ratio of τ or number of constituents that the file does not give
@@ -36,6 +37,17 @@ class LeadingJets:
         """The same jets with four-momenta times ``factor``; directions, τ and constituents stay."""
         return self if factor == 1 else replace(self, pt=self.pt * factor, mass=self.mass * factor)
 
+    def smeared(self, size: float) -> LeadingJets:
+        """The same jets with three-momenta moved by ``size`` widths of the jet resolution; mass and direction stay.
+
+        The pair is ordered again by pT, but it stays the same pair: a third jet that the smearing makes harder than one
+        of the two does not replace it.
+        """
+        if size == 0:
+            return self
+        smeared = replace(self, pt=self.pt * smearing_factor(jet_width(self.pt), size))
+        return smeared._ordered(np.argsort(-smeared.pt, axis=1, kind="stable"))
+
     def dijet_mass(self) -> FloatArray:
         """Invariant mass of the two jets in GeV, (n,)."""
         mass = np.empty(len(self.pt))
@@ -48,15 +60,22 @@ class LeadingJets:
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> LeadingJets:
         """The events of a mask, jets ordered by mass: the more massive first, the harder where masses are equal."""
-        order = np.argsort(-self.mass[chosen], axis=1, kind="stable")
+        some = LeadingJets(
+            **{name: getattr(self, name)[chosen] for name in ("pt", "eta", "phi", "mass", "tau", "n_constituents")},
+            constituents=None if self.constituents is None else self.constituents[chosen],
+        )
+        return some._ordered(np.argsort(-some.mass, axis=1, kind="stable"))
+
+    def _ordered(self, order: npt.NDArray[np.intp]) -> LeadingJets:
+        """The jets of each event in the given order, (n, 2)."""
         arrays = {
-            name: np.take_along_axis(getattr(self, name)[chosen], order, axis=1)
+            name: np.take_along_axis(getattr(self, name), order, axis=1)
             for name in ("pt", "eta", "phi", "mass", "n_constituents")
         }
-        tau = np.take_along_axis(self.tau[chosen], order[..., np.newaxis], axis=1)
+        tau = np.take_along_axis(self.tau, order[..., np.newaxis], axis=1)
         kept = None
         if self.constituents is not None:
-            kept = self.constituents[chosen][ak.from_regular(ak.Array(order))]
+            kept = self.constituents[ak.from_regular(ak.Array(order))]
         return LeadingJets(tau=tau, constituents=kept, **arrays)
 
 

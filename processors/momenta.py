@@ -79,6 +79,30 @@ def _fill_coordinates(momenta: FloatArray, out: FloatArray) -> None:
         out[3, i] = math.sqrt(max(0.0, (energy + pz) * (energy - pz) - pt2))
 
 
+@compiled
+def separation(eta1, phi1, eta2, phi2):  # type: ignore[no-untyped-def]
+    """ΔR = √(Δη² + Δφ²) of two directions, for use in other compiled functions."""
+    delta_phi = abs(phi1 - phi2) % (2.0 * math.pi)
+    return math.hypot(eta1 - eta2, min(delta_phi, 2.0 * math.pi - delta_phi))
+
+
+def invariant_mass(momenta: FloatArray) -> FloatArray:
+    """Mass (GeV) of the sum of k objects: (4, n, k) px, py, pz, E to (n,). A negative mass² by rounding counts as 0."""
+    out = np.empty(momenta.shape[1])
+    _fill_mass(np.ascontiguousarray(momenta), out)
+    return out
+
+
+@compiled
+def _fill_mass(momenta: FloatArray, out: FloatArray) -> None:
+    for i in range(momenta.shape[1]):
+        px, py, pz, energy = 0.0, 0.0, 0.0, 0.0
+        for j in range(momenta.shape[2]):
+            px, py, pz = px + momenta[0, i, j], py + momenta[1, i, j], pz + momenta[2, i, j]
+            energy += momenta[3, i, j]
+        out[i] = math.sqrt(max(0.0, (energy + pz) * (energy - pz) - px * px - py * py))
+
+
 def _complain(
     columns: dict[str, FloatArray], momenta: FloatArray, offsets: npt.NDArray[np.int64], first_event: int
 ) -> None:

@@ -66,3 +66,19 @@ def check_weights(weight: np.ndarray, *, metadata: Mapping[str, Any]) -> None:
             f"the weight of {describe_entry(metadata, int(bad[0]))} is {weight[bad[0]]}, not a finite number. "
             "The file is damaged: make it again, or leave it out."
         )
+
+
+def check_missing_energy(missing: ak.Array, *, metadata: Mapping[str, Any]) -> None:
+    """Raise InputError, naming the first event, where the missing energy is negative or not finite, or its φ is not."""
+    for field in ("pt", "phi"):
+        values = np.asarray(missing[field])
+        bad = ~np.isfinite(values)
+        if field == "pt":
+            bad |= values < 0
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise InputError(
+                f"MET_{field} of {describe_entry(metadata, first)} is {values[first]}, where a finite"
+                f"{' and non-negative' if field == 'pt' else ''} number is expected. The file is damaged: make it "
+                "again, or leave it out."
+            )

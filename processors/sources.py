@@ -27,8 +27,8 @@ def standardise(events: ak.Array, *, collections: Collection[str] = COLLECTIONS)
     Of the ``collections`` (default: all) those the file has become fields, momenta in GeV as float64:
 
     - ``PFCands`` and ``FatJet``, ``Electron``, ``Muon``, ``GenBHadron``: ragged Lorentz vectors (pt, eta, phi, mass).
-      ``PFCands`` keep charge, pdgId and puppiWeight where given; ``FatJet`` keeps tau1, tau2, tau3,
-      n_constituents and rawFactor where given;
+      ``PFCands`` keep charge, pdgId and puppiWeight where given, ``Electron`` and ``Muon`` charge; ``FatJet`` keeps
+      tau1, tau2, tau3, n_constituents and rawFactor where given;
       Take these as ``jets["tau2"]``: ``jets.tau2`` is a Lorentz vector's squared proper time;
     - ``MET``: pt and phi;
     - ``weight``: the generator weight, or 1 where there is none; ``truth``: 1 signal, 0 background, -1 unknown.
@@ -51,11 +51,13 @@ def require(events: ak.Array, name: str, *, source: ak.Array | None = None) -> a
         return events[name]
     given = events if source is None else source
     available = ", ".join(sorted(n for n in given.fields if {"pt", "eta"} <= set(given[n].fields))) or "none"
-    wanted = {"PFCands": _CANDIDATES + _DELPHES_CANDIDATES, "FatJet": _FAT_JETS}.get(name, (name,))
+    branches = {"PFCands": _CANDIDATES + _DELPHES_CANDIDATES, "FatJet": _FAT_JETS, "MET": _MISSING_ENERGY}
+    wanted, advice = branches.get(name, (name,)), "Use a file that has it"
+    if name in ("PFCands", "FatJet"):
+        advice = "Choose another jet source (PFCands or FatJet)"
     raise InputError(
         f"{events.metadata['filename']} has no {name}: none of the branches {', '.join(wanted)} is in it. "
-        f"Its collections of momenta: {available}. Choose another jet source (PFCands or FatJet), or check the format "
-        "named for this file."
+        f"Its collections of momenta: {available}. {advice}, or check the format named for this file."
     )
 
 
@@ -122,7 +124,10 @@ def _particles(name: str) -> Callable[[ak.Array], ak.Array | None]:
     def build(events: ak.Array) -> ak.Array | None:
         if name not in events.fields or not {"pt", "eta", "phi"} <= set(events[name].fields):
             return None
-        return momenta(_momentum_fields(events[name]))
+        fields = _momentum_fields(events[name])
+        if "charge" in events[name].fields:
+            fields["charge"] = ak.without_parameters(events[name]["charge"])
+        return momenta(fields)
 
     return build
 

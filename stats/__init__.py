@@ -34,6 +34,7 @@ from stats.systematics import (
     Systematic,
     TemplateStatistics,
 )
+from stats.templates import template_workspace
 from stats.teststatistics import StatisticToys, statistic_toys
 from stats.toydiscovery import ToyDiscovery, toy_discovery
 from stats.toys import ToyLimit, toy_limit
@@ -136,6 +137,7 @@ __all__ = [
     "spurious_signal",
     "statistic_toys",
     "tag_n_train",
+    "template_workspace",
     "toy_discovery",
     "toy_limit",
     "toy_p",

@@ -23,7 +23,21 @@ _QUANTITIES = {
     "tau32": r"$\tau_{{32}}$ of $J_{jet}$",
     "nconst": r"Constituents of $J_{jet}$",
 }
+_OBJECTS = {"b1": "b_1", "b2": "b_2", "light1": "q_1", "light2": "q_2", "lepton": r"\ell"}
+_OF_OBJECT = {
+    "pt": r"$p_{{T,{name}}}$ [GeV]",
+    "eta": r"$\eta_{{{name}}}$",
+    "phi": r"$\varphi_{{{name}}}$",
+    "m": r"$m_{{{name}}}$ [GeV]",
+    "e": r"$E_{{{name}}}$ [GeV]",
+    "px": r"$p_{{x,{name}}}$ [GeV]",
+    "py": r"$p_{{y,{name}}}$ [GeV]",
+    "pz": r"$p_{{z,{name}}}$ [GeV]",
+}
 _EVENT = {
+    "met": r"$p_T^{\mathrm{miss}}$ [GeV]",
+    "ht": r"$H_T$ [GeV]",
+    "mtt": r"$m_{t\bar{t}}$ (four jets and lepton) [GeV]",
     "mjj": r"$m_{JJ}$ [GeV]",
     "deta": r"$|\Delta\eta_{JJ}|$",
     "met_pt": r"$p_T^{\mathrm{miss}}$ [GeV]",
@@ -50,6 +64,9 @@ def axis_label(column: str) -> str:
     match = re.fullmatch(r"j([12])_(\w+)", column)
     if match and match[2] in _QUANTITIES:
         return _QUANTITIES[match[2]].format(jet=match[1])
+    name, _, quantity = column.partition("_")
+    if name in _OBJECTS and quantity in _OF_OBJECT:
+        return _OF_OBJECT[quantity].format(name=_OBJECTS[name])
     return _EVENT.get(column, plain(column))
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from analysis.files import write_atomically
 from analysis.report import (
     abcd_tables,
+    adversarial_tables,
     data_tables,
     fixed_tables,
     latent_tables,
@@ -88,6 +89,15 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
             limit_tables.toy_limits_table,
             limit_tables.simple_table,
             limit_tables.profile_table,
+        ),
+    ),
+    "networks": (
+        "Robustness against smearing",
+        (
+            adversarial_tables.robustness_table,
+            adversarial_tables.compared_table,
+            adversarial_tables.signals_table,
+            adversarial_tables.contamination_table,
         ),
     ),
     "figures_of_merit": ("Figures of merit", (result_tables.merit_table,)),

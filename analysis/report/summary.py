@@ -28,6 +28,7 @@ from analysis.report.quantities import (
     uses_labels,
     z_of,
 )
+from analysis.report.robustness import robustness_sentence
 from analysis.report.without_hunt import without_hunt
 
 Entry = Mapping[str, Any]
@@ -54,13 +55,15 @@ def summary(results: Entry) -> list[str]:
     sentences = [_searched(results)]
     best = most_significant(results)
     if best is None:
-        sentences += without_hunt(results)
+        sentences += [] if results.get("robustness") else without_hunt(results)
     else:
         sentences += [*_significance(results, *best), *_limit(results, *best), *_signal_strength(results, best[1])]
     return [sentence for sentence in sentences if sentence]
 
 
 def _searched(results: Entry) -> str:
+    if results.get("robustness"):
+        return robustness_sentence(results)
     name = f" “{results['search']}”" if results.get("search") else ""
     text = f"The search{name} looked for a resonance in the dijet mass"
     samples = dict.fromkeys(str(e["mixture"]) for _, e in entries(results, "selections") if e.get("mixture"))

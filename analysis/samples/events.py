@@ -42,11 +42,15 @@ class BHadrons(NamedTuple):
 
 @dataclass(frozen=True)
 class Events:
-    """A batch of kept events: candidates and B hadrons, and each event's generator weight (n_events,)."""
+    """A batch of kept events: candidates and B hadrons, and each event's generator weight (n_events,).
+
+    Events at particle level have the `missing` px and py of their neutrinos, too (n_events, 2), in GeV.
+    """
 
     candidates: Candidates
     b_hadrons: BHadrons
     weight: NDArray[np.float64]
+    missing: NDArray[np.float64] | None = None
 
     @property
     def n_events(self) -> int:
@@ -55,7 +59,8 @@ class Events:
 
     def select(self, keep: NDArray[np.bool_]) -> Events:
         """Return the events where `keep` (n_events,) is true."""
-        return Events(self.candidates.select(keep), self.b_hadrons.select(keep), self.weight[keep])
+        missing = None if self.missing is None else self.missing[keep]
+        return Events(self.candidates.select(keep), self.b_hadrons.select(keep), self.weight[keep], missing)
 
 
 def read_batch(batch: Any) -> Record:

@@ -139,7 +139,7 @@ def summarise(recipe: Recipe, parts: Sequence[Mapping[str, Any]]) -> dict[str, A
     error = math.sqrt(sum((part["cross_section_error"] * n) ** 2 for part, n in zip(parts, tried, strict=True))) / total
     return {
         "key": recipe.key(),
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.described(),
         "kept": recipe.events,
         "tried": total,
         "passed": sum(part["passed"] for part in parts),

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from analysis.samples.angles import LongitudinalAngles
 from analysis.samples.errors import GenerationError
-from analysis.samples.events import Events, b_hadrons, read_batch, stable_particles
+from analysis.samples.events import Events, Record, b_hadrons, read_batch, stable_particles
 from analysis.samples.leading_jets import leading_jets
+from analysis.samples.particle_level import particle_level
 from analysis.samples.particles import Candidates
 from analysis.samples.processes import pythia_settings
 from analysis.samples.recipe import Recipe
 from analysis.samples.response import detect
+from analysis.samples.tops import TopPairs
 from analysis.samples.veto import HOPELESS, LeadingJetVeto, hopeless
 
 BATCH_EVENTS = 250
@@ -40,6 +42,7 @@ class Generator:
         self._pythia = make_pythia(recipe, seed=self.pythia_seed)
         self._veto = add_veto(self._pythia, recipe)  # Pythia does not keep the hooks alive
         self._angles = add_angles(self._pythia, recipe, generator=np.random.default_rng(angle_seed))
+        self._tops = add_tops(self._pythia, recipe, generator=np.random.default_rng(angle_seed))
         if not self._pythia.init():
             raise GenerationError(
                 f"Pythia cannot start {recipe.process} with the settings {list(recipe.settings)}: correct them. "
@@ -59,23 +62,28 @@ class Generator:
                 "of the resonances, leave it too few valid events."
             ) from error
         record = read_batch(batch)
-        max_eta = max(self.recipe.detector.electromagnetic.max_eta, self.recipe.detector.hadronic.max_eta)
-        stable = stable_particles(record, max_eta=max(max_eta, self.recipe.detector.tracker.max_eta))
-        candidates = detect(stable, self.recipe.detector, generator=self._random)
         weights = ak.to_numpy(ak.firsts(batch.info.weights, axis=1)).astype(np.float64)
-        events = Events(candidates, b_hadrons(record), weights)
-        kept = events.select(passes_filter(candidates, self.recipe))
+        if self.recipe.makes_tops:
+            events = particle_level(record, weights)
+        else:
+            events = Events(self._detected(record), b_hadrons(record), weights)
+        kept = events.select(passes_filter(events.candidates, self.recipe))
         self.passed += kept.n_events
         self._failed = 0 if kept.n_events else self._failed + attempts
         if self._failed > HOPELESS:
             raise GenerationError(hopeless(self.recipe.min_leading_jet_pt or 0.0, self._failed))
         return kept
 
+    def _detected(self, record: Record) -> Candidates:
+        detector = self.recipe.detector
+        max_eta = max(detector.electromagnetic.max_eta, detector.hadronic.max_eta, detector.tracker.max_eta)
+        return detect(stable_particles(record, max_eta=max_eta), detector, generator=self._random)
+
     def counts(self) -> dict[str, float]:
         """Return what has been generated so far.
 
-        `tried`: events of the process, `passed` the filter; `cross_section` and `cross_section_error`: of the
-        events kept, in pb.
+        `tried`: events of the process (top pairs: semileptonic ones), `passed` the filter (top pairs: `min_top_pt`);
+        `cross_section` and `cross_section_error`: of the events kept, in pb.
         """
         info = self._pythia.infoPython()
         accepted = max(int(info.nAccepted()), 1)
@@ -85,6 +93,8 @@ class Generator:
         if self._angles is not None:  # what is not accepted for its angles was no event of the process
             sigma *= self._angles.looked / max(self._angles.accepted, 1)
             tried = self._angles.accepted
+        if self._tops is not None:  # Pythia takes what was given up out of its cross-section
+            tried = self._tops.looked
         relative = float(info.sigmaErr()) / float(info.sigmaGen()) if sigma > 0 else 0.0
         binomial = math.sqrt((1 - efficiency) / self.passed) if self.passed else 0.0
         value = sigma * efficiency
@@ -127,6 +137,16 @@ def add_angles(
     angles = LongitudinalAngles(generator)
     pythia.addUserHooksPtr(angles)
     return angles
+
+
+def add_tops(pythia: pythia8mc.Pythia, recipe: Recipe, *, generator: np.random.Generator) -> TopPairs | None:
+    """Let Pythia give up top pairs that are not wanted, and colour octets; the caller keeps the hook alive."""
+    if not recipe.makes_tops:
+        return None
+    octet = recipe.process == "resonance_ttbar" and recipe.top_signal.kind == "octet"
+    tops = TopPairs(recipe.top_threshold, octet=generator if octet else None)
+    pythia.addUserHooksPtr(tops)
+    return tops
 
 
 def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:

@@ -37,8 +37,7 @@ def make_file(recipe: Recipe, index: int, path: Path, *, progress: Callable[[int
     }
     partial = path.with_name(f".{path.name}.partial")
     try:
-        truth = int(recipe.process != "qcd_dijet")
-        write_events(partial, batches, format=recipe.format, truth=truth, metadata=metadata)
+        write_events(partial, batches, format=recipe.format, truth=recipe.truth, metadata=metadata)
         _flush(partial)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # h5py wraps what the system says into its own text

@@ -63,7 +63,10 @@ class Particles:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Massless particle-flow candidates: by event, hardest first. Units as in `Particles`; `charge` ±1 or 0."""
+    """Particle-flow candidates: by event, hardest first. Units as in `Particles`; `charge` ±1 or 0.
+
+    `mass` in GeV; without it they are massless, as those of the detector.
+    """
 
     n_events: int
     event: Integers
@@ -72,6 +75,7 @@ class Candidates:
     phi: Floats
     code: Integers
     charge: NDArray[np.int8]
+    mass: Floats | None = None
 
     def counts(self) -> Integers:
         """Return the number of candidates of each event, shape (n_events,)."""
@@ -89,6 +93,7 @@ class Candidates:
             phi=self.phi[rows],
             code=self.code[rows],
             charge=self.charge[rows],
+            mass=None if self.mass is None else self.mass[rows],
         )
 
 

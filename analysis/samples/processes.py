@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from analysis.samples.recipe import Recipe
 from analysis.samples.resonance import WPRIME, Decaying, Resonance, X, Y
+from analysis.samples.top_resonance import HEAVY_HIGGS, OCTET, ZPRIME, TopResonance
 
 # The range of a resonance's mass, in widths: the parton densities would otherwise fill the far low tail.
 WIDTHS_IN_RANGE = 15
+# The decays of W bosons that semileptonic top pairs are chosen from, without τ.
+SEMILEPTONIC = ("24:onMode = off", "24:onIfAny = 1 2 3 4 5 11 13")
 
 
 def pythia_settings(recipe: Recipe, *, seed: int) -> list[str]:
@@ -21,13 +24,66 @@ def pythia_settings(recipe: Recipe, *, seed: int) -> list[str]:
         f"Random:seed = {seed}",
         f"Beams:eCM = {1000 * recipe.sqrt_s:g}",
         "PartonLevel:MPI = off",
-        *(_wprime(recipe.signal) if recipe.process == "wprime_xy" else _qcd(recipe)),
+        *_hard_process(recipe),
         *recipe.settings,
     ]
 
 
+def _hard_process(recipe: Recipe) -> list[str]:
+    match recipe.process:
+        case "qcd_dijet":
+            return _qcd(recipe)
+        case "wprime_xy":
+            return _wprime(recipe.signal)
+        case "ttbar":
+            return [*_ttbar(recipe), *SEMILEPTONIC]
+        case "resonance_ttbar":
+            return [*_top_resonance(recipe.top_signal, min_top_pt=recipe.top_threshold), *SEMILEPTONIC]
+
+
 def _qcd(recipe: Recipe) -> list[str]:
     return ["HardQCD:all = on", f"PhaseSpace:pTHatMin = {recipe.hard_scale:g}"]
+
+
+def _ttbar(recipe: Recipe) -> list[str]:
+    """QCD pairs; both tops of the hard process have the pT that Pythia cuts on."""
+    return ["Top:gg2ttbar = on", "Top:qqbar2ttbar = on", f"PhaseSpace:pTHatMin = {recipe.top_threshold:g}"]
+
+
+def _top_resonance(resonance: TopResonance, *, min_top_pt: float) -> list[str]:
+    """Pythia's own Z' (without photon and Z), or its heavy CP-even Higgs boson, whose only open decay is to tops.
+
+    Pythia has no process for a single scalar octet, only for a vector, the KK gluon (`ExtraDimensionsG*`): the octet
+    is the scalar with other colours, which `tops.make_octet` gives it. It must be known here, as it radiates.
+    """
+    if resonance.kind == "zprime":
+        code, process = ZPRIME, ["NewGaugeBoson:ffbar2gmZZprime = on", "Zprime:gmZmode = 3"]
+    else:
+        # it couples to fermions as the SM's, and to nothing else
+        couplings = ("HiggsH2:coup2Z", "HiggsH2:coup2W", "HiggsH2:coup2H1H1", "HiggsH2:coup2A3A3", "HiggsA3:coup2H2Z")
+        bosons = [f"{coupling} = 0" for coupling in couplings]
+        code, process = HEAVY_HIGGS, ["Higgs:useBSM = on", "HiggsBSM:gg2H2 = on", *bosons]
+    low, high = resonance.mass_range(min_top_pt=min_top_pt)
+    return [
+        *process,
+        *(_octet(resonance, low, high) if resonance.kind == "octet" else []),
+        f"{code}:m0 = {resonance.mass:g}",
+        f"{code}:mWidth = {resonance.total_width:g}",
+        f"{code}:doForceWidth = on",
+        f"{code}:mMin = {low:g}",
+        f"{code}:mMax = {high:g}",
+        f"{code}:onMode = off",
+        f"{code}:onIfAny = 6",
+    ]
+
+
+def _octet(resonance: TopResonance, low: float, high: float) -> list[str]:
+    """Define a scalar colour octet that decays to top pairs."""
+    return [
+        f"{OCTET}:new = S8 void 1 0 2 {resonance.mass:g} {resonance.total_width:g} {low:g} {high:g} 0.0",
+        f"{OCTET}:isResonance = on",
+        f"{OCTET}:oneChannel = 1 1.0 103 6 -6",
+    ]
 
 
 def _wprime(resonance: Resonance) -> list[str]:

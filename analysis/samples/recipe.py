@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from analysis.samples.detector import Detector
 from analysis.samples.resonance import Resonance
+from analysis.samples.top_resonance import TopResonance
 
 # What a file of a given recipe holds changes with these: raise the number when generation changes.
 GENERATION_VERSION = 4
@@ -21,6 +22,24 @@ RESERVED_SETTINGS = {
     "main:": "events",
     "beams:ecm": "sqrt_s",
     "phasespace:pthatmin": "pt_hat_min",
+}
+
+# Processes of top pairs, at particle level, and what they take instead of the fields' defaults.
+TOP_PAIRS = ("ttbar", "resonance_ttbar")
+DIJETS = ("qcd_dijet", "wprime_xy")
+TOP_DEFAULTS: Mapping[str, Any] = {"sqrt_s": 14.0, "min_leading_jet_pt": None}
+DEFAULT_TOP_PT = 500.0
+
+# Fields that only some processes have; the others must leave them at their defaults.
+PROCESSES_WITH = {
+    "pt_hat_min": ("qcd_dijet",),
+    "resonance": ("wprime_xy",),
+    "min_leading_jet_pt": DIJETS,
+    "max_leading_jet_eta": DIJETS,
+    "jet_radius": DIJETS,
+    "detector": DIJETS,
+    "min_top_pt": TOP_PAIRS,
+    "top_resonance": ("resonance_ttbar",),
 }
 
 PositiveGeV = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -35,11 +54,15 @@ class Recipe(BaseModel):
 
     An event is kept when the hardest jet of its candidates (anti-kT, radius `jet_radius`) has at least
     `min_leading_jet_pt` (GeV) within |eta| < `max_leading_jet_eta`; null for `min_leading_jet_pt` keeps them all.
+
+    Top pairs (`ttbar`, and `resonance_ttbar` by `top_resonance`) decay to one e or μ and hadrons, and both tops have
+    at least `min_top_pt` (GeV, null: 500) in the hard process. They are kept at particle level, all of them, and are
+    made at 14 TeV unless `sqrt_s` is given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    process: Literal["qcd_dijet", "wprime_xy"]
+    process: Literal["qcd_dijet", "wprime_xy", "ttbar", "resonance_ttbar"]
     events: int = Field(gt=0)
     seed: int = Field(ge=0, le=2**63 - 1)
     format: Literal["root", "lhco"] = "root"
@@ -52,6 +75,13 @@ class Recipe(BaseModel):
     jet_radius: float = Field(default=1.0, gt=0, le=2)
     resonance: Resonance | None = None
     detector: Detector = Detector()
+    min_top_pt: PositiveGeV | None = None
+    top_resonance: TopResonance | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_process(cls, content: Any) -> Any:
+        return with_defaults(content) if isinstance(content, Mapping) else content
 
     @field_validator("settings", mode="before")
     @classmethod
@@ -62,36 +92,75 @@ class Recipe(BaseModel):
 
     @field_validator("settings")
     @classmethod
-    def _not_reserved(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _not_reserved(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        tops = {"pt_hat_min": "min_top_pt"} if info.data.get("process") in TOP_PAIRS else {}
         for setting in value:
             key = setting.split("=")[0].strip().lower()
             if "=" not in setting:
                 raise ValueError(f"expected 'Key = value', got {setting!r}")
             for reserved, field in RESERVED_SETTINGS.items():
                 if key.startswith(reserved):
+                    field = tops.get(field, field)
                     raise ValueError(f"{setting!r} is decided by the recipe's `{field}`: set that instead")
         return value
 
     @model_validator(mode="after")
-    def _consistent(self) -> Recipe:
-        if self.process == "qcd_dijet" and self.resonance is not None:
-            raise ValueError("`resonance` belongs to the process wprime_xy, not to qcd_dijet")
-        if self.process == "wprime_xy" and self.pt_hat_min is not None:
-            raise ValueError("`pt_hat_min` belongs to the process qcd_dijet, not to wprime_xy")
-        collisions = 1000 * self.sqrt_s
-        if self.process == "wprime_xy" and self.signal.wprime.mass >= collisions:
+    def _fields_of_the_process(self) -> Recipe:
+        defaults = type(self).model_fields
+        for name, processes in PROCESSES_WITH.items():
+            default = TOP_DEFAULTS.get(name, defaults[name].default) if self.makes_tops else defaults[name].default
+            if self.process not in processes and getattr(self, name) != default:
+                owners = f"the process{'es' if len(processes) > 1 else ''} {' and '.join(processes)}"
+                raise ValueError(f"`{name}` belongs to {owners}, not to {self.process}")
+        if self.makes_tops and self.format == "lhco":
             raise ValueError(
-                f"resonance.wprime.mass = {self.signal.wprime.mass:g} GeV is beyond the collision energy "
-                f"({collisions:g} GeV)"
+                f"`format: lhco` has no room for the leptons and B hadrons of {self.process}: make it as `root`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        collisions = 1000 * self.sqrt_s
+        name, heaviest = "resonance.wprime", self.signal.wprime.mass
+        if self.process == "resonance_ttbar":
+            name, heaviest = "top_resonance", self.top_signal.mass
+        if self.process in ("wprime_xy", "resonance_ttbar") and heaviest >= collisions:
+            raise ValueError(f"{name}.mass = {heaviest:g} GeV is beyond the collision energy ({collisions:g} GeV)")
         if 2 * (self.hard_scale or 0) >= collisions:
             raise ValueError(f"pt_hat_min = {self.hard_scale:g} GeV is beyond half the collision energy")
+        if self.makes_tops and 2 * self.top_threshold >= collisions:
+            raise ValueError(f"min_top_pt = {self.top_threshold:g} GeV is beyond half the collision energy")
+        if self.process == "resonance_ttbar" and 2 * self.top_threshold >= heaviest:
+            raise ValueError(
+                f"min_top_pt = {self.top_threshold:g} GeV is beyond half of top_resonance.mass = {heaviest:g} GeV: "
+                "no decay gives both tops that much"
+            )
         return self
 
     @property
     def signal(self) -> Resonance:
         """The resonance of a wprime_xy recipe: as given, or LHC Olympics-like."""
         return self.resonance or Resonance()
+
+    @property
+    def top_signal(self) -> TopResonance:
+        """The resonance of a resonance_ttbar recipe: as given, or a Z' of 2 TeV with a width of 89.6 GeV."""
+        return self.top_resonance or TopResonance()
+
+    @property
+    def makes_tops(self) -> bool:
+        """Whether the process is one of top pairs, which are kept at particle level."""
+        return self.process in TOP_PAIRS
+
+    @property
+    def top_threshold(self) -> float:
+        """Smallest transverse momentum of both tops of a process of top pairs (GeV)."""
+        return DEFAULT_TOP_PT if self.min_top_pt is None else self.min_top_pt
+
+    @property
+    def truth(self) -> int:
+        """The label of all events: 1 for a signal, 0 for a background."""
+        return int(self.process in ("wprime_xy", "resonance_ttbar"))
 
     @property
     def hard_scale(self) -> float | None:
@@ -116,13 +185,35 @@ class Recipe(BaseModel):
         """Number of events in file `index`."""
         return min(self.events_per_file, self.events - index * self.events_per_file)
 
+    def described(self) -> dict[str, Any]:
+        """Return the fields as JSON, without those of top pairs for dijets and the other way round.
+
+        The dijets' samples on disk are older than the fields of top pairs: their keys must not depend on them.
+        """
+        others = {name for name, processes in PROCESSES_WITH.items() if self.process not in processes}
+        hidden = others if self.makes_tops else {name for name in others if PROCESSES_WITH[name][-1] in TOP_PAIRS}
+        return self.model_dump(mode="json", exclude=hidden)
+
     def key(self) -> str:
         """Return a hash of everything that decides what a file of given index and size holds."""
-        content = self.model_dump(mode="json", exclude={"events", "events_per_file", "resonance"})
-        content["hard_scale"] = self.hard_scale
-        content["resonance"] = self.signal.model_dump(mode="json") if self.process == "wprime_xy" else None
+        content = self.described()
+        for name in ("events", "events_per_file", "resonance"):
+            content.pop(name, None)
+        if self.makes_tops:
+            content["min_top_pt"] = self.top_threshold
+            if self.process == "resonance_ttbar":
+                content["top_resonance"] = self.top_signal.model_dump(mode="json")
+        else:
+            content["hard_scale"] = self.hard_scale
+            content["resonance"] = self.signal.model_dump(mode="json") if self.process == "wprime_xy" else None
         content["generation"] = GENERATION_VERSION
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def with_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe says, laid over the defaults of its process where they differ from the fields'."""
+    defaults = TOP_DEFAULTS if content.get("process") in TOP_PAIRS else {}
+    return {**defaults, **content}
 
 
 def _pythia_value(value: Any) -> str:

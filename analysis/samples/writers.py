@@ -12,16 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import h5py
 import hdf5plugin
 import numpy as np
 import uproot
 
-from analysis.samples.events import BHadrons, Events
+from analysis.samples.branches import branch_types, branches_of, event_numbers, joined
+from analysis.samples.events import Events
 from analysis.samples.metadata import METADATA_NAME
 from analysis.samples.reproducible import fix_dates
-from analysis.samples.response import missing_momentum
 
 PARTICLES_PER_EVENT = 700
 # enough that the streamers never move: a gap in the file would hide the records behind it from `fix_dates`
@@ -63,10 +62,10 @@ def write_root(path: Path, batches: Sequence[Events], *, truth: int, block: int,
     sink = path.open("w+b")
     with uproot.recreate(sink, uuid_function=lambda: identity, initial_streamers_bytes=STREAMER_BYTES) as file:
         file[METADATA_NAME] = metadata
-        file.mktree("Events", _branch_types(), title="Events")
         # one basket per branch: small ones cost more to read than the events
-        branches = _joined([_branches(batch, truth=truth) for batch in batches])
-        file["Events"].extend(_numbers(len(branches["truth"]), block=block) | branches)
+        branches = joined([branches_of(batch, truth=truth) for batch in batches])
+        file.mktree("Events", branch_types(branches), title="Events")
+        file["Events"].extend(event_numbers(len(branches["truth"]), block=block) | branches)
     fix_dates(path)
 
 
@@ -97,69 +96,6 @@ def lhco_rows(events: Events, *, truth: int) -> np.ndarray:
         rows[candidates.event, 3 * rank + offset] = column
     rows[:, -1] = truth
     return rows
-
-
-def _branch_types() -> dict[str, Any]:
-    hadron = dict.fromkeys(("pt", "eta", "phi", "mass"), "float32")
-    candidate = hadron | {"charge": "int32", "pdgId": "int32"}
-    return {
-        "PFCands": _jagged(candidate),
-        "GenBHadron": _jagged(hadron),
-        "run": "uint32",
-        "luminosityBlock": "uint32",
-        "event": "uint64",
-        "MET_pt": "float32",
-        "MET_phi": "float32",
-        "genWeight": "float32",
-        "truth": "int32",
-    }
-
-
-def _jagged(fields: Mapping[str, str]) -> Any:
-    names = ", ".join(f'"{name}": {kind}' for name, kind in fields.items())
-    return ak.types.from_datashape(f"var * {{{names}}}", highlevel=False)
-
-
-def _branches(events: Events, *, truth: int) -> dict[str, Any]:
-    candidates = events.candidates
-    met, met_phi = missing_momentum(candidates)
-    record = ak.zip(
-        {
-            "pt": candidates.pt.astype(np.float32),
-            "eta": candidates.eta.astype(np.float32),
-            "phi": candidates.phi.astype(np.float32),
-            "mass": np.zeros(len(candidates.pt), np.float32),
-            "charge": candidates.charge.astype(np.int32),
-            "pdgId": candidates.code.astype(np.int32),
-        }
-    )
-    return {
-        "PFCands": ak.unflatten(record, candidates.counts()),
-        "GenBHadron": _hadron_record(events.b_hadrons, candidates.n_events),
-        "MET_pt": met.astype(np.float32),
-        "MET_phi": met_phi.astype(np.float32),
-        "genWeight": events.weight.astype(np.float32),
-        "truth": np.full(candidates.n_events, truth, np.int32),
-    }
-
-
-def _numbers(n_events: int, *, block: int) -> dict[str, Any]:
-    """Return the branches that identify an event in NanoAOD."""
-    return {
-        "run": np.ones(n_events, np.uint32),
-        "luminosityBlock": np.full(n_events, block, np.uint32),
-        "event": np.arange(1, n_events + 1, dtype=np.uint64),
-    }
-
-
-def _hadron_record(hadrons: BHadrons, n_events: int) -> ak.Array:
-    names = ("pt", "eta", "phi", "mass")
-    record = ak.zip({name: getattr(hadrons, name).astype(np.float32) for name in names})
-    return ak.unflatten(record, np.bincount(hadrons.event, minlength=n_events))
-
-
-def _joined(batches: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: ak.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _mark(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from analysis.stages.selections import Selection, masses_of
 from analysis.stages.shapes import simulated_shape, systematics_of
 from analysis.stages.signals import kept_signal, produced_events, simulated_events, with_injected
 from analysis.stages.train import trained
+from analysis.stages.varied_signals import varied_shapes
 from analysis.store import code_key
 from stats import (
     InjectedEfficiency,
@@ -53,7 +54,9 @@ def signals_key(run: SearchRun, hunted: Hunted) -> list[str]:
     settings = run.search.limits.cross_section if run.search.limits else None
     if settings is None:
         return []
-    code = code_key("analysis.stages.signals", "analysis.stages.channels", __name__)
+    code = code_key(
+        "analysis.stages.signals", "analysis.stages.channels", "analysis.stages.varied_signals", __name__
+    )
     keys = [code, *(processed(run, name).key for name in settings.signals.values())]
     detector = hunted.selection.detector
     masses = masses_of(run, detector, settings.signals)
@@ -79,6 +82,7 @@ def _systematics(run: SearchRun, mass: float) -> list[Systematic]:
     if signal_shape(run, mass) is not None:
         weights = simulated_events(run, asked_of(run).signals[mass])["weight"]
         found.append(TemplateStatistics(events=float(weights.sum() ** 2 / np.square(weights).sum())))
+        found += varied_shapes(run, asked_of(run).signals[mass])
     return found
 
 

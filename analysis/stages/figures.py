@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.context import SearchRun, datasets_of
 from analysis.figures.abcd import abcd_figures
+from analysis.figures.adversarial import adversarial_figures
 from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures
@@ -29,6 +30,7 @@ from analysis.stages.direct import direct
 from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent
 from analysis.stages.limit import limited
+from analysis.stages.networks import networks
 from analysis.stages.reweighting import reweighting
 from analysis.stages.sculpting import background_sculpting
 from analysis.stages.searched import searched
@@ -61,6 +63,7 @@ def figures_key(run: SearchRun) -> str:
         background_sculpting(run),
         [(found.entries, found.profile) for found in limited(run).values()],
         band_limits(run),
+        [found.key for found in networks(run).values()],
         code_key("analysis"),
     )
 
@@ -106,6 +109,7 @@ def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]
     yield from abcd_figures(run, label)
     yield from validation_figures(run, label)
     yield from limit_figures(run, label)
+    yield from adversarial_figures(run, label)
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:

@@ -17,12 +17,14 @@ from coffea.processor.executor import ExecutorBase
 from analysis.config import Axis, Dataset, Processing
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
-from analysis.events import Events, load_events
+from analysis.events import DIJET_MASS, Events, load_events
 from analysis.files import read_json, write_json
 from analysis.store import code_key, content_key, library_versions
-from processors import AxisSpec, DijetProcessor, run_files
+from processors import AxisSpec, DijetProcessor, TTbarProcessor, run_files
 
 logger = logging.getLogger(__name__)
+
+NOMINAL = "nominal"
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,30 @@ class Processed:
         """Return events and sums of weights by variation and cut."""
         return dict(self.summary["cutflow"])
 
-    def events(self, names: list[str]) -> Events:
-        """Read columns of the nominal variation, weighted to σ·L where the catalogue gives both.
+    def events(self, names: list[str], *, variation: str = NOMINAL, mass: str = DIJET_MASS) -> Events:
+        """Read columns of one variation, weighted to σ·L where the catalogue gives both.
 
-        Raises StageError where no event was selected.
+        `mass` is the column of the resonance mass. Raises StageError where no event was selected, or where there is no
+        such variation.
         """
-        if self.n_selected == 0:
+        parts = self.summary["parts"]
+        if variation not in parts and variation != NOMINAL:
             raise StageError(
-                f"No event of {self.name!r} passes the selection ({self.describe_cutflow()}). Loosen the cuts under "
-                "`processing:` or check that momenta are in GeV."
+                f"{self.name!r} was processed without a variation {variation!r} (it has {', '.join(parts)}): add it "
+                "under `processing`, or correct the name."
+            )
+        if sum(part["events"] for part in parts.get(variation, [])) == 0:
+            raise StageError(
+                f"No event of {self.name!r} passes the selection ({self.describe_cutflow(variation)}). Loosen the cuts "
+                "under `processing:` or check that momenta are in GeV."
             )
         return load_events(
-            self.directory / "columns", self.summary["parts"].get("nominal", []), names, scale=self.weight_scale()
+            self.directory / "columns", parts.get(variation, []), names, scale=self.weight_scale(), mass=mass
         )
 
-    def describe_cutflow(self) -> str:
+    def describe_cutflow(self, variation: str = NOMINAL) -> str:
         """Return the events left after each cut, in one line."""
-        steps = self.cutflow().get("nominal", {})
+        steps = self.cutflow().get(variation, {})
         return ", ".join(f"{cut}: {numbers['events']:,}" for cut, numbers in steps.items()) or "no event was read"
 
     def weight_scale(self) -> float:
@@ -138,7 +147,7 @@ def _run_processor(
     settings = _settings(run, entry)
     logger.info("processing %s: %d files", name, len(files))
     output = run_files(
-        {name: files}, dijet_processor(settings, columns), format=entry.format, treename=entry.tree,
+        {name: files}, processor_for(settings, columns), format=entry.format, treename=entry.tree,
         executor=executor(), chunksize=settings.chunksize, skip_bad_files=run.options.skip_bad_files,
     )  # fmt: skip
     results = output.results
@@ -156,8 +165,22 @@ def _run_processor(
     (folder / "histograms.json").write_text(histograms)
 
 
-def dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:
+def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor | TTbarProcessor:
     """Return the processor that a search's `processing:` asks for, writing its columns below `columns`, if given."""
+    return (_ttbar_processor if settings.processor == "ttbar" else _dijet_processor)(settings, columns)
+
+
+def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcessor:
+    own = settings.ttbar
+    return TTbarProcessor(
+        **own.model_dump(),
+        histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
+        variations=dict(settings.smearings),
+        columns_directory=columns,
+    )
+
+
+def _dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:
     return DijetProcessor(
         jets=settings.jets,
         puppi=settings.puppi,
@@ -169,6 +192,7 @@ def dijet_processor(settings: Processing, columns: Path | None) -> DijetProcesso
         min_mjj=settings.min_mjj,
         histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
         variations=dict(settings.variations),
+        smearings=dict(settings.smearings),
         constituents=settings.constituents,
         columns_directory=columns,
     )

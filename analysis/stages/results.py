@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from analysis.stages.hunt import hunt
 from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
+from analysis.stages.networks import networks
 from analysis.stages.peaks import peaks_of
 from analysis.stages.process import processed
 from analysis.stages.replicas import replicas
 from analysis.stages.reweighting import figures_of_merit, reweighting_results
+from analysis.stages.robustness import compared, robustness
 from analysis.stages.scan import scans
 from analysis.stages.sculpting import background_fits, background_sculpting
 from analysis.stages.searched import counts_of, searched
 from analysis.stages.selections import Selection
 from analysis.stages.simple import simple_limits
+from analysis.stages.smeared_limits import smeared_limits
 from analysis.stages.stability import stability_of
 from analysis.stages.train import Trained, train
 from analysis.stages.validate import background_orders, validate
@@ -67,6 +71,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent": latent_results(run),
         "latent_scores": latent_scores(run),
         "scans": scans(run),
+        **_adversarial(run),
         "replicas": replicas(run),
         "figures_of_merit": {**figures_of_merit(run), **_sculpting(run), **background_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
@@ -79,6 +84,26 @@ def write_results(run: SearchRun) -> Path:
     write_histograms(run)
     write_workspaces(run)
     return write_json(run.out / "results.json", results_of(run))
+
+
+def _adversarial(run: SearchRun) -> dict[str, Any]:
+    """Return what networks that must not tell classes apart are worth; nothing where a search has none."""
+    settings = run.search.adversarial
+    if settings is None:
+        return {}
+    measured = robustness(run)
+    plain = {name: one.plain for name, one in settings.networks.items() if one.plain is not None}
+    return {
+        "networks": {found.title: _network(found.summary) for found in networks(run).values()},
+        "robustness": measured,
+        "robustness_compared": compared(measured, plain),
+        "smeared_limits": smeared_limits(run),
+    }
+
+
+def _network(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the summary of a training without its losses, which are beside the networks."""
+    return {name: value for name, value in summary.items() if name != "history"}
 
 
 def _dataset(run: SearchRun, name: str) -> dict[str, Any]:

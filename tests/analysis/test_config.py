@@ -118,7 +118,9 @@ def test_a_missing_search_names_the_nearest_ready_one() -> None:
 def test_the_projects_own_catalogue_is_valid() -> None:
     path = Path(__file__).resolve().parents[2] / "datasets.yaml"
     catalogue = load_catalogue(path)
-    assert {"qcd", "qcd_simulation", "wprime"} <= set(catalogue)
+    assert {"qcd", "qcd_simulation", "wprime", "ttbar", "zprime_90"} <= set(catalogue)
+    tops = {name: entry.recipe for name, entry in catalogue.items() if entry.recipe and entry.recipe.makes_tops}
+    assert len({recipe.seed for recipe in tops.values()}) == len(tops) == 8
 
 
 def test_every_ready_search_is_valid_at_every_scale() -> None:
@@ -189,6 +191,8 @@ def test_the_recipe_and_its_entry_agree_on_the_energy(tmp_path: Path) -> None:
     assert load_catalogue(path)["x"].sqrt_s == 14
     with pytest.raises(ConfigurationError, match=r"`sqrt_s: 13` contradicts `recipe\.sqrt_s: 14`"):
         load_catalogue(path, {"x": {"sqrt_s": 13}})
+    path.write_text("x: {recipe: {process: ttbar, events: 10, seed: 1}}\n")
+    assert load_catalogue(path)["x"].sqrt_s == 14
 
 
 @pytest.mark.parametrize("feature", ["truth", "file_id", "weight", "mjj", "fold"])

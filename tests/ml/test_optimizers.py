@@ -15,7 +15,7 @@ from ml.optimizers import BETAS, ELEMENTWISE, RateSchedule, make_optimizer
 
 @pytest.mark.parametrize(
     ("type_", "halfway"),
-    [("cosine", 0.1 + 0.9 / 2), ("exponential", 0.1**0.5), ("inverse", 1 / 5.5)],
+    [("cosine", 0.1 + 0.9 / 2), ("exponential", 0.1**0.5), ("staircase", 1.0), ("inverse", 1 / 5.5)],
 )
 def test_rates_fall_to_the_factor_over_the_steps(type_: Any, halfway: float) -> None:
     schedule = RateSchedule(type_, steps=200, factor=0.1).to_keras(0.02)

@@ -68,10 +68,10 @@ def test_a_member_alone_is_the_member_in_the_ensemble(data: dict[str, np.ndarray
 def test_data_of_nearly_equal_size_are_compiled_once(
     trainer: Trainer, data: dict[str, np.ndarray], trained: Any
 ) -> None:
-    (idle,) = trainer._idle.values()
-    compiled = idle.get()
+    (waiting,) = trainer._idle._waiting.values()
+    compiled = waiting.get()
     before = compiled.train.experimental_get_tracing_count()
-    idle.put(compiled)
+    waiting.put(compiled)
     trainer.fit(start(SEEDS), {n: c[:397] for n, c in data.items()}, schedule=SHORT, seeds=SEEDS)
     assert compiled.train.experimental_get_tracing_count() == before
 

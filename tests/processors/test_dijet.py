@@ -15,6 +15,8 @@ from coffea.processor import FuturesExecutor, Runner
 
 from processors import AxisSpec, DijetProcessor, HDF5Runner, InputError, read_parts, run_files, standardise
 from processors.dijet_columns import HISTOGRAM_COLUMNS
+from processors.leading_jets import LeadingJets
+from processors.smearing import jet_width, smearing_factor
 
 LOOSE: dict[str, Any] = {"min_leading_pt": None, "max_abs_eta": None}
 
@@ -181,6 +183,38 @@ def test_variations_scale_the_jets_before_the_cuts(tmp_path: Path, iterative, pa
     assert lifted["up"]["two_jets"]["events"] > lifted["nominal"]["two_jets"]["events"]
 
 
+def test_smearings_move_both_jets_by_widths_of_their_own(tmp_path: Path, iterative, particles, generated_file) -> None:
+    path = generated_file(tmp_path / "a.root", particles(30))
+    settings: dict[str, Any] = {"columns_directory": tmp_path / "c", **LOOSE}
+    results = run_one(path, iterative, smearings={"up": 3, "down": -1, "still": 0}, **settings)
+    frames = {name: frame_of(results, variation=name) for name in ("nominal", "up", "down", "still")}
+    nominal = frames["nominal"]
+    pd.testing.assert_frame_equal(frames["still"], nominal)
+    for name, size in (("up", 3), ("down", -1)):
+        for jet in ("j1", "j2"):
+            factor = smearing_factor(jet_width(nominal[f"{jet}_pt"].to_numpy()), size)
+            np.testing.assert_array_equal(frames[name][f"{jet}_pt"], nominal[f"{jet}_pt"] * factor)
+            np.testing.assert_array_equal(frames[name][f"{jet}_m"], nominal[f"{jet}_m"])
+            np.testing.assert_array_equal(frames[name][f"{jet}_tau21"], nominal[f"{jet}_tau21"])
+    assert (frames["down"]["mjj"] < nominal["mjj"]).all()
+    assert (nominal["mjj"] < frames["up"]["mjj"]).all()
+    # a smearing changes nothing about the rest of the run, not even where the clustering begins
+    alone = frame_of(run_one(path, iterative, **settings | {"columns_directory": tmp_path / "d"}))
+    pd.testing.assert_frame_equal(alone, nominal)
+
+
+def test_smeared_pair_is_ordered_again() -> None:
+    """199 GeV have a width of 7%, 201 GeV one of 5%."""
+    values = np.array([[201.0, 199.0], [300.0, np.nan]])
+    zero = np.zeros_like(values)
+    phi, mass = np.array([[0.0, 3.0], [0.0, 3.0]]), np.array([[1.0, 2.0], [1.0, 2.0]])
+    jets = LeadingJets(values, zero, phi, mass, np.zeros((2, 2, 3)), zero.astype(np.int32))
+    up = jets.smeared(3)
+    np.testing.assert_allclose(up.pt, [[199 * 1.21, 201 * 1.15], [300 * 1.15, np.nan]])
+    np.testing.assert_array_equal(up.mass, [[2, 1], [1, 2]])
+    np.testing.assert_array_equal(up.phi, [[3, 0], [0, 3]])
+
+
 def test_columns_and_their_types(tmp_path: Path, iterative, particles, generated_file) -> None:
     path = generated_file(tmp_path / "a.root", particles(10))
     processor = DijetProcessor(columns_directory=tmp_path / "c", constituents=4, **LOOSE)
@@ -243,6 +277,8 @@ def test_histograms_are_the_callers(tmp_path: Path, iterative, particles, genera
         ({"jets": "FatJet", "constituents": 5}, "need jets='PFCands'"),
         ({"variations": {"nominal": 0.1}}, "nominal"),
         ({"variations": {"down": -1.0}}, "more than -1"),
+        ({"smearings": {"up": np.inf}}, "smears by inf"),
+        ({"variations": {"up": 0.1}, "smearings": {"up": 1}}, "both a variation and a smearing"),
         ({"histograms": {"mjk": AxisSpec(bins=1, start=0, stop=1)}}, "Did you mean 'mjj'"),
     ],
 )

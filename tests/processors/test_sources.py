@@ -72,6 +72,14 @@ def test_real_files(shared_data: Path, nano_events, *, name: str, format_name: s
     assert set(record.truth.tolist()) == {-1}
 
 
+@pytest.mark.parametrize("name", ["Electron", "Muon"])
+def test_leptons_keep_their_charge(shared_data: Path, nano_events, name: str) -> None:
+    record = standardise(nano_events(shared_data / "pfnano.root", "pfnano"), collections=[name])
+    with uproot.open(shared_data / "pfnano.root") as file:
+        assert ak.to_list(record[name]["charge"]) == ak.to_list(file["Events"][f"{name}_charge"].array())
+    assert set(ak.flatten(record[name]["charge"]).tolist()) == {-1, 1}
+
+
 def test_delphes(tmp_path: Path, nano_events) -> None:
     content = write_delphes(tmp_path / "delphes.root", 5)
     record = standardise(nano_events(tmp_path / "delphes.root", "delphes"))

@@ -1,0 +1,175 @@
+"""Figures of networks that must not tell classes of their background apart: 1 to 4, 6 and 7 of arXiv:1905.10384."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.context import SearchRun
+from analysis.numbers import format_count, format_uncertain
+from analysis.plots import Comparison, Label, Values, axis_label, comparison_figure, histogram_values
+from analysis.plots.comparison import Role
+from analysis.plots.contamination import ContaminationLine, contamination_figure
+from analysis.plots.roc import RocCurve, roc_figure
+from analysis.stages.networks import SIGNAL, Network, networks
+from analysis.stages.robustness import quantiles, robustness
+from analysis.stages.smeared import SHOWN, background, events_of, settings_of
+from ml.metrics import roc
+
+Described = tuple[str, str, str, object]
+SECTION = "networks"
+_RANKS = np.linspace(0, 1, 21)
+
+
+def adversarial_figures(run: SearchRun, label: Label) -> Iterator[Described]:
+    """Yield (section, name, caption, figure): observables, then output and ROC of each network, then contamination."""
+    if run.search.adversarial is None:
+        return
+    settings = settings_of(run)
+    for smearing in settings.backgrounds:
+        yield _observables(run, smearing, label)
+    for found in networks(run).values():
+        if not found.contamination:
+            for smearing in settings.backgrounds:
+                yield from _network(run, found, smearing, label)
+    if settings.contamination is not None:
+        yield _contamination(run, label)
+
+
+def _observables(run: SearchRun, smearing: str, label: Label) -> Described:
+    """Figure 1: what smearing does to the observables, beside the signal."""
+    settings = settings_of(run)
+    classes, signal = background(run, smearing), events_of(run, settings.signal)
+    grid = [
+        histogram_values(
+            axis_label(column),
+            [
+                *(
+                    Values(f"Background, {name}", events[column], events["weight"], _role(index))
+                    for index, (name, events) in enumerate(classes.items())
+                ),
+                Values(settings.signal, signal[column], signal["weight"], "signal"),
+            ],
+        )
+        for column in SHOWN
+    ]
+    counts = ", ".join(f"{format_count(len(events))} {name}" for name, events in classes.items())
+    caption = (
+        f"Observables after the selection with the smearing {smearing}: background of each class ({counts}, "
+        f"statistically independent), and the signal {settings.signal} ({format_count(len(signal))} events, not "
+        "smeared), each normalised to its own area. Errors are statistical."
+    )
+    return SECTION, f"smearing-{smearing}", caption, comparison_figure(grid, columns=2, label=label)
+
+
+def _role(index: int) -> Role:
+    """Return how a class is drawn: the central one filled and what others are compared with."""
+    return "simulation" if index == 0 else "reweighted" if index == 1 else "inclusive"
+
+
+def _network(run: SearchRun, found: Network, smearing: str, label: Label) -> Iterator[Described]:
+    settings = settings_of(run)
+    ranked = quantiles(run, found, smearing)
+    entry = next(
+        one
+        for one in robustness(run)
+        if (one["network"], one["contamination"], one["tested_with"], one["signal"])
+        == (found.name, 0.0, smearing, settings.signal)
+    )
+    facts = (
+        f"{found.name}, trained with the smearing {settings.trained_with(found.name)} and tested with {smearing}, out "
+        f"of fold; signal {settings.signal}"
+    )
+    yield (
+        SECTION,
+        f"output-{found.name}-{smearing}",
+        f"Output of {facts}. The score is the mean over {found.summary['members']} trainings of the quantile among all "
+        "background of the fold, so that the background of all classes together is flat. Each is normalised to its own "
+        f"area. {_difference(entry)}",
+        comparison_figure(_output(ranked, smearing, settings.classes, settings.signal), label=label),
+    )
+    curves = [
+        _curve(name, ranked[f"{SIGNAL}/{settings.signal}"], ranked[f"{smearing}/{name}"], entry["classes"][name])
+        for name in settings.classes
+    ]
+    everything = np.concatenate([ranked[f"{smearing}/{name}"] for name in settings.classes])
+    curves.append(_curve("all classes", ranked[f"{SIGNAL}/{settings.signal}"], everything, entry["overall"]))
+    yield (
+        SECTION,
+        f"roc-{found.name}-{smearing}",
+        f"ROC curves of {facts}, against each class of the background and all of them. Areas are means over "
+        f"{found.summary['members']} trainings with their statistical uncertainties. {_difference(entry)}",
+        roc_figure(curves, label=label),
+    )
+
+
+def _difference(entry: dict[str, Any]) -> str:
+    found = entry["difference"]
+    text = format_uncertain(found["value"], found["uncertainty"], spread=found["spread"])
+    return f"Largest minus smallest AUC: {text}."
+
+
+def _output(ranked: dict[str, np.ndarray], smearing: str, classes: Sequence[str], signal: str) -> Comparison:
+    values = [
+        Values(f"Background, {name}", ranked[f"{smearing}/{name}"].mean(axis=1), None, _role(index))
+        for index, name in enumerate(classes)
+    ]
+    values.append(Values(signal, ranked[f"{SIGNAL}/{signal}"].mean(axis=1), None, "signal"))
+    return histogram_values("Quantile of the score", values, edges=_RANKS)
+
+
+def _curve(name: str, signal: np.ndarray, other: np.ndarray, area: dict[str, Any]) -> RocCurve:
+    """Return the curve of each training and of their mean; the area is the mean of theirs."""
+    each = [_efficiencies(signal[:, member], other[:, member]) for member in range(signal.shape[1])]
+    mean = _efficiencies(signal.mean(axis=1), other.mean(axis=1))
+    return RocCurve(
+        label=name,
+        signal_efficiency=mean[0],
+        background_efficiency=mean[1],
+        n_signal=len(signal),
+        n_background=len(other),
+        members=each if len(each) > 1 else (),
+        repeated=len(each) > 1,
+        auc=(area["value"], area["uncertainty"]),
+    )
+
+
+def _efficiencies(signal: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    curve = roc(np.concatenate([signal, other]), np.repeat([1, 0], [len(signal), len(other)]))
+    return curve.signal, curve.background
+
+
+def _contamination(run: SearchRun, label: Label) -> Described:
+    """Figure 7."""
+    settings = settings_of(run)
+    assert settings.contamination is not None
+    name = settings.contamination.network
+    own = [
+        one
+        for one in robustness(run)
+        if one["network"] == name
+        and one["signal"] == settings.signal
+        and one["tested_with"] == settings.trained_with(name)
+    ]
+    own.sort(key=lambda one: one["contamination"])
+    areas = np.array([[area["value"] for area in one["classes"].values()] for one in own])
+    line = ContaminationLine(
+        label=name,
+        fraction=np.array([one["contamination"] for one in own]),
+        overall=np.array([one["overall"]["value"] for one in own]),
+        error=np.array([_whole_error(one["overall"]) for one in own]),
+        lowest=areas.min(axis=1),
+        highest=areas.max(axis=1),
+    )
+    caption = (
+        f"{name} with {settings.signal} among its training events, smeared like the class it hides in: area under the "
+        "ROC curve against all classes (points; statistical uncertainty and spread over trainings in quadrature), and "
+        "between the classes with the smallest and the largest area (band). All trainings share their background."
+    )
+    return SECTION, "contamination", caption, contamination_figure(line, label=label)
+
+
+def _whole_error(area: dict[str, Any]) -> float:
+    return float(np.hypot(area["uncertainty"], area["spread"] or 0.0))
