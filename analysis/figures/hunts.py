@@ -49,7 +49,9 @@ def hunt_figures(run: SearchRun, label: Label) -> Iterator[Described]:
             "selections",
             f"p0-{name}",
             f"Local p0 of a resonance against its mass in {name}, for every selection (uncapped; signal width as in "
-            f"the table). Global p-values come from toys that repeat fit and scan.{left_out}{content}",
+            f"the table). Global p-values come from toys that repeat fit and scan. A large excess bends the background "
+            "function that is fitted along with a peak at other masses: further peaks of its line are no excesses of "
+            f"their own.{left_out}{content}",
             p0_figure([_scan(hunted) for hunted in found], window=window, label=label),
         )
         inclusive, *selected = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import NONE, format_count, format_mass, format_percent, format_uncertain, plain_z
+from analysis.numbers import NONE, format_count, format_mass, format_number, format_percent, format_uncertain, plain_z
 from analysis.report.data_tables import LABELS_NOTE
 from analysis.report.fixed_tables import INCLUSIVE, detector_text
 from analysis.report.quantities import number, part
@@ -39,7 +39,21 @@ def _caption(group: Entry) -> str:
     names, parts = list(group.get("samples") or ()), number(group.get("backgrounds"))
     where = "S/B in the window" if group.get("of") == "window" else "of all events"
     holding = f"{format_percent(number(group.get('fraction')))} {where}" if group.get("fraction") else "no signal"
+    if group.get("fraction"):
+        holding += "".join(_range(text, group.get(key)) for text, key in _IN_WINDOW)
     return f"{len(names)} replicas on {format_count(parts)} backgrounds, {holding}: {', '.join(map(str, names))}"
+
+
+_IN_WINDOW = (("S/B", "s_over_b_window"), ("S/√B", "s_over_sqrt_b_window"))
+
+
+def _range(text: str, values: Any) -> str:
+    """What all replicas hold in the window, from the least to the most; empty where there is none."""
+    known = [one for value in values or () if (one := number(value)) is not None]
+    if not known:
+        return ""
+    low, high = format_number(min(known)), format_number(max(known))
+    return f", {text} = {low}{'' if low == high else f' to {high}'} in the window"
 
 
 def _fixed(group: Entry) -> Table | None:

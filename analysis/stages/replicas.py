@@ -12,11 +12,15 @@ from analysis.stages.combined import combined
 from analysis.stages.families import replicas_of
 from analysis.stages.fixed import fixed_mass, fixed_selections
 from analysis.stages.hunt import hunt
+from analysis.stages.searched import searched
 from analysis.stages.selections import Selection, selections_of
 from analysis.stages.train import trained
 
 EVIDENCE = 3.0  # standard deviations: how often the global significance is beyond
 MEASURED = ("auc", "max_sic", "sic_at_0.5")
+
+
+IN_WINDOW = ("s_over_b_window", "s_over_sqrt_b_window")
 
 
 def replicas(run: SearchRun) -> list[dict[str, Any]]:
@@ -36,6 +40,7 @@ def _summary(run: SearchRun, names: list[str]) -> dict[str, Any]:
         "fraction": mixtures[0].fraction,
         "of": mixtures[0].of,
         "backgrounds": len({(one.background, one.skip_background) for one in mixtures}),
+        **{key: [getattr(searched(run, name).counts, key, None) for name in names] for key in IN_WINDOW},
         "fixed_mass": _fixed(run, names),
         "global": _beyond(run, names),
         "detectors": _measured(run, names),

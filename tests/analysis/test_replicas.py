@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.context import SearchRun
+from analysis.numbers import format_number
 from analysis.pipeline import run_until
 from analysis.report.replica_tables import replica_tables
 from analysis.report.table import Table
@@ -107,7 +108,13 @@ def test_all_is_in_the_results_and_the_report(run: SearchRun) -> None:
     assert results["replicas"][0]["samples"] == NAMES
     assert results["scans"] == []
     page = Page(run.out / "report" / "index.html")
-    assert "3 replicas on 2 backgrounds, 1% of all events: first, again, second" in page.text
+    counts = [searched(run, name).counts for name in NAMES]
+    strengths = []
+    for text, key in (("S/B", "s_over_b_window"), ("S/√B", "s_over_sqrt_b_window")):
+        values = [getattr(one, key) for one in counts]
+        assert results["replicas"][0][key] == values
+        strengths.append(f"{text} = {format_number(min(values))} to {format_number(max(values))} in the window")
+    assert f"3 replicas on 2 backgrounds, 1% of all events, {', '.join(strengths)}: first, again, second" in page.text
     assert "Sensitivity against S/B" not in page.text
 
 
