@@ -95,6 +95,6 @@ def test_image_networks_have_the_optimiser_of_tag_n_train() -> None:
     """Adam with β₁ 0.8, β₂ 0.99 and the rate 10⁻³/(1 + 5·10⁻⁴·step), arXiv:2002.12376."""
     network = ImageTaggerSettings()
     made = make_optimizer(network.optimizer, network.learning_rate, schedule=network.schedule, betas=network.betas)
-    assert (made.name, made.beta_1, made.beta_2) == ("adam", 0.8, 0.99)
+    assert (type(made).__name__, made.beta_1, made.beta_2) == ("Adam", 0.8, 0.99)
     for step in (0, 1000, 20_000):
         assert float(made._learning_rate(step)) == pytest.approx(1e-3 / (1 + 5e-4 * step), rel=1e-5)
