@@ -21,11 +21,16 @@ def detector_label(name: str, summary: Mapping[str, Any]) -> str:
 
     >>> detector_label("cwola", {"settings": {"classifier": "bdt"}}), detector_label("cwola_networks", {})
     ('cwola, trees', 'cwola_networks')
+    >>> detector_label("tnt", {"settings": {"inputs": "images", "classifier": "bdt"}})
+    'tnt, images'
     """
     settings = summary.get("settings") or {}
     if settings.get("iterations") == 0:
         return name  # Tag N' Train without training: its classifiers are the weak ones
-    made_of = {"bdt": "trees", "mlp": "networks"}.get(settings.get("classifier", ""))
+    if settings.get("inputs") == "images":
+        made_of: str | None = "images"  # seen by convolutional networks, whatever the classifier of features
+    else:
+        made_of = {"bdt": "trees", "mlp": "networks"}.get(settings.get("classifier", ""))
     return name if made_of is None or made_of in name else f"{name}, {made_of}"
 
 
