@@ -29,7 +29,7 @@ class Events:
     constituents: Constituents | None = None
 
     def __len__(self) -> int:
-        return len(self.columns["weight"])
+        return len(next(iter(self.columns.values()), ()))
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.columns[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real events: {folder} is missing (set DARKHORSE_TESTDATA)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_shard() -> Iterator[None]:
+    """Members that are trained together compile once, not once for each core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ml.threads.available", lambda: 1)
+        yield

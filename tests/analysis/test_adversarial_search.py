@@ -35,6 +35,9 @@ def events(seed: int, *, scale: float = 1.0, count: int = 500) -> list[Event]:
     ]
 
 
+pytestmark = pytest.mark.usefixtures("one_shard")
+
+
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The search file's content; its files lie in a folder of their own."""
@@ -56,12 +59,12 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             "signal": "signal",
             "features": ["b1_pt", "b2_pt", "light1_pt", "light2_pt", "lepton_pt", "met"],
             "networks": {
-                "plain": {"type": "adversarial_autoencoder", "settings": {**NETWORK, "alpha": 0}},
+                "plain": {"type": "adversarial_autoencoder", "settings": {**NETWORK, "adversary": False}},
                 "robust": {"type": "adversarial_autoencoder", "plain": "plain", "settings": NETWORK},
-                "classifier": {"type": "adversarial_classifier", "settings": {**NETWORK, "alpha": 0}},
+                "classifier": {"type": "adversarial_classifier", "settings": {**NETWORK, "adversary": False}},
             },
             "contamination": {"network": "robust", "fractions": [0.1]},
-            "limits": {"networks": ["robust"], "edges": [0, 1000, 1500, 3000]},
+            "limits": {"networks": ["robust"], "edges": [0, 1200, 4000]},
         },
     }
 

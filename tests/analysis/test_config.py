@@ -161,7 +161,7 @@ def test_merging_leaves_its_inputs_alone() -> None:
 
 
 def test_a_search_without_data_says_so() -> None:
-    with pytest.raises(ConfigurationError, match="data: "):
+    with pytest.raises(ConfigurationError, match="`data` names no sample to search in"):
         validated(Search, {"name": "x"}, source="x.yaml")
 
 

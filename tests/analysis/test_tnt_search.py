@@ -134,9 +134,9 @@ def test_every_detector_of_the_ready_search_is_another_at_every_scale(scale: str
     orders = {name for name, one in ours.items() if one.object_order == ("mass" if images else "pt")}
     assert set(ours) - orders == {"tnt_other_order"}
     cautionary = {name: one for name, one in ours.items() if one.tag_with == "same"}
-    assert {name: one.iterations for name, one in cautionary.items()} == {
-        "same_object_weak": 0, "same_object_first": 1, "same_object": 3,
-    }  # fmt: skip
+    expected = {"same_object_weak": 0, "same_object_first": 1, "same_object": 3}
+    # scores of networks that tag themselves saturate
+    assert {name: one.iterations for name, one in cautionary.items()} == ({} if images else expected)
     assert not any(one.mass_window for one in cautionary.values())  # appendix A has none
 
 

@@ -53,6 +53,9 @@ def trained(type_: str, samples: dict[str, Sample], **settings: Any) -> tuple[Ad
     return detector, detector.fit(samples, window=None, seeds=SEEDS)
 
 
+pytestmark = pytest.mark.usefixtures("one_shard")
+
+
 @pytest.fixture(scope="module")
 def few() -> dict[str, Sample]:
     samples = of_each(smeared, 100, seed=1)
@@ -221,9 +224,12 @@ def test_event_weights_count(few: dict[str, Sample]) -> None:
 def test_cross_fitting_takes_both_roles(few: dict[str, Sample]) -> None:
     folds = CrossFit(lambda: detector_from_settings(CLASSIFIER, TINY), 2)
     folds.check(few, window=None)
-    history = folds.fit(few, window=None, seeds=SEEDS)
-    assert set(history.parts) == {"0", "1"}
-    assert np.isfinite(folds.score(few["signal"]).event).all()
+    for job in folds.jobs(few, window=None, seeds=SEEDS):
+        assert job.fold is not None
+        training = job.training()
+        assert set(training) == {"data", "signal"}
+        for role, sample in training.items():
+            assert len(sample) == (few[role].fold % 2 != job.fold[1]).sum()
 
 
 def test_members_that_collapsed_do_not_count(few: dict[str, Sample], caplog: Any, tmp_path: Path) -> None:

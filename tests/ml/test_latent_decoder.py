@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -51,12 +50,7 @@ def bump(events: int, *, seed: int) -> Sample:
     return Sample(columns=columns, mass=mass, weight=np.ones(events), fold=fold, event_id=np.arange(events))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_shard() -> Iterator[None]:
-    """Members trained together compile once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ml.training.available", lambda: 1)
-        yield
+pytestmark = pytest.mark.usefixtures("one_shard")
 
 
 Trained = tuple[LatentVAE, MassDecoder, Sample, dict[str, Any]]
