@@ -35,8 +35,8 @@ def _processor(search: Search) -> None:
     """Check that the processor makes what the search reads."""
     if search.processing.processor == "ttbar" and search.data:
         raise ValueError(
-            "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: give `adversarial` in "
-            "the place of `data`, or leave the processor out"
+            "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: leave `data` out and "
+            "have `adversarial` alone, or leave the processor out"
         )
     if search.processing.processor == "ttbar" and search.processing.variations:
         raise ValueError(

@@ -31,7 +31,10 @@ def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:
         return content
     of = str(content["of"])
     if of not in detectors:
-        raise ValueError(f"`{name}.of`: there is no detector {of!r}{nearest(of, [str(one) for one in detectors])}")
+        bases = [str(one) for one, content in detectors.items() if not _is_variant(content)]
+        raise ValueError(f"`{name}.of`: there is no detector {of!r}, or it is left out (null){nearest(of, bases)}")
+    if of == name:
+        raise ValueError(f"`{name}.of` names {name!r} itself: name the detector whose training it is made from")
     base = detectors[of]
     if not isinstance(base, Mapping):
         return content
@@ -42,6 +45,10 @@ def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:
     if not isinstance(given, Mapping) or not isinstance(own, Mapping):
         return content
     return {**shared, **content, "settings": {**given, **own}}
+
+
+def _is_variant(content: Any) -> bool:
+    return isinstance(content, Mapping) and content.get("of") is not None
 
 
 def check_variants(search: Search) -> None:

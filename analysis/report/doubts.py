@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, is_bound
+from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, format_z, is_bound
 from analysis.report.abcd_doubts import abcd_warnings
 from analysis.report.data_tables import skipped_files
 from analysis.report.latent_doubts import latent_warnings
@@ -17,6 +17,9 @@ from analysis.report.validation_tables import POOR_FIT, validation_warnings
 from stats.limits import FEW
 
 Entry = Mapping[str, Any]
+
+CLEAR = 3.0  # local significance that is worth doubting
+PLAUSIBLE = 0.4  # of the significance that a yield over its error should have, at the very least
 
 
 def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str]:
@@ -154,6 +157,13 @@ def _doubts(name: str, hunt: Entry) -> Iterator[str]:
         yield (
             f"Selection {name}: the background function does not describe the spectrum{where} "
             f"(p = {format_p_value(p)}), its significances are doubtful."
+        )
+    z, fitted, error = (number(hunt.get(key)) for key in ("local_z", "yield", "yield_error"))
+    if z is not None and fitted is not None and error and z > CLEAR and fitted < PLAUSIBLE * z * error:
+        yield (
+            f"Selection {name}: the signal fitted at its best mass, {format_mass(number(hunt.get('mass')))}, is "
+            f"{format_number(fitted / error, digits=2)} of its error, and the local significance {format_z(z)}: a peak "
+            "elsewhere bends the background-only fit, so that neither mass nor significance are to be trusted."
         )
     global_p = part(hunt, "global_p")
     if is_bound(global_p):

@@ -67,6 +67,7 @@ def test_null_leaves_a_detector_out_and_what_is_made_from_it_has_nothing(search_
         ("detectors.a={type: cwola, figures: [same, same]}", r"detectors\.a\.figures: the same figure is named twice"),
         ("detectors.a={type: cwola, figures: [my-windows]}", r"ends in 'windows' is kept for .* window of their own"),
         ("detectors.b={of: tntt, settings: {iterations: 0}}", r"`b\.of`: there is no detector 'tntt'"),
+        ("detectors={t: {type: tnt}, a: {of: a}}", r"`a\.of` names 'a' itself"),
         ("detectors={t: {type: tnt}, a: {of: t}, b: {of: a}}", r"`b\.of`: 'a' is itself made from 't': name that one"),
         ("detectors={t: {type: tnt}, a: {of: t, folds: 2}}", r"`detectors\.a\.folds` is not that of 't'"),
         ("detectors={t: {type: tnt}, a: {of: t, settings: {members: 2}}}", r"members: a variant of a training differs"),

@@ -226,6 +226,7 @@ def test_nothing_doubtful_gives_no_warning() -> None:
             "does not describe the spectrum (p = 0.0040)",
         ),
         (("selections", "cwola_1%", "bump_hunt", "global_p", "is_bound", True), "none of 2 000 toys"),
+        (("selections", "cwola_1%", "bump_hunt", "yield_error", 1e3), "a peak elsewhere bends the background-only fit"),
         (("selections", "cwola_1%", "bump_hunt", "failed_fits", 3), "3 fits of the scan failed"),
         (("selections", "cwola_1%", "bump_hunt", "global_p", "failed", 2), "2 fits of the toys failed"),
         (("limits", 0, "failed_fits", 2), "Limit of cwola_1% at 3.50 TeV: 2 fits failed"),
