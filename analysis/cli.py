@@ -160,7 +160,7 @@ def _add_search_options(command: argparse.ArgumentParser) -> None:
         help="how events are processed (default: dask with --scheduler, else futures)",
     )  # fmt: skip
     command.add_argument("--scheduler", metavar="ADDRESS", help="address of a running Dask scheduler")
-    command.add_argument("--scale", metavar="NAME", help="one of the search file's `scales`; small is the file as it is")
+    command.add_argument("--scale", metavar="NAME", help="one of the file's `scales`; small is the file as it is")
     command.add_argument("--seed", type=int, metavar="N", help="another seed than the search's")
     command.add_argument("--skip-bad-files", action="store_true", help="go on without files that cannot be read")
 
