@@ -13,12 +13,11 @@ import pytest
 from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.pipeline import run_until
-from analysis.plots import saving, style
 from analysis.stages.networks import networks
 from analysis.stages.robustness import robustness
 from analysis.stages.smeared import background, contaminated, selected_cross_section
 from analysis.stages.smeared_limits import smeared_limits
-from tests.analysis.statistics_search import run_of
+from tests.analysis.statistics_search import finished_run, run_of
 from tests.processors.ttbar_events import Event, random_event, write_ttbar
 
 GAME = {"warm_up_steps": 100, "rounds": 4, "steps_per_round": 5, "batch_size": 100}
@@ -71,13 +70,8 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def finished(search: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
-    run = run_of(tmp_path_factory.mktemp("run"), search)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(saving._METADATA, "pdf")
-        patch.setitem(style._STYLE, "savefig.dpi", 30)
-        for _ in run_until(run, "report"):
-            pass
-    return run
+    folder = tmp_path_factory.mktemp("run")
+    return finished_run(folder, search, data=folder / "data")
 
 
 def test_every_network_is_tested_with_every_background_and_signal(finished: SearchRun) -> None:
