@@ -19,6 +19,7 @@ from stats.errors import StatisticsError
 from stats.functions import Family
 from stats.signals import SignalShape
 from stats.spectrum import Spectrum
+from stats.strength import largest_yield
 from stats.systematics import Luminosity, Systematic
 
 LEAST_CHANCE = 1e-6  # that two samples agree in all bins: below, they are taken for the same
@@ -52,8 +53,7 @@ def workspace(channels: Sequence[Channel], *, largest: float | None = None) -> W
     for one, other in itertools.combinations(channels, 2):
         _check_events(one, other)
     if largest is None:
-        seen = sum(float(np.sum(c.observed + 5.0 * np.sqrt(c.observed + 1.0))) for c in channels)
-        largest = max(10.0, 2.0 * seen) / sum(float(c.signal.sum()) for c in channels)
+        largest = largest_yield(*(c.observed for c in channels)) / sum(float(c.signal.sum()) for c in channels)
     poi = {"name": POI, "bounds": [[0.0, largest]], "inits": [min(1.0, largest)]}
     made = Workspace(
         version="1.0.0",

@@ -16,6 +16,7 @@ from stats.efficiency import check_luminosity
 from stats.errors import StatisticsError
 from stats.limits import UpperLimit, upper_limit
 from stats.models import POI
+from stats.strength import largest_yield
 from stats.systematics import Luminosity
 
 REQUIRED = 2.0  # S/√B that counts as excluded
@@ -147,7 +148,7 @@ def counting_workspace(
     seen = background if observed is None else observed
     shape = {"name": "background", "type": "shapesys", "data": [background * background_uncertainty]}
     lumi = [{"name": one.name, "type": "lumi", "data": None} for one in sizes]
-    largest = max(10.0, 2.0 * (seen + 5.0 * np.sqrt(seen + 1.0))) / signal
+    largest = largest_yield(seen) / signal
     parameters = [{"name": POI, "bounds": [[0.0, largest]], "inits": [0.1 * largest]}, *(s.parameter() for s in sizes)]
     samples = [
         _sample("signal", signal, [{"name": POI, "type": "normfactor", "data": None}, *lumi]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stats.errors import StatisticsError
 
@@ -16,6 +17,12 @@ MAX_EXTENSIONS = 30
 AT_BOUND = 1e-6  # relative: a fit as close to the upper bound rests on it
 
 Fit = tuple[np.ndarray, float]
+
+
+def largest_yield(*counts: ArrayLike) -> float:
+    """Events beyond any yield that observed counts could hold, for the upper bound of a strength; arrays by channel."""
+    arrays = [np.asarray(one, dtype=float) for one in counts]
+    return max(10.0, 2.0 * sum(float(np.sum(one + 5.0 * np.sqrt(one + 1.0))) for one in arrays))
 
 
 def start_at_zero(bounds: np.ndarray, poi: int) -> None:

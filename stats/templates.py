@@ -13,6 +13,7 @@ import numpy as np
 from stats.channels import POI
 from stats.errors import StatisticsError
 from stats.models import Workspace
+from stats.strength import largest_yield
 
 LEAST = 1e-9  # events of a bin, below which a likelihood has no logarithm
 
@@ -74,7 +75,7 @@ def template_workspace(
             "modifiers": [*modifiers, *_simulated(name, found, "background_error")],
         },
     ]
-    largest = max(10.0, 2.0 * float(np.sum(seen + 5.0 * np.sqrt(seen + 1.0)))) / float(found["signal"].sum())
+    largest = largest_yield(seen) / float(found["signal"].sum())
     poi = {"name": POI, "bounds": [[0.0, largest]], "inits": [0.01 * largest]}
     return Workspace(
         version="1.0.0",

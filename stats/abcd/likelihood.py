@@ -15,6 +15,7 @@ import numpy as np
 
 from stats.abcd.regions import Regions, estimate
 from stats.errors import StatisticsError
+from stats.strength import largest_yield
 
 POI = "mu"
 CLOSURE = "abcd_closure"
@@ -80,8 +81,7 @@ def abcd_workspace(
             {"name": "signal", "data": [shares[name]], "modifiers": poi},
             {"name": "background", "data": [guesses[name]], "modifiers": modifiers},
         ]
-    observed = regions.counts["A"]
-    largest = max(10.0, 2.0 * (observed + 5.0 * np.sqrt(observed + 1.0))) if largest is None else largest
+    largest = largest_yield(regions.counts["A"]) if largest is None else largest
     used = dict.fromkeys(f for name in channels for f in factors[name])
     parameters = [{"name": f"abcd_{f}", "bounds": [[1e-9, LARGEST_FACTOR]], "inits": [1.0]} for f in used]
     parameters.insert(0, {"name": POI, "bounds": [[0.0, float(largest)]], "inits": [1.0]})
