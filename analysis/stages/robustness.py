@@ -23,7 +23,10 @@ def robustness(run: SearchRun) -> list[dict[str, Any]]:
     Values are means over members (independent trainings), `spread` their standard deviation, `uncertainty` the mean of
     their statistical ones.
     """
-    return [entry for found in networks(run).values() for entry in _of(run, found)]
+    found: list[dict[str, Any]] = run.once(
+        "robustness", lambda: [entry for found in networks(run).values() for entry in _of(run, found)]
+    )
+    return found
 
 
 def _of(run: SearchRun, found: Network) -> list[dict[str, Any]]:
@@ -58,6 +61,13 @@ def quantiles(run: SearchRun, found: Network, smearing: str) -> dict[str, np.nda
 
     "smearing/class" or "signal/name" → (n_events, n_members). Scores of different folds are comparable in no other way.
     """
+    ranked: dict[str, np.ndarray] = run.once(
+        f"quantiles {found.name} {found.contamination} {smearing}", lambda: _quantiles(run, found, smearing)
+    )
+    return ranked
+
+
+def _quantiles(run: SearchRun, found: Network, smearing: str) -> dict[str, np.ndarray]:
     classes = settings_of(run).classes
     names = [f"{smearing}/{name}" for name in classes]
     reference = np.concatenate([found.scores[name] for name in names])
@@ -72,9 +82,7 @@ def quantiles(run: SearchRun, found: Network, smearing: str) -> dict[str, np.nda
 def areas_of(run: SearchRun, found: Network, smearing: str, signal: str) -> dict[str, Any]:
     """Return areas and their difference for one smearing and signal, as in `robustness`."""
     classes = settings_of(run).classes
-    ranked = run.once(
-        f"quantiles {found.name} {found.contamination} {smearing}", lambda: quantiles(run, found, smearing)
-    )
+    ranked = quantiles(run, found, smearing)
     weight = events_of(run, signal)["weight"]
     of_signal = ranked[f"{SIGNAL}/{signal}"]
     each = [
