@@ -40,9 +40,11 @@ class TopPairs(pythia8mc.UserHooks):
         self._failed = 0  # in a row
 
     def canVetoProcessLevel(self) -> bool:
+        """Tell Pythia that hard processes are looked at."""
         return True
 
     def doVetoProcessLevel(self, process: Any) -> bool:
+        """Return whether Pythia gives up a hard process; an accepted one may become a colour octet."""
         if self._passes(process):
             self.accepted += 1
             self._failed = 0
