@@ -7,9 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from analysis.settings import Model, Name
-
-NOMINAL = "nominal"
+from analysis.settings import NOMINAL, Model, Name
 
 
 class BackgroundClass(Model):

@@ -220,7 +220,7 @@ class Search(Model):
     scales: Mapping[str, Mapping[str, Any]] = {}
     processing: Processing = Processing()
     mixtures: Mapping[Name, Mixture] = {}
-    data: tuple[Name, ...] = Field((), validate_default=True)
+    data: tuple[Name, ...] = ()
     adversarial: AdversarialSettings | None = None
     simulation: Name | None = None
     window: WindowSettings | None = None

@@ -18,9 +18,10 @@ SAME_WORD = 0.85  # similarity from which a word is a misspelling
 
 def check(search: Search) -> None:
     """Raise ValueError, naming key and remedy, for the first thing that does not fit together."""
-    for one in (_data, _processor, _needs, _selections, _controls, _misspelt, _masses):
-        one(search)
-    for one in (_hunt_windows, _templates, _no_mixtures, _windows, _variations):
+    for one in (
+        _data, _processor, _needs, _selections, _controls, _misspelt, _masses, _hunt_windows, _templates, _no_mixtures,
+        _windows, _variations,
+    ):  # fmt: skip
         one(search)
     check_windows(search)
     check_variants(search)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from analysis.config import DetectorSettings, Search
+from analysis.config import Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
 from analysis.stages.abcd import abcd
@@ -16,7 +16,7 @@ from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
-from analysis.stages.inputs import check_images
+from analysis.stages.inputs import check_images, configured
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
@@ -35,8 +35,8 @@ from analysis.stages.train import train
 from analysis.stages.trajectories import trajectories
 from analysis.stages.validate import background_orders, describe_tests, validate
 from analysis.stages.windows import check_bands
-from analysis.validation import corrected, nearest
-from ml import Detector, TrainingError, detector_class, detector_from_settings
+from analysis.validation import nearest
+from ml import detector_class
 from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ def check_detectors(search: Search) -> None:
         name for name in HISTOGRAM_COLUMNS if name != "mjj"
     ]  # what identifies an event, or its truth, is no feature
     for name, detector in search.detectors.items():
-        for feature in _untrained(name, detector).settings.columns:
+        made = configured(f"detectors.{detector.family or name}", detector.type, detector.settings)
+        for feature in made.settings.columns:
             if feature not in known:
                 raise ConfigurationError(
                     f"The detector {name!r} asks for the feature {feature!r}, which is not a feature of the processed "
@@ -101,14 +102,6 @@ def check_detectors(search: Search) -> None:
     _check_scores(search)
     check_latent(search)
     check_networks(search)
-
-
-def _untrained(name: str, detector: DetectorSettings) -> Detector:
-    """Return a detector as its settings ask for; raise ConfigurationError naming it where they cannot be."""
-    try:
-        return detector_from_settings(detector.type, detector.settings)
-    except TrainingError as error:
-        raise ConfigurationError(corrected(f"`detectors.{detector.family or name}`: {error}")) from error
 
 
 def _check_scores(search: Search) -> None:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Interval = tuple[float, float]
+NOMINAL = "nominal"  # the variation that is always processed
 
 
 def _rising(value: Interval) -> Interval:

@@ -27,7 +27,7 @@ def inherited(detectors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:
-    if not isinstance(content, Mapping) or content.get("of") is None:
+    if not _is_variant(content):
         return content
     of = str(content["of"])
     if of not in detectors:
@@ -38,7 +38,7 @@ def _filled(name: str, content: Any, detectors: Mapping[str, Any]) -> Any:
     base = detectors[of]
     if not isinstance(base, Mapping):
         return content
-    if base.get("of") is not None:
+    if _is_variant(base):
         raise ValueError(f"`{name}.of`: {of!r} is itself made from {base['of']!r}: name that one")
     shared = {key: base[key] for key in INHERITED if key in base}
     given, own = base.get("settings") or {}, content.get("settings") or {}

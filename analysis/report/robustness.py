@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import format_number, format_percent, format_uncertain
-from analysis.report.quantities import number, part
+from analysis.numbers import format_number, format_percent
+from analysis.report.quantities import Quantity, number, part
 
 Entry = Mapping[str, Any]
 
@@ -25,8 +25,8 @@ def robustness_sentence(results: Entry) -> str:
         return text
     own = best.get("network"), best.get("tested_with"), best.get("signal")
     text += (
-        f" {own[0]} finds {own[2]} with an AUC of {_text(best, 'overall')}, which differs by "
-        f"{_text(best, 'difference')} between the classes of the smearing {own[1]}"
+        f" {own[0]} finds {own[2]} with an AUC of {Quantity.read(best.get('overall'))}, which differs by "
+        f"{Quantity.read(best.get('difference'))} between the classes of the smearing {own[1]}"
     )
     beside = next(
         (
@@ -43,7 +43,3 @@ def robustness_sentence(results: Entry) -> str:
         )
     return f"{text}."
 
-
-def _text(entry: Entry, key: str) -> str:
-    found = part(entry, key)
-    return format_uncertain(number(found.get("value")), number(found.get("uncertainty")))

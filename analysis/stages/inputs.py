@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from analysis.config import DetectorSettings, Search
 from analysis.errors import ConfigurationError
 from analysis.events import Events
 from analysis.stages.searched import as_sample, columns_of
-from ml import Sample, detector_from_settings
+from analysis.validation import corrected
+from ml import Detector, Sample, TrainingError, detector_from_settings
 from ml.image_batches import WantedImages
+
+
+def configured(key: str, type_: str, settings: Mapping[str, Any]) -> Detector:
+    """Return an untrained detector; raise ConfigurationError naming the `key` of the search file where it cannot be."""
+    try:
+        return detector_from_settings(type_, settings)
+    except TrainingError as error:
+        raise ConfigurationError(corrected(f"`{key}`: {error}")) from error
 
 
 def images_wanted(settings: DetectorSettings) -> WantedImages | None:

@@ -11,25 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from analysis.adversarial_settings import NOMINAL, AdversarialSettings
 from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events
 from analysis.files import read_json, write_json
+from analysis.settings import NOMINAL
 from analysis.stages.process import processed
+from analysis.stages.searched import as_sample
 from analysis.stages.smeared import (
-    as_sample,
+    MASS,
     background,
     contaminated,
+    detector_of,
     events_of,
     of_all_classes,
     settings_of,
 )
+from analysis.stages.train import run_trainings
 from analysis.store import code_key, content_key, library_versions
-from analysis.validation import corrected, nearest
-from ml import CrossFit, Detector, Sample, TrainingError, detector_from_settings
-from ml.plan import Job, run_jobs
+from analysis.validation import nearest
+from ml import CrossFit, Sample
+from ml.plan import Outcome
 from processors.ttbar_columns import TTBAR_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -62,16 +65,6 @@ class Network:
     def title(self) -> str:
         """The name, with the contamination where there is one."""
         return f"{self.name} with {100 * self.contamination:g}% signal" if self.contamination else self.name
-
-
-def detector_of(settings: AdversarialSettings, network: str) -> Detector:
-    """Return an untrained network; raise ConfigurationError naming it where its settings cannot be."""
-    one = settings.networks[network]
-    given = {"features": list(settings.features), **one.settings} if settings.features else one.settings
-    try:
-        return detector_from_settings(one.type, given)
-    except TrainingError as error:
-        raise ConfigurationError(corrected(f"`adversarial.networks.{network}`: {error}")) from error
 
 
 def check_networks(search: Search) -> None:
@@ -126,7 +119,8 @@ def _trained(run: SearchRun, name: str, contamination: float) -> Network:
     key = content_key(
         [processed(run, dataset).key for dataset in settings.datasets], settings.networks[name].model_dump(), name,
         settings.backgrounds, settings.signal, settings.tested, settings.events, settings.features, contamination,
-        run.search.seed, library_versions(), code_key("ml", "analysis.stages.smeared", __name__),
+        run.search.seed, library_versions(),
+        code_key("ml", "analysis.stages.searched", "analysis.stages.smeared", __name__),
     )  # fmt: skip
     artefact = f"models/{name}" + (f"-contaminated-{contamination:g}" if contamination else "")
     folder = run.results_store.make(
@@ -145,12 +139,12 @@ def _fill(run: SearchRun, name: str, contamination: float, folder: Path) -> None
     crossfit = CrossFit(lambda: detector_of(settings, name), own.folds, directory=folder / "folds")
     samples = _roles(run, name, contamination)
     what = f"{name} with {contamination:g} signal" if contamination else name
-    outcomes = _run(run, crossfit, samples, name, what)
+    outcomes = _train(run, crossfit, samples, name, what)
     crossfit.detectors = [outcome.load() for outcome in outcomes]
     columns = crossfit.detectors[0].settings.columns
     arrays: dict[str, np.ndarray] = {}
     for group, events in _scored(run).items():
-        sample = as_sample(events, columns)
+        sample = as_sample(events, columns, mass=MASS)
         scores = crossfit.score(sample)
         members = scores.event[:, np.newaxis] if scores.members is None else scores.members
         arrays |= {f"score:{group}": members, f"fold:{group}": crossfit.index(sample)}
@@ -180,20 +174,18 @@ def _roles(run: SearchRun, name: str, contamination: float) -> dict[str, Sample]
     events, category = (
         contaminated(run, smearing, contamination) if contamination else of_all_classes(background(run, smearing))
     )
-    samples = {"data": as_sample(events, columns, category=category)}
+    samples = {"data": as_sample(events, columns, category=category, mass=MASS)}
     if detector.uses_labels:
-        samples[SIGNAL] = as_sample(events_of(run, settings.signal), columns)
+        samples[SIGNAL] = as_sample(events_of(run, settings.signal), columns, mass=MASS)
     return samples
 
 
-def _run(run: SearchRun, crossfit: CrossFit, samples: Mapping[str, Sample], name: str, what: str) -> list[Any]:
+def _train(run: SearchRun, crossfit: CrossFit, samples: Mapping[str, Sample], name: str, what: str) -> list[Outcome]:
     seeds = np.random.SeedSequence([run.search.seed, zlib.crc32(name.encode())])
     crossfit.check(samples, window=None)
-    jobs: list[Job] = crossfit.jobs(samples, window=None, seeds=seeds, name=what)
+    jobs = crossfit.jobs(samples, window=None, seeds=seeds, name=what)
     logger.info("training %s: %d jobs", what, len(jobs))
-    with run.options.workers.training() as executor, run.bar(f"train {what}") as bar:
-        progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
-        return run_jobs(jobs, executor=executor, progress=progress)
+    return run_trainings(run, jobs, f"train {what}")
 
 
 def _scored(run: SearchRun) -> dict[str, Events]:

@@ -19,12 +19,11 @@ from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.events import DIJET_MASS, Events, load_events
 from analysis.files import read_json, write_json
+from analysis.settings import NOMINAL
 from analysis.store import code_key, content_key, library_versions
 from processors import AxisSpec, DijetProcessor, TTbarProcessor, run_files
 
 logger = logging.getLogger(__name__)
-
-NOMINAL = "nominal"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Processed:
     @property
     def n_selected(self) -> int:
         """Return the number of events that pass every cut."""
-        return sum(part["events"] for part in self.summary["parts"].get("nominal", []))
+        return sum(part["events"] for part in self.summary["parts"].get(NOMINAL, []))
 
     def cutflow(self) -> dict[str, Any]:
         """Return events and sums of weights by variation and cut."""
@@ -84,7 +83,7 @@ class Processed:
         """Return the factor from weights in the files to events of σ·L; 1 where the catalogue does not give both."""
         if self.entry.cross_section is None or self.entry.luminosity is None:
             return 1.0
-        sum_of_weights = next(iter(self.cutflow()["nominal"].values()))["sum_of_weights"]
+        sum_of_weights = next(iter(self.cutflow()[NOMINAL].values()))["sum_of_weights"]
         return 1000.0 * self.entry.cross_section * self.entry.luminosity / sum_of_weights  # pb to fb
 
     def histograms(self) -> dict[str, hist.Hist]:

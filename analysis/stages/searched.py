@@ -9,7 +9,7 @@ import numpy as np
 from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
 from analysis.errors import StageError
-from analysis.events import Events, MixtureCounts, count_mixture, mix
+from analysis.events import DIJET_MASS, Events, MixtureCounts, count_mixture, mix
 from analysis.stages.abcd_estimates import object_of, score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
@@ -129,8 +129,11 @@ def as_sample(
     *,
     category: np.ndarray | None = None,
     images: WantedImages | None = None,
+    mass: str = DIJET_MASS,
 ) -> Sample:
     """Return events as a detector sees them: features, mass, weight and identifiers, without the truth; and images.
+
+    `mass` is the column of the resonance mass.
 
     Raises StageError where images are wanted of events that were not read from files.
     """
@@ -138,7 +141,7 @@ def as_sample(
         raise StageError("Images were asked for of events whose constituents are not stored: process them first.")
     return Sample(
         columns={name: events[name] for name in features},
-        mass=events["mjj"],
+        mass=events[mass],
         weight=events["weight"],
         fold=events["fold"],
         event_id=events.event_id,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
+from functools import partial, reduce
 
 import numpy as np
 
-from analysis.adversarial_settings import NOMINAL, AdversarialSettings
+from analysis.adversarial_settings import AdversarialSettings
 from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.events import Events, joined
 from analysis.samples import read_summary
+from analysis.settings import NOMINAL
+from analysis.stages.inputs import configured
 from analysis.stages.process import processed
-from ml import Sample
+from ml import Detector
 
 MASS = "mtt"  # the resonance mass of these events
 SHOWN = ("b1_pt", "light1_pt", "met", MASS)  # figure 1 of the paper
@@ -52,33 +54,23 @@ def _events(run: SearchRun, dataset: str, variation: str) -> Events:
     return events if most is None else events.take(np.arange(len(events)) < most)
 
 
+def detector_of(settings: AdversarialSettings, network: str) -> Detector:
+    """Return an untrained network; raise ConfigurationError naming it where its settings cannot be."""
+    one = settings.networks[network]
+    given = {"features": list(settings.features), **one.settings} if settings.features else one.settings
+    return configured(f"adversarial.networks.{network}", one.type, given)
+
+
 def columns_of(settings: AdversarialSettings) -> tuple[str, ...]:
     """Return every column that a network reads."""
-    from analysis.stages.networks import detector_of
-
     read = [name for network in settings.networks for name in detector_of(settings, network).settings.columns]
     return tuple(dict.fromkeys(read))
-
-
-def as_sample(events: Events, columns: Sequence[str], *, category: np.ndarray | None = None) -> Sample:
-    """Return events as a network sees them, with their class where it is given."""
-    return Sample(
-        columns={name: events[name] for name in columns},
-        mass=events[MASS],
-        weight=events["weight"],
-        fold=events["fold"],
-        event_id=events.event_id,
-        category=category,
-    )
 
 
 def of_all_classes(classes: Mapping[str, Events]) -> tuple[Events, np.ndarray]:
     """Return the events of all classes one after the other, and the number of each event's class."""
     parts = list(classes.values())
-    together = parts[0]
-    for part in parts[1:]:
-        together = joined(together, part)
-    return together, np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return reduce(joined, parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def contaminated(run: SearchRun, smearing: str, fraction: float) -> tuple[Events, np.ndarray]:

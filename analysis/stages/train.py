@@ -29,7 +29,7 @@ from ml.folds import fold_directory
 from ml.kept import kept_history
 from ml.plan import Job, Outcome, run_jobs
 
-__all__ = ["MIN_BACKGROUND", "Trained", "crossfit_of", "simulation_name", "train", "trained"]
+__all__ = ["MIN_BACKGROUND", "Trained", "crossfit_of", "run_trainings", "simulation_name", "train", "trained"]
 
 logger = logging.getLogger(__name__)
 
@@ -224,12 +224,13 @@ def _train_together(run: SearchRun, pairs: Sequence[tuple[str, str]]) -> None:
         jobs = [job for _, own in plans for job in own]
         if jobs:
             logger.info("training %d detectors on samples: %d jobs", len(plans), len(jobs))
-            outcomes = iter(_run(run, jobs, "train"))
+            outcomes = iter(run_trainings(run, jobs, "train"))
             for one, own in plans:
                 one.remember([next(outcomes) for _ in own])
 
 
-def _run(run: SearchRun, jobs: Sequence[Job], label: str) -> list[Outcome]:
+def run_trainings(run: SearchRun, jobs: Sequence[Job], label: str) -> list[Outcome]:
+    """Run the jobs of one plan where the options say, with a progress bar called `label`."""
     with run.options.workers.training() as executor, run.bar(label) as bar:
         progress = None if bar is None else lambda fraction, text: bar(round(1000 * fraction), 1000, text)
         return run_jobs(jobs, executor=executor, progress=progress)
@@ -269,7 +270,7 @@ def _jobs_done(training: _Training, folder: Path) -> list[Folds]:
     outcomes, folds = training.remembered(), training.settings.folds
     if outcomes is None:
         what = f"train {training.name} on {training.sample.name}"
-        outcomes = _run(training.run, training.jobs(folder), what)
+        outcomes = run_trainings(training.run, training.jobs(folder), what)
     found = []
     for repeat in range(training.settings.repeats):
         mine = outcomes[repeat * folds : (repeat + 1) * folds]

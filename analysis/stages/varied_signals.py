@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from analysis.context import SearchRun
-from analysis.stages.process import NOMINAL, processed
+from analysis.settings import NOMINAL
+from analysis.stages.process import processed
 from analysis.stages.selections import edges_of
 from stats import ShapeVariation, Systematic
 
