@@ -66,7 +66,7 @@ class Engine:
 
     def __init__(self, data: dict[str, np.ndarray]) -> None:
         outputs = reconstruction(NETWORK, "loss")
-        game = Game(steps_per_round=STEPS, batch_size=BATCH, learning_rate=RATE, decay=1.0)
+        game = Game(steps_per_round=STEPS, batch_size=BATCH, optimizer="sgd", learning_rate=RATE, decay=1.0)
         opposed = main_loss(outputs, OPPONENT, alpha=ALPHA, standardised=True)
         against = adversary_loss(outputs, OPPONENT, standardised=True)
         sides = game.sides({MAIN: (opposed, opposed), ADVERSARY: (against, against)})
