@@ -75,7 +75,8 @@ class AdversarialSettings(Model):
             names in all backgrounds. Every network is tested with all of them.
         signal: what classifiers are trained on, and all networks tested with.
         signals: further signals that networks are tested with.
-        events: most events of each data set that are used; None for all.
+        events: most events of each class that are used; None for all.
+        signal_events: most events of each signal that are used; None for as many as of each class.
         features: columns that networks read where their `settings` name none.
     """
 
@@ -83,6 +84,7 @@ class AdversarialSettings(Model):
     signal: Name
     signals: tuple[Name, ...] = ()
     events: int | None = Field(None, ge=100)
+    signal_events: int | None = Field(None, ge=100)
     features: tuple[Name, ...] = ()
     networks: Mapping[Name, NetworkSettings] = Field(min_length=1)
     contamination: ContaminationSettings | None = None
@@ -108,6 +110,10 @@ class AdversarialSettings(Model):
         """Every data set that is read."""
         backgrounds = [one.dataset for classes in self.backgrounds.values() for one in classes.values()]
         return tuple(dict.fromkeys((*backgrounds, *self.tested)))
+
+    def most(self, dataset: str) -> int | None:
+        """Return how many events of a data set are used; None for all."""
+        return self.signal_events or self.events if dataset in self.tested else self.events
 
     def trained_with(self, network: str) -> str:
         """Return the background that a network is trained on."""

@@ -48,9 +48,12 @@ class AdversarialAutoencoder(AdversarialDetector):
         errors = []
         for start in range(0, max(len(x), 1), BLOCK):
             block = x[start : start + BLOCK]
-            output = self.settings.network.predict(self.counting(), block)
-            errors.append(np.square(output - block, out=output).mean(axis=2, dtype=np.float64))
+            errors.append(self.anomaly(self.settings.network.predict(self.counting(), block), block))
         return Scores.from_members(np.concatenate(errors, axis=1))
+
+    def anomaly(self, output: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """See `AdversarialDetector.anomaly`."""
+        return np.square(output - x).mean(axis=2, dtype=np.float64)
 
     def events_of(self, samples: Mapping[str, Sample]) -> TrainingEvents:
         """See `AdversarialDetector.events_of`."""
@@ -84,8 +87,11 @@ class AdversarialClassifier(AdversarialDetector):
         """Mean over members of the probability of signal."""
         scaler = self.trained_scaler()
         x = scaler.apply(sample.features(self.settings.features))
-        logits = self.settings.network.predict(self.counting(), x)[..., 0]
-        return Scores.from_members(expit(logits.astype(np.float64)))
+        return Scores.from_members(self.anomaly(self.settings.network.predict(self.counting(), x), x))
+
+    def anomaly(self, output: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """See `AdversarialDetector.anomaly`."""
+        return np.asarray(expit(output[..., 0].astype(np.float64)))
 
     def events_of(self, samples: Mapping[str, Sample]) -> TrainingEvents:
         """See `AdversarialDetector.events_of`."""

@@ -26,6 +26,7 @@ from ml.adversarial_losses import (
 from ml.adversarial_settings import AdversarialClassifierSettings, AdversarialSettings
 from ml.alternating import AlternatingTrainer
 from ml.alternating_ensemble import ADVERSARY, MAIN
+from ml.blindness import blind, largest_distance
 from ml.detector import Detector, History, Progress, child_seed
 from ml.errors import TrainingError
 from ml.nuisance import CATEGORY, NuisanceClasses
@@ -70,9 +71,10 @@ class AdversarialDetector(Detector):
     (L_adv) in the turns of the main network, `adversary` (L_adv), `adversary_accuracy`, `adversary_spread` (standard
     deviation of what the adversary sees) in those of the adversary, and the same of events that do not train as
     `validation_…`. Facts: `classes`, `chance` (the accuracy of a guess; classes have equal weights), `output_width`
-    (standard deviation of each main network's output over events, root mean square over features), and `collapsed`: the
-    members for which that is nothing, which hide the nuisance by saying the same of all events. They do not count in
-    scores.
+    (standard deviation of each main network's output over events, root mean square over features), `collapsed`: the
+    members for which that is nothing, which hide the nuisance by saying the same of all events and do not count in
+    scores; `class_distance`, how far apart scores of two classes are (`ml.blindness`), and `blind`: the members whose
+    adversary does not see it.
     """
 
     windowed = False
@@ -132,7 +134,8 @@ class AdversarialDetector(Detector):
             initial, data, seeds=[child_seed(seed, 1) for seed in members], adversary_weight=own, progress=progress
         )
         probe = np.linspace(0, len(events.x) - 1, min(PROBE, len(events.x))).astype(int)
-        return self._with_facts(history, data["x"][probe])
+        seen = None if own is None else (data["nuisance"][probe], own[probe])
+        return self._with_facts(history, data["x"][probe], seen)
 
     def save(self, directory: Path) -> None:
         """`main/` and `adversary/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
@@ -165,6 +168,10 @@ class AdversarialDetector(Detector):
             detector.parameters[ADVERSARY] = opponent.load(directory / ADVERSARY)
             detector.parameters[STANDARD] = [np.array(v, np.float32)[:, None] for v in fitted["adversary_input"]]
         return detector
+
+    @abc.abstractmethod
+    def anomaly(self, output: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The score of every member (members, n_events), of its network's output (members, n_events, …) for x."""
 
     @abc.abstractmethod
     def events_of(self, samples: Mapping[str, Sample]) -> TrainingEvents:
@@ -206,12 +213,15 @@ class AdversarialDetector(Detector):
             raise TrainingError(f"this detector is not trained: {otherwise}")
         return self._scaler
 
-    def _with_facts(self, history: History, x: np.ndarray) -> History:
+    def _with_facts(
+        self, history: History, x: np.ndarray, nuisance: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> History:
         """The history, with what is to be known of the members; decides which of them count.
 
-        `x` (n, n_features) are standardised events.
+        `x` (n, n_features) are standardised events, `nuisance` their class and weight in the adversary's turn.
         """
         output = self.settings.network.predict(self.parameters[MAIN], x)
+        distance = None if nuisance is None else largest_distance(self.anomaly(output, x), *nuisance)
         if self.output_activation == "sigmoid":
             output = expit(output)
         width = np.sqrt(output.var(axis=1, dtype=np.float64).mean(axis=1))
@@ -232,7 +242,23 @@ class AdversarialDetector(Detector):
         facts: dict[str, Any] = {"output_width": width.tolist(), "collapsed": collapsed.tolist()}
         if self._classes is not None:
             facts |= {"classes": len(self._classes), "chance": 1 / len(self._classes)}
+        if distance is not None:
+            facts |= {"class_distance": distance.tolist(), "blind": self._blind(history, distance).tolist()}
         return replace(history, facts=facts)
+
+    def _blind(self, history: History, distance: np.ndarray) -> np.ndarray:
+        """The members, (members,) bool, whose adversary does not see how far apart (members,) the classes are."""
+        name = "adversary_accuracy"
+        accuracy = history.losses.get(f"validation_{name}", history.losses[name])[-1]
+        found = blind(distance, accuracy, classes=len(self._classes or ()))
+        if found.any() and self.settings.alpha:
+            logger.warning(
+                "the adversaries of the members %s, %d of %d, are blind: classes of the nuisance are up to %.2f "
+                "(Kolmogorov-Smirnov) apart in the score, and they guess; take adversary_activation tanh, a smaller "
+                "game.adversary_learning_rate, or more game.adversary_steps",
+                np.flatnonzero(found).tolist(), found.sum(), len(found), distance[found].max(),
+            )  # fmt: skip
+        return found
 
 
 @functools.lru_cache(maxsize=8)

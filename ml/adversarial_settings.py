@@ -30,6 +30,8 @@ class AdversarialSettings:
             (`Sample.mass`, GeV) or a column.
         nuisance_bins: number of weighted quantiles that a nuisance other than `category` is cut into.
         adversary_hidden, adversary_activation: hidden layers of the adversary; its softmax has one output per class.
+            The paper's are ReLUs, of which with a single input many die: such an adversary is blind to what it is shown
+            (docs/results.md).
         standardise: whether the adversary's input is brought to mean 0 and standard deviation 1, by statistics of
             training events that are taken anew in every round; a raw one can leave it blind, or saturate it.
         game: how both train.
@@ -44,7 +46,7 @@ class AdversarialSettings:
     nuisance: str = CATEGORY
     nuisance_bins: int = 5
     adversary_hidden: tuple[int, ...] = ADVERSARY_HIDDEN
-    adversary_activation: str = "relu"
+    adversary_activation: str = "tanh"
     standardise: bool = True
     game: Game = field(default_factory=Game)
 

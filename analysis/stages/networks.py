@@ -118,8 +118,8 @@ def _trained(run: SearchRun, name: str, contamination: float) -> Network:
     settings = settings_of(run)
     key = content_key(
         [processed(run, dataset).key for dataset in settings.datasets], settings.networks[name].model_dump(), name,
-        settings.backgrounds, settings.signal, settings.tested, settings.events, settings.features, contamination,
-        run.search.seed, library_versions(),
+        settings.backgrounds, settings.signal, settings.tested, settings.events, settings.signal_events,
+        settings.features, contamination, run.search.seed, library_versions(),
         code_key("ml", "analysis.stages.searched", "analysis.stages.smeared", __name__),
     )  # fmt: skip
     artefact = f"models/{name}" + (f"-contaminated-{contamination:g}" if contamination else "")

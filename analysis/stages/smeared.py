@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 
@@ -34,24 +34,33 @@ def background(run: SearchRun, smearing: str) -> dict[str, Events]:
 
 
 def events_of(run: SearchRun, dataset: str, variation: str = NOMINAL) -> Events:
-    """Return the events of one data set and variation that are used, read once; the first `events` of them.
+    """Return the events of one data set and variation that are used: the first of them, as many as settings say.
 
-    Raises StageError where none passes the selection.
+    Raises StageError where fewer pass the selection.
     """
-    return run.once(f"smeared {dataset} {variation}", partial(_events, run, dataset, variation))
-
-
-def _events(run: SearchRun, dataset: str, variation: str) -> Events:
-    settings = settings_of(run)
-    names = list(dict.fromkeys((*columns_of(settings), *SHOWN)))
-    events = processed(run, dataset).events(names, variation=variation, mass=MASS)
-    most = settings.events
-    if most is not None and len(events) < most:
+    events, most = selected_events(run, dataset, variation), settings_of(run).most(dataset)
+    if most is None:
+        return events
+    if len(events) < most:
+        key = "signal_events" if dataset in settings_of(run).tested else "events"
         raise StageError(
-            f"Only {len(events):,} events of {dataset!r} ({variation}) pass the selection, and `adversarial.events` "
+            f"Only {len(events):,} events of {dataset!r} ({variation}) pass the selection, and `adversarial.{key}` "
             f"asks for {most:,}: generate more (`datasets.{dataset}.recipe.events`), or ask for fewer."
         )
-    return events if most is None else events.take(np.arange(len(events)) < most)
+    return events.take(np.arange(len(events)) < most)
+
+
+def selected_events(run: SearchRun, dataset: str, variation: str = NOMINAL) -> Events:
+    """Return all events of one data set and variation that pass the selection, read once.
+
+    Raises StageError where none does.
+    """
+
+    def read() -> Events:
+        names = list(dict.fromkeys((*columns_of(settings_of(run)), *SHOWN)))
+        return processed(run, dataset).events(names, variation=variation, mass=MASS)
+
+    return run.once(f"smeared {dataset} {variation}", read)
 
 
 def detector_of(settings: AdversarialSettings, network: str) -> Detector:
@@ -84,7 +93,7 @@ def contaminated(run: SearchRun, smearing: str, fraction: float) -> tuple[Events
     parts = {}
     for name, events in background(run, smearing).items():
         variation = settings.backgrounds[smearing][name].variation
-        signal = events_of(run, settings.signal, variation)
+        signal = selected_events(run, settings.signal, variation)
         wanted = round(len(events) * fraction / (1 - fraction))
         if wanted > len(signal):
             raise StageError(

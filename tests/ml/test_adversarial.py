@@ -250,6 +250,21 @@ def test_members_that_collapsed_do_not_count(few: dict[str, Sample], caplog: Any
         detector._with_facts(history, x)
 
 
+def test_an_adversary_that_guesses_where_there_is_something_to_see_is_called_blind(caplog: Any) -> None:
+    data = together(list(of_each(smeared, 600, seed=1).values()))
+    samples = {"data": data, "signal": smeared(600, CENTRAL, seed=7, signal=True)}
+    game = GAME | {"warm_up_steps": 300, "rounds": 1}
+    detector, history = trained(CLASSIFIER, samples, alpha=0.01, game=game)
+    assert history.facts["class_distance"][0] > 0.3
+    assert history.facts["blind"] == [False]
+    assert "blind" not in caplog.text
+    guesses = np.full_like(history.losses["validation_adversary_accuracy"], 1 / 3)
+    guessing = dataclasses.replace(history, losses=history.losses | {"validation_adversary_accuracy": guesses})
+    x = detector.trained_scaler().apply(data.features(FEATURES))
+    assert detector._with_facts(guessing, x, (data.category, data.weight)).facts["blind"] == [True]
+    assert "the adversaries of the members [0], 1 of 1, are blind" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("type_", "settings", "message"),
     [
