@@ -94,6 +94,8 @@ def _set_up_logging(*, verbose: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
     for package in ("analysis", "processors", "ml", "stats"):
         logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
+    # it takes ensembles of another shape, each compiled once, for one function that is compiled in a loop
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 

@@ -104,7 +104,10 @@ def networks(run: SearchRun) -> dict[tuple[str, float], Network]:
         return {}
     asked = [(name, 0.0) for name in settings.networks]
     if settings.contamination is not None:
-        asked += [(settings.contamination.network, fraction) for fraction in settings.contamination.fractions]
+        name = settings.contamination.network
+        asked += [(name, fraction) for fraction in settings.contamination.fractions]
+        # hours of training must not end in a lack of signal
+        _ = contaminated(run, settings.trained_with(name), max(settings.contamination.fractions))
     return {one: network(run, *one) for one in asked}
 
 

@@ -105,6 +105,17 @@ def test_signal_hides_in_every_class_smeared_like_it(finished: SearchRun) -> Non
         contaminated(finished, "large", 0.9)
 
 
+def test_too_little_signal_to_hide_is_said_before_anything_trains(
+    search: dict[str, Any], finished: SearchRun, tmp_path: Path
+) -> None:
+    contamination = {"network": "robust", "fractions": [0.1, 0.9]}
+    greedy = {**search, "adversarial": {**search["adversarial"], "contamination": contamination}}
+    run = run_of(tmp_path, greedy, data=finished.catalogue.directory)
+    with pytest.raises(StageError, match=r"contamination of 0\.9 takes .* events of 'signal'"):
+        networks(run)
+    assert not (run.out / "models").exists()
+
+
 def test_cross_sections_are_those_after_the_selection(finished: SearchRun) -> None:
     for name, variation in CLASSES.items():
         kept = len(background(finished, "large")[name])
