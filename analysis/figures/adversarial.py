@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,14 @@ def _observables(run: SearchRun, smearing: str, label: Label) -> Described:
     """Figure 1: what smearing does to the observables, beside the signal."""
     settings = settings_of(run)
     classes, signal = background(run, smearing), events_of(run, settings.signal)
-    grid = [
-        histogram_values(
-            axis_label(column),
-            [
-                *(
-                    Values(f"Background, {name}", events[column], events["weight"], _role(index))
-                    for index, (name, events) in enumerate(classes.items())
-                ),
-                Values(settings.signal, signal[column], signal["weight"], "signal"),
-            ],
-        )
-        for column in SHOWN
-    ]
+    grid = []
+    for column in SHOWN:
+        values = [
+            Values(f"Background, {name}", events[column], events["weight"], _role(index))
+            for index, (name, events) in enumerate(classes.items())
+        ]
+        values.append(Values(settings.signal, signal[column], signal["weight"], "signal"))
+        grid.append(replace(histogram_values(axis_label(column), values), reference_name=settings.classes[0]))
     counts = ", ".join(f"{format_count(len(events))} {name}" for name, events in classes.items())
     caption = (
         f"Observables after the selection with the smearing {smearing}: background of each class ({counts}, "
@@ -86,8 +82,8 @@ def _network(run: SearchRun, found: Network, smearing: str, label: Label) -> Ite
         SECTION,
         f"output-{found.name}-{smearing}",
         f"Output of {facts}. The score is the mean over {found.summary['members']} trainings of the quantile among all "
-        "background of the fold, so that the background of all classes together is flat. Each is normalised to its own "
-        f"area. {_difference(entry)}",
+        "background of the fold: for one training the background of all classes together is flat, for their mean it is "
+        f"lower at both ends. Each is normalised to its own area. {_difference(entry)}",
         comparison_figure(_output(ranked, smearing, settings.classes, settings.signal), label=label),
     )
     curves = [
@@ -117,7 +113,7 @@ def _output(ranked: dict[str, np.ndarray], smearing: str, classes: Sequence[str]
         for index, name in enumerate(classes)
     ]
     values.append(Values(signal, ranked[f"{SIGNAL}/{signal}"].mean(axis=1), None, "signal"))
-    return histogram_values("Quantile of the score", values, edges=_RANKS)
+    return replace(histogram_values("Quantile of the score", values, edges=_RANKS), reference_name=classes[0])
 
 
 def _curve(name: str, signal: np.ndarray, other: np.ndarray, area: dict[str, Any]) -> RocCurve:

@@ -84,6 +84,7 @@ class Comparison:
         reference: index of the histogram the others are divided by, None for no ratio panel.
         window: mass window to shade where x is m_jj, GeV.
         whole_ratio: whether the ratio panel shows all points, however far from 1.
+        reference_name: what the ratio panel calls the reference; by default its label, or "sim.".
     """
 
     x_label: str
@@ -92,6 +93,7 @@ class Comparison:
     reference: int | None = None
     window: tuple[float, float] | None = None
     whole_ratio: bool = False
+    reference_name: str | None = None
 
     def __post_init__(self) -> None:
         for histogram in self.histograms:
@@ -219,7 +221,7 @@ def _draw_ratios(axes: Axes, comparison: Comparison, *, normalise: bool) -> None
     else:
         axes.set_ylim(1 - half, 1 + half * (1 if half < 1 else 1.5))
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
-    axes.set_ylabel(f"Ratio to\n{_short(reference)}", loc="center", size="small")
+    axes.set_ylabel(f"Ratio to\n{comparison.reference_name or _short(reference)}", loc="center", size="small")
 
 
 def _short(histogram: Histogram) -> str:
