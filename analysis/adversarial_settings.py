@@ -129,6 +129,12 @@ class AdversarialSettings(Model):
                     f"`backgrounds.{name}` has the classes {sorted(classes)}, `backgrounds.{self.first}` has "
                     f"{sorted(self.classes)}: give all backgrounds the same classes"
                 )
+            read = [one.dataset for one in classes.values()]
+            if len(set(read)) < len(read):
+                raise ValueError(
+                    f"the classes of `backgrounds.{name}` read the data sets {', '.join(read)}: give each class its "
+                    "own, as the same event in two classes would train and test the same network"
+                )
         for name, network in self.networks.items():
             self._known(f"networks.{name}.background", network.background, self.backgrounds)
             self._known(f"networks.{name}.plain", network.plain, self.networks)

@@ -8,6 +8,7 @@ import glob
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from analysis.config import Dataset, Search
 from analysis.context import ExecutorChoice, RunOptions, SearchRun, check_data, datasets_of
 from analysis.errors import CatalogueError, ConfigurationError
 from analysis.logs import logged
+from analysis.samples import read_summary
 from analysis.search_file import find_catalogue, load_catalogue, load_search, merged, read_yaml, set_key
 from analysis.store import exclusive
 from analysis.validation import validated
@@ -214,9 +216,17 @@ def generate(options: argparse.Namespace) -> None:
     for name in options.names:
         catalogue = _recipe_catalogue(options, name)
         target = options.alias or name
+        started = time.perf_counter()
         with progress_bar(f"generate {target}", unit="event") as progress:
             files = catalogue.generate(target, workers=options.workers, progress=progress)
         print(f"{target}: {len(files)} files in {catalogue.folder(target)}")
+        recipe = catalogue.entry(target).recipe
+        assert recipe is not None  # or it could not have been generated
+        made = read_summary(recipe, catalogue.folder(target), target)
+        print(
+            f"{target}: {made['kept']:,} events kept, {100 * made['filter_efficiency']:.3g}% of those made, "
+            f"{made['cross_section']:.4g} pb; {time.perf_counter() - started:.0f} s"
+        )
 
 
 def _recipe_catalogue(options: argparse.Namespace, name: str) -> Catalogue:

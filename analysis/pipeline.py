@@ -88,6 +88,12 @@ def check_detectors(search: Search) -> None:
     ]  # what identifies an event, or its truth, is no feature
     for name, detector in search.detectors.items():
         made = configured(f"detectors.{detector.family or name}", detector.type, detector.settings)
+        if getattr(made.settings, "nuisance", None) == "category" and made.settings.adversary:
+            raise ConfigurationError(
+                f"The detector {name!r} has the nuisance `category`, and events of a search for bumps have no classes: "
+                "set `nuisance` to mass or to a column; classes such as directions of smearing belong to a search with "
+                "`adversarial`."
+            )
         for feature in made.settings.columns:
             if feature not in known:
                 raise ConfigurationError(

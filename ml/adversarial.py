@@ -5,6 +5,7 @@ Source: arXiv:1905.10384; the nuisance there is the direction in which an event 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -40,6 +41,7 @@ class AdversarialAutoencoder(AdversarialDetector):
     settings_class = AdversarialAutoencoderSettings
     settings: AdversarialAutoencoderSettings
     output_activation = "linear"
+    constant_loss = 1.0  # features have variance 1
 
     def score(self, sample: Sample) -> Scores:
         """Mean over members of the squared error per feature, in units of the training variances."""
@@ -82,6 +84,7 @@ class AdversarialClassifier(AdversarialDetector):
     settings_class = AdversarialClassifierSettings
     settings: AdversarialClassifierSettings
     output_activation = "sigmoid"
+    constant_loss = math.log(2.0)  # signal and background have half of the weight each
 
     def score(self, sample: Sample) -> Scores:
         """Mean over members of the probability of signal."""

@@ -73,13 +73,15 @@ class AdversarialDetector(Detector):
     `validation_…`. Facts: `classes`, `chance` (the accuracy of a guess; classes have equal weights), `output_width`
     (standard deviation of each main network's output over events, root mean square over features), `collapsed`: the
     members for which that is nothing, which hide the nuisance by saying the same of all events and do not count in
-    scores; `class_distance`, how far apart scores of two classes are (`ml.blindness`), and `blind`: the members whose
+    scores; `useless`: those whose L_main ended above that of a constant output, which are told in a warning and count;
+    `class_distance`, how far apart scores of two classes are (`ml.blindness`), and `blind`: the members whose
     adversary does not see it.
     """
 
     windowed = False
     settings_class: ClassVar[type[AdversarialSettings]]
     output_activation: ClassVar[str]
+    constant_loss: ClassVar[float]  # L_main of a network that says the same of all events, at best
     settings: AdversarialSettings
 
     def __init__(self, settings: AdversarialSettings | None = None) -> None:
@@ -239,7 +241,17 @@ class AdversarialDetector(Detector):
                 np.flatnonzero(collapsed).tolist(), collapsed.sum(), len(collapsed),
             )  # fmt: skip
         self.counted = ~collapsed
-        facts: dict[str, Any] = {"output_width": width.tolist(), "collapsed": collapsed.tolist()}
+        useless = history.losses.get("validation_main", history.losses["main"])[-1] > self.constant_loss
+        if useless.any():
+            logger.warning(
+                "the members %s, %d of %d, ended with a loss that a constant output would have, or more: the adversary "
+                "drove them away from what they learned; take a smaller alpha than %g, smaller learning rates, "
+                "game.optimizer adam, or game.clip_norm",
+                np.flatnonzero(useless).tolist(), useless.sum(), len(useless), self.settings.alpha,
+            )  # fmt: skip
+        facts: dict[str, Any] = {
+            "output_width": width.tolist(), "collapsed": collapsed.tolist(), "useless": useless.tolist(),
+        }  # fmt: skip
         if self._classes is not None:
             facts |= {"classes": len(self._classes), "chance": 1 / len(self._classes)}
         if distance is not None:

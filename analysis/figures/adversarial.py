@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from analysis.plots.comparison import Role
 from analysis.plots.contamination import ContaminationLine, contamination_figure
 from analysis.plots.roc import RocCurve, roc_figure
 from analysis.stages.networks import SIGNAL, Network, networks
-from analysis.stages.robustness import quantiles, robustness
+from analysis.stages.robustness import quantiles, robustness, whole_error
 from analysis.stages.smeared import SHOWN, background, events_of, settings_of
 from ml.metrics import roc
 
@@ -81,17 +82,28 @@ def _network(run: SearchRun, found: Network, smearing: str, label: Label) -> Ite
     yield (
         SECTION,
         f"output-{found.name}-{smearing}",
-        f"Output of {facts}. The score is the mean over {found.summary['members']} trainings of the quantile among all "
-        "background of the fold: for one training the background of all classes together is flat, for their mean it is "
-        f"lower at both ends. Each is normalised to its own area. {_difference(entry)}",
-        comparison_figure(_output(ranked, smearing, settings.classes, settings.signal), label=label),
+        f"Output of {facts}. First: the score of one training ({_meaning(found)}), in the events of the first fold, "
+        f"without the 1% farthest out. Second: the mean over {found.summary['members']} trainings of the quantile "
+        "among all background of the fold: for one training the background of all classes together is flat, for their "
+        f"mean it is lower at both ends. Each is normalised to its own area. {_difference(entry)}",
+        comparison_figure(
+            [
+                draw(smearing, settings.classes, settings.signal)
+                for draw in (partial(_raw, found), partial(_output, ranked))
+            ],
+            columns=2,
+            label=label,
+        ),
     )
+    weights = {name: events["weight"] for name, events in background(run, smearing).items()}
+    of_signal = ranked[f"{SIGNAL}/{settings.signal}"], events_of(run, settings.signal)["weight"]
     curves = [
-        _curve(name, ranked[f"{SIGNAL}/{settings.signal}"], ranked[f"{smearing}/{name}"], entry["classes"][name])
+        _curve(name, of_signal, (ranked[f"{smearing}/{name}"], weights[name]), entry["classes"][name])
         for name in settings.classes
     ]
     everything = np.concatenate([ranked[f"{smearing}/{name}"] for name in settings.classes])
-    curves.append(_curve("all classes", ranked[f"{SIGNAL}/{settings.signal}"], everything, entry["overall"]))
+    alike = np.concatenate([weight / np.sum(weight) for weight in weights.values()])
+    curves.append(_curve("all classes", of_signal, (everything, alike), entry["overall"]))
     yield (
         SECTION,
         f"roc-{found.name}-{smearing}",
@@ -116,25 +128,51 @@ def _output(ranked: dict[str, np.ndarray], smearing: str, classes: Sequence[str]
     return replace(histogram_values("Quantile of the score", values, edges=_RANKS), reference_name=classes[0])
 
 
-def _curve(name: str, signal: np.ndarray, other: np.ndarray, area: dict[str, Any]) -> RocCurve:
+def _raw(found: Network, smearing: str, classes: Sequence[str], signal: str) -> Comparison:
+    """What the paper draws: the output of one network."""
+    shown = {
+        name: found.scores[name][found.folds[name] == 0, 0]
+        for name in (*(f"{smearing}/{one}" for one in classes), f"{SIGNAL}/{signal}")
+    }
+    values = [
+        Values(f"Background, {name}", shown[f"{smearing}/{name}"], None, _role(index))
+        for index, name in enumerate(classes)
+    ]
+    values.append(Values(signal, shown[f"{SIGNAL}/{signal}"], None, "signal"))
+    name = "Probability of signal" if found.summary["uses_labels"] else "Squared error per feature"
+    return replace(histogram_values(name, values), reference_name=classes[0])
+
+
+def _meaning(found: Network) -> str:
+    return "the probability of signal" if found.summary["uses_labels"] else "the loss of the autoencoder"
+
+
+Weighted = tuple[np.ndarray, np.ndarray]
+"""Scores (n_events, n_members) and weights (n_events,)."""
+
+
+def _curve(name: str, signal: Weighted, other: Weighted, area: dict[str, Any]) -> RocCurve:
     """Return the curve of each training and of their mean; the area is the mean of theirs."""
-    each = [_efficiencies(signal[:, member], other[:, member]) for member in range(signal.shape[1])]
-    mean = _efficiencies(signal.mean(axis=1), other.mean(axis=1))
+    weight = np.concatenate([signal[1], other[1]])
+    truth = np.repeat([1, 0], [len(signal[0]), len(other[0])])
+
+    def efficiencies(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        curve = roc(scores, truth, weight=weight)
+        return curve.signal, curve.background
+
+    together = np.concatenate([signal[0], other[0]])
+    each = [efficiencies(scores) for scores in together.T]
+    mean = efficiencies(together.mean(axis=1))
     return RocCurve(
         label=name,
         signal_efficiency=mean[0],
         background_efficiency=mean[1],
-        n_signal=len(signal),
-        n_background=len(other),
+        n_signal=len(signal[0]),
+        n_background=len(other[0]),
         members=each if len(each) > 1 else (),
         repeated=len(each) > 1,
         auc=(area["value"], area["uncertainty"]),
     )
-
-
-def _efficiencies(signal: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    curve = roc(np.concatenate([signal, other]), np.repeat([1, 0], [len(signal), len(other)]))
-    return curve.signal, curve.background
 
 
 def _contamination(run: SearchRun, label: Label) -> Described:
@@ -155,7 +193,7 @@ def _contamination(run: SearchRun, label: Label) -> Described:
         label=name,
         fraction=np.array([one["contamination"] for one in own]),
         overall=np.array([one["overall"]["value"] for one in own]),
-        error=np.array([_whole_error(one["overall"]) for one in own]),
+        error=np.array([whole_error(one["overall"]) for one in own]),
         lowest=areas.min(axis=1),
         highest=areas.max(axis=1),
     )
@@ -165,7 +203,3 @@ def _contamination(run: SearchRun, label: Label) -> Described:
         "between the classes with the smallest and the largest area (band). All trainings share their background."
     )
     return SECTION, "contamination", caption, contamination_figure(line, label=label)
-
-
-def _whole_error(area: dict[str, Any]) -> float:
-    return float(np.hypot(area["uncertainty"], area["spread"] or 0.0))

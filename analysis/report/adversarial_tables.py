@@ -16,11 +16,19 @@ MEASURED_NOTE = (
     "Areas under ROC curves of the signal against each class of the background, and against all of them, each class "
     "counting the same; means over independent trainings, out of fold: value ± statistical uncertainty ± spread over "
     "the trainings. The difference is that between the largest and the smallest area; it is never negative, and for "
-    "equal areas of the size of its uncertainty."
+    "equal areas of the size of its uncertainty. Limits cut on the mean score of all trainings."
+)
+TRAINING_NOTE = (
+    "Accuracy with which the adversary tells the class of background events that neither network trained on, at the "
+    "end; a guess is right in one of so many classes (chance). Distance: Kolmogorov–Smirnov, of the two classes that "
+    "are farthest apart in the score. Means and standard deviations over all trainings of all folds. An adversary is "
+    "blind that guesses although the distance is large; a network is useless whose loss is above that of a constant "
+    "output, collapsed if it is one (and then it does not count)."
 )
 COMPARED_NOTE = (
     "How many times smaller the difference is than that of the network without an adversary, tested with the same "
-    "smearing, and how much of that network's AUC − 0.5 is kept."
+    "smearing, and how much of that network's AUC − 0.5 is kept. Uncertainties: statistical and spread over trainings "
+    "of both networks in quadrature, without the correlation that comes from their common events."
 )
 LIMIT_NOTE = (
     "Cross sections of signal events that pass the selection of jets and lepton, as in the paper. S/√B: at the point "
@@ -47,6 +55,7 @@ def robustness_table(results: Entry) -> Table | None:
             ("All", lambda _, e: _measured(e, "overall")),
             *((name, _of_class(name)) for name in _classes(first)),
             ("Difference", lambda _, e: _measured(e, "difference")),
+            ("Difference of the mean score", lambda _, e: _measured(part(e, "of_mean"), "difference")),
             ("N signal", lambda _, e: format_count(number(e.get("n_signal")))),
             ("N per class", lambda _, e: _counts(e)),
             ("Trainings", lambda _, e: format_count(number(e.get("members")))),
@@ -66,12 +75,35 @@ def compared_table(results: Entry) -> Table | None:
             ("Network", lambda name, _: name),
             ("Without adversary", lambda _, e: str(e.get("plain"))),
             ("Smearing", lambda _, e: str(e.get("smearing"))),
-            ("Difference smaller by", lambda _, e: _times(number(e.get("reduction")))),
-            ("AUC − 0.5 kept", lambda _, e: format_percent(number(e.get("kept")))),
+            ("Difference smaller by", lambda _, e: _uncertain(e, "reduction")),
+            ("AUC − 0.5 kept [%]", lambda _, e: _uncertain(e, "kept", scale=100.0)),
         ],
         known=None,
         notes=(COMPARED_NOTE,),
     )
+
+
+def training_table(results: Entry) -> Table | None:
+    """How the adversaries of all networks ended."""
+    entries = [(name, part(entry, "opponent")) for name, entry in (results.get("networks") or {}).items()]
+    return build(
+        "Networks and adversaries after training",
+        [(name, entry) for name, entry in entries if entry],
+        [
+            ("Network", lambda name, _: name),
+            ("Adversary's accuracy", lambda _, e: _uncertain(e, "accuracy")),
+            ("Chance", lambda _, e: format_number(number(e.get("chance")))),
+            ("Distance of classes", lambda _, e: _uncertain(e, "class_distance")),
+            *((name.capitalize(), _how_many(name)) for name in ("blind", "useless", "collapsed")),
+            ("Of", lambda _, e: format_count(number(e.get("trainings")))),
+        ],
+        known=None,
+        notes=(TRAINING_NOTE,),
+    )
+
+
+def _how_many(name: str) -> Any:
+    return lambda _, entry: format_count(number(entry.get(name)))
 
 
 def signals_table(results: Entry) -> Table | None:
@@ -161,8 +193,11 @@ def _counts(entry: Entry) -> str:
     return format_count(low) if low == high else f"{format_count(low)} to {format_count(high)}"
 
 
-def _times(value: float | None) -> str:
-    return NONE if value is None else f"{format_number(value)} ×"
+def _uncertain(entry: Entry, key: str, *, scale: float = 1.0) -> str:
+    value, uncertainty = (number(part(entry, key).get(one)) for one in ("value", "uncertainty"))
+    if value is None or uncertainty is None:
+        return NONE
+    return format_uncertain(scale * value, scale * uncertainty)
 
 
 def _simple(entry: Entry) -> str:

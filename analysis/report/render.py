@@ -96,6 +96,7 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
         (
             adversarial_tables.robustness_table,
             adversarial_tables.compared_table,
+            adversarial_tables.training_table,
             adversarial_tables.signals_table,
             adversarial_tables.contamination_table,
         ),

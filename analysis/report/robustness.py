@@ -36,10 +36,11 @@ def robustness_sentence(results: Entry) -> str:
         ),
         None,
     )
-    if beside is not None and number(beside.get("reduction")) is not None:
+    reduction = None if beside is None else number(part(beside, "reduction").get("value"))
+    if beside is not None and reduction is not None:
         text += (
-            f": {format_number(number(beside['reduction']))} times less than {beside['plain']}, of whose AUC − 0.5 it "
-            f"keeps {format_percent(number(beside.get('kept')))}"
+            f": {format_number(reduction)} times less than {beside['plain']}, of whose AUC − 0.5 it "
+            f"keeps {format_percent(number(part(beside, 'kept').get('value')))}"
         )
     return f"{text}."
 

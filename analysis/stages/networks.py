@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from analysis.stages.smeared import (
 from analysis.stages.train import run_trainings
 from analysis.store import code_key, content_key, library_versions
 from analysis.validation import nearest
-from ml import CrossFit, Sample
+from ml import CrossFit, History, Sample
 from ml.plan import Outcome
 from processors.ttbar_columns import TTBAR_COLUMNS
 
@@ -150,6 +150,8 @@ def _fill(run: SearchRun, name: str, contamination: float, folder: Path) -> None
         sample = as_sample(events, columns, mass=MASS)
         scores = crossfit.score(sample)
         members = scores.event[:, np.newaxis] if scores.members is None else scores.members
+        if scores.members is None:
+            logger.warning("%s: different numbers of trainings count in its folds; only their mean is measured", what)
         arrays |= {f"score:{group}": members, f"fold:{group}": crossfit.index(sample)}
     np.savez(folder / "scores.npz", **arrays)  # type: ignore[arg-type]
     histories = [outcome.history for outcome in outcomes]
@@ -163,11 +165,31 @@ def _fill(run: SearchRun, name: str, contamination: float, folder: Path) -> None
             "folds": own.folds,
             "members": int(next(iter(arrays.values())).shape[1]),
             "contamination": contamination,
+            "opponent": _opponent(histories),
             "training_events": {role: len(sample) for role, sample in samples.items()},
             "seconds": round(sum(history.seconds for history in histories), 2),
             "history": {str(fold): history.to_dict() for fold, history in enumerate(histories)},
         },
     )
+
+
+def _opponent(histories: Sequence[History]) -> dict[str, Any] | None:
+    """Return how the adversaries of all trainings of all folds ended; None for networks without one."""
+    if "class_distance" not in histories[0].facts:
+        return None
+    accuracy = [one.losses["validation_adversary_accuracy"][-1] for one in histories]
+    flags = {name: sum(map(sum, (one.facts[name] for one in histories))) for name in ("blind", "useless", "collapsed")}
+    return {
+        "accuracy": _mean(np.concatenate(accuracy)),
+        "chance": histories[0].facts["chance"],
+        "class_distance": _mean(np.concatenate([one.facts["class_distance"] for one in histories])),
+        "trainings": sum(map(len, accuracy)),
+        **{name: int(count) for name, count in flags.items()},
+    }
+
+
+def _mean(values: np.ndarray) -> dict[str, float]:
+    return {"value": float(np.mean(values)), "uncertainty": float(np.std(values))}
 
 
 def _roles(run: SearchRun, name: str, contamination: float) -> dict[str, Sample]:

@@ -11,17 +11,20 @@ import numpy as np
 from analysis.context import SearchRun
 from analysis.files import read_json, write_json
 from analysis.stages.networks import SIGNAL, Network, networks
-from analysis.stages.smeared import events_of, settings_of
+from analysis.stages.smeared import background, events_of, settings_of
 from analysis.store import code_key, content_key, library_versions
 from ml.robustness import ClassAreas, class_areas
 from ml.selection import fold_quantiles
+
+Measured = Mapping[str, Any]
+"""`value`, `uncertainty` and `spread` over trainings."""
 
 
 def robustness(run: SearchRun) -> list[dict[str, Any]]:
     """Return one entry per network, contamination, smearing that it is tested with, and signal.
 
     Values are means over members (independent trainings), `spread` their standard deviation, `uncertainty` the mean of
-    their statistical ones.
+    their statistical ones. `of_mean` is the same of the mean score of all members, which limits cut on.
     """
     found: list[dict[str, Any]] = run.once(
         "robustness", lambda: [entry for found in networks(run).values() for entry in _of(run, found)]
@@ -83,24 +86,40 @@ def areas_of(run: SearchRun, found: Network, smearing: str, signal: str) -> dict
     """Return areas and their difference for one smearing and signal, as in `robustness`."""
     classes = settings_of(run).classes
     ranked = quantiles(run, found, smearing)
-    weight = events_of(run, signal)["weight"]
     of_signal = ranked[f"{SIGNAL}/{signal}"]
+    measured = partial(
+        class_areas,
+        signal_weight=events_of(run, signal)["weight"],
+        background_weight={name: one["weight"] for name, one in background(run, smearing).items()},
+    )
     each = [
-        class_areas(
-            of_signal[:, member],
-            {name: ranked[f"{smearing}/{name}"][:, member] for name in classes},
-            signal_weight=weight,
-        )
+        measured(of_signal[:, member], {name: ranked[f"{smearing}/{name}"][:, member] for name in classes})
         for member in range(of_signal.shape[1])
     ]
+    mean = measured(of_signal.mean(axis=1), {name: ranked[f"{smearing}/{name}"].mean(axis=1) for name in classes})
     return {
         "overall": _over([one.overall for one in each]),
         "classes": {name: _over([one.areas[name] for one in each]) for name in classes},
         "difference": _over([one.difference for one in each]),
+        "of_mean": {"overall": _over([mean.overall]), "difference": _over([mean.difference])},
         "highest": _highest(each),
         "n_signal": len(of_signal),
         "n_background": {name: len(ranked[f"{smearing}/{name}"]) for name in classes},
     }
+
+
+def _ratio(above: tuple[float, Measured], below: tuple[float, Measured]) -> dict[str, float] | None:
+    """Return a ratio with its uncertainty, from those of both as if they were independent."""
+    if below[0] <= 0:
+        return None
+    value = above[0] / below[0]
+    error = np.hypot(whole_error(above[1]), value * whole_error(below[1])) / below[0]
+    return {"value": value, "uncertainty": float(error)}
+
+
+def whole_error(measured: Measured) -> float:
+    """Return statistical uncertainty and spread over trainings in quadrature."""
+    return float(np.hypot(measured["uncertainty"], measured["spread"] or 0.0))
 
 
 def _over(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
@@ -142,14 +161,15 @@ def compared(entries: Sequence[Mapping[str, Any]], plain: Mapping[str, str]) -> 
         if other is None or smearing != entry["trained_with"]:
             continue
         own, there = entry["difference"], other["difference"]
+        areas = [(one["overall"]["value"] - 0.5, one["overall"]) for one in (entry, other)]
         found.append(
             {
                 "network": name,
                 "plain": other["network"],
                 "smearing": smearing,
                 "signal": signal,
-                "reduction": there["value"] / own["value"] if own["value"] > 0 else None,
-                "kept": (entry["overall"]["value"] - 0.5) / (other["overall"]["value"] - 0.5),
+                "reduction": _ratio((there["value"], there), (own["value"], own)),
+                "kept": _ratio(*areas),
             }
         )
     return found

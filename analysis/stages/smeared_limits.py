@@ -137,7 +137,8 @@ def _cut(
     central = settings_of(run).classes[0]
     scores = ranked[f"{SIGNAL}/{signal}"], ranked[f"{smearing}/{central}"]
     together = np.concatenate(scores)
-    curve = roc(together, np.repeat([1, 0], [len(one) for one in scores]))
+    weight = np.concatenate([events_of(run, signal)["weight"], background(run, smearing)[central]["weight"]])
+    curve = roc(together, np.repeat([1, 0], [len(one) for one in scores]), weight=weight)
     one = settings_of(run).backgrounds[smearing][central]
     cross_section = selected_cross_section(run, one.dataset, one.variation)
     found = simple_limit(

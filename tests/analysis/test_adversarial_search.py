@@ -85,6 +85,7 @@ def test_every_network_is_tested_with_every_background_and_signal(finished: Sear
         assert min(areas) <= entry["overall"]["value"] <= max(areas)
         assert entry["overall"]["value"] == pytest.approx(np.mean(areas))
         assert entry["members"] == 2
+        assert entry["of_mean"]["difference"]["uncertainty"] > 0
 
 
 def test_a_trained_classifier_sees_the_smearing_and_finds_the_signal(finished: SearchRun) -> None:
@@ -146,7 +147,14 @@ def test_results_and_report_hold_it_all(finished: SearchRun) -> None:
     (compared,) = results["robustness_compared"]
     assert (compared["network"], compared["plain"]) == ("robust", "plain")
     page = (finished.out / "report" / "index.html").read_text()
-    for text in ("AUC by class of the background", "What the adversary does", "Signal among the training events"):
+    assert results["networks"]["robust"]["opponent"]["trainings"] == 4
+    assert results["networks"]["plain"]["opponent"] is None
+    for text in (
+        "AUC by class of the background",
+        "What the adversary does",
+        "Networks and adversaries after training",
+        "Signal among the training events",
+    ):
         assert text in page
     names = {file.stem for file in (finished.out / "figures").glob("*.png")}
     for name in ("plain", "robust", "classifier"):

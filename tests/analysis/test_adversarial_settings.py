@@ -63,6 +63,10 @@ def test_a_search_for_it_needs_no_data_and_any_other_does() -> None:
             {"backgrounds": {**SETTINGS["backgrounds"], "small": {n: {"dataset": n} for n in ("central", "up")}}},
             "the same classes",
         ),
+        (
+            {"backgrounds": {"large": {n: {"dataset": "ttbar"} for n in ("central", "up", "down")}}},
+            "give each class its own",
+        ),
         ({"networks": {"robust": {"type": "adversarial_autoencoder", "plain": "plan"}}}, "networks.robust.plain: plan"),
         ({"networks": {"robust": {"type": "x", "background": "tiny"}}}, "networks.robust.background: tiny"),
         ({"contamination": {"network": "rubost"}}, "contamination.network: rubost"),
@@ -80,8 +84,9 @@ def test_what_does_not_fit_together_is_told(change: dict[str, Any], said: str) -
         validated(AdversarialSettings, changed(**change), source="robust.yaml")
 
 
-def test_the_ready_search_is_valid_and_reads_21_observables() -> None:
-    search, _ = load_search("adversarial")
+@pytest.mark.parametrize("scale", [None, "paper"])
+def test_the_ready_search_is_valid_and_reads_21_observables(scale: str | None) -> None:
+    search, _ = load_search("adversarial", scale=scale)
     check_detectors(search)
     assert search.adversarial is not None
     assert len(search.adversarial.features) == 21

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from analysis.plots.contamination import ContaminationLine, contamination_figure
-from analysis.report.adversarial_tables import compared_table, contamination_table, robustness_table, signals_table
+from analysis.report.adversarial_tables import (
+    compared_table,
+    contamination_table,
+    robustness_table,
+    signals_table,
+    training_table,
+)
 from analysis.report.summary import summary
 from analysis.stages.robustness import compared
 
@@ -67,11 +73,31 @@ RESULTS: dict[str, Any] = {
 def test_a_network_is_compared_with_its_plain_one_on_what_it_was_trained_with() -> None:
     assert [(one["signal"], one["smearing"]) for one in RESULTS["robustness_compared"]] == [("zprime", "large")]
     (one,) = RESULTS["robustness_compared"]
-    assert one["reduction"] == pytest.approx(12.0)
-    assert one["kept"] == pytest.approx(0.16 / 0.20)
+    assert one["reduction"]["value"] == pytest.approx(12.0)
+    assert one["kept"]["value"] == pytest.approx(0.16 / 0.20)
+    relative = [np.hypot(0.003, 0.002) / difference for difference in (0.12, 0.01)]
+    assert one["reduction"]["uncertainty"] == pytest.approx(12.0 * np.hypot(*relative))
     table = compared_table(RESULTS)
     assert table is not None
-    assert list(table.rows[0])[-2:] == ["12 ×", "80%"]
+    assert list(table.rows[0])[-2:] == ["12.0 ± 4.3", "80.0 ± 2.3"]
+
+
+def test_adversaries_are_shown_beside_chance_with_those_that_failed() -> None:
+    opponent = {
+        "accuracy": {"value": 0.35, "uncertainty": 0.01},
+        "chance": 1 / 3,
+        "class_distance": {"value": 0.05, "uncertainty": 0.02},
+        "trainings": 6,
+        "blind": 1,
+        "useless": 0,
+        "collapsed": 2,
+    }
+    table = training_table({"networks": {"robust": {"opponent": opponent}, "plain": {"opponent": None}}})
+    assert table is not None
+    (row,) = table.rows
+    found = dict(zip(table.header, row, strict=True))
+    assert (found["Network"], found["Blind"], found["Collapsed"], found["Of"]) == ("robust", "1", "2", "6")
+    assert found["Adversary's accuracy"] == "0.350 ± 0.010"
 
 
 def test_areas_stand_by_class_for_the_signal_that_was_trained_on() -> None:

@@ -233,6 +233,10 @@ def test_a_mistyped_key_in_a_search(darkhorse: CommandLine) -> None:
             "detectors.cwola.settings.features=[j1_m,j2_tau12]",
             "'j2_tau12', which is not a feature of the processed events",
         ),
+        (
+            "detectors.cwola={type: adversarial_autoencoder, settings: {features: [j1_m, j2_m, j1_pt, j2_pt]}}",
+            "has the nuisance `category`",
+        ),
         ("processing.histograms.mj={bins: 3, start: 0, stop: 1}", "Did you mean 'mjj'?"),
         ("bump_hunt.masses.stop=7000", "lies outside the spectrum (2600 to 5600 GeV)"),
     ],

@@ -165,7 +165,7 @@ def test_without_alpha_it_is_the_network_that_trains_alone(few: dict[str, Sample
         assert np.array_equal(ours, theirs)
     assert "validation_adversary_accuracy" in history.losses
     assert not any("adversary" in name for name in plain.losses)
-    assert set(plain.facts) == {"output_width", "collapsed"}
+    assert set(plain.facts) == {"output_width", "collapsed", "useless"}
 
 
 def test_only_what_is_read_decides_a_training(few: dict[str, Sample]) -> None:
@@ -263,6 +263,11 @@ def test_an_adversary_that_guesses_where_there_is_something_to_see_is_called_bli
     x = detector.trained_scaler().apply(data.features(FEATURES))
     assert detector._with_facts(guessing, x, (data.category, data.weight)).facts["blind"] == [True]
     assert "the adversaries of the members [0], 1 of 1, are blind" in caplog.text
+    assert history.facts["useless"] == [False]
+    ruined = np.full_like(history.losses["validation_main"], 0.7)  # a constant has ln 2
+    ruin = dataclasses.replace(history, losses=history.losses | {"validation_main": ruined})
+    assert detector._with_facts(ruin, x).facts["useless"] == [True]
+    assert "a constant output would have" in caplog.text
 
 
 @pytest.mark.parametrize(
