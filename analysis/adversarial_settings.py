@@ -119,6 +119,12 @@ class AdversarialSettings(Model):
         """Return the background that a network is trained on."""
         return self.networks[network].background or self.first
 
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _left_out(cls, value: Any) -> Any:
+        """Drop networks that are null, as detectors are left out."""
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
+
     @model_validator(mode="after")
     def _consistent(self) -> AdversarialSettings:
         for name, classes in self.backgrounds.items():
@@ -138,6 +144,8 @@ class AdversarialSettings(Model):
         for name, network in self.networks.items():
             self._known(f"networks.{name}.background", network.background, self.backgrounds)
             self._known(f"networks.{name}.plain", network.plain, self.networks)
+            if network.plain == name:
+                raise ValueError(f"`networks.{name}.plain` is the network itself: name one without an adversary")
         if self.contamination is not None:
             self._known("contamination.network", self.contamination.network, self.networks)
         for name in self.limits.networks if self.limits else ():

@@ -26,6 +26,7 @@ from analysis.stages.smeared import (
     detector_of,
     events_of,
     of_all_classes,
+    selected_cross_section,
     settings_of,
 )
 from analysis.stages.train import run_trainings
@@ -37,6 +38,7 @@ from processors.ttbar_columns import TTBAR_COLUMNS
 
 logger = logging.getLogger(__name__)
 
+TYPES = ("adversarial_autoencoder", "adversarial_classifier")
 SIGNAL = "signal"  # the role, and the group of scores
 
 
@@ -77,8 +79,18 @@ def check_networks(search: Search) -> None:
             "`adversarial` reads top pairs, and `processing.processor` is not `ttbar`: set it. (In a search for "
             "dijets, give a detector of type adversarial_autoencoder under `detectors`.)"
         )
-    for name in settings.networks:
+    for name, own in settings.networks.items():
+        if own.type not in TYPES:
+            raise ConfigurationError(
+                f"The network {name!r} is of type {own.type!r}: `adversarial.networks` are of type "
+                f"{' or '.join(TYPES)}; other detectors stand under `detectors` of a search for bumps."
+            )
         for column in detector_of(settings, name).settings.columns:
+            if column == MASS:
+                raise ConfigurationError(
+                    f"The network {name!r} asks for {MASS!r}, the resonance mass: selections by it would carve the "
+                    "spectrum that limits are set on. Leave it out."
+                )
             if column not in TTBAR_COLUMNS:
                 raise ConfigurationError(
                     f"The network {name!r} asks for the column {column!r}, which processed events do not have"
@@ -95,10 +107,7 @@ def check_networks(search: Search) -> None:
 
 
 def networks(run: SearchRun) -> dict[tuple[str, float], Network]:
-    """Train every network that the search asks for; returns them by name and contamination.
-
-    What is not trained yet is one plan: one training that fails does not stop the others.
-    """
+    """Train every network that the search asks for, one after the other; returns them by name and contamination."""
     settings = run.search.adversarial
     if settings is None:
         return {}
@@ -106,8 +115,11 @@ def networks(run: SearchRun) -> dict[tuple[str, float], Network]:
     if settings.contamination is not None:
         name = settings.contamination.network
         asked += [(name, fraction) for fraction in settings.contamination.fractions]
-        # hours of training must not end in a lack of signal
+        # hours of training must not end in a lack of signal, or of a cross section
         _ = contaminated(run, settings.trained_with(name), max(settings.contamination.fractions))
+    if settings.limits is not None:
+        for one in (one for classes in settings.backgrounds.values() for one in classes.values()):
+            _ = selected_cross_section(run, one.dataset, one.variation)
     return {one: network(run, *one) for one in asked}
 
 

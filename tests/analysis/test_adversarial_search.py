@@ -117,6 +117,16 @@ def test_too_little_signal_to_hide_is_said_before_anything_trains(
     assert not (run.out / "models").exists()
 
 
+def test_a_cross_section_that_limits_need_is_asked_for_before_anything_trains(
+    search: dict[str, Any], finished: SearchRun, tmp_path: Path
+) -> None:
+    unknown = {name: {k: v for k, v in one.items() if k != "cross_section"} for name, one in search["datasets"].items()}
+    run = run_of(tmp_path, {**search, "datasets": unknown}, data=finished.catalogue.directory)
+    with pytest.raises(StageError, match="cross section of 'central' is not known"):
+        networks(run)
+    assert not (run.out / "models").exists()
+
+
 def test_cross_sections_are_those_after_the_selection(finished: SearchRun) -> None:
     for name, variation in CLASSES.items():
         kept = len(background(finished, "large")[name])

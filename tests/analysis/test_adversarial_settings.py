@@ -68,6 +68,7 @@ def test_a_search_for_it_needs_no_data_and_any_other_does() -> None:
             "give each class its own",
         ),
         ({"networks": {"robust": {"type": "adversarial_autoencoder", "plain": "plan"}}}, "networks.robust.plain: plan"),
+        ({"networks": {"robust": {"type": "x", "plain": "robust"}}}, "is the network itself"),
         ({"networks": {"robust": {"type": "x", "background": "tiny"}}}, "networks.robust.background: tiny"),
         ({"contamination": {"network": "rubost"}}, "contamination.network: rubost"),
         ({"contamination": {"network": "robust", "fractions": [0, 0.1]}}, "between 0 and 1"),
@@ -84,6 +85,13 @@ def test_what_does_not_fit_together_is_told(change: dict[str, Any], said: str) -
         validated(AdversarialSettings, changed(**change), source="robust.yaml")
 
 
+def test_a_network_that_is_null_is_left_out() -> None:
+    small = ("classifier_small", "adversarial_classifier_small")
+    search, _ = load_search("adversarial", overrides=[f"adversarial.networks.{name}=null" for name in small])
+    assert search.adversarial is not None
+    assert len(search.adversarial.networks) == 6
+
+
 @pytest.mark.parametrize("scale", [None, "paper"])
 def test_the_ready_search_is_valid_and_reads_21_observables(scale: str | None) -> None:
     search, _ = load_search("adversarial", scale=scale)
@@ -98,6 +106,8 @@ def test_the_ready_search_is_valid_and_reads_21_observables(scale: str | None) -
         ("processing.processor=dijet", "processing.processor"),
         ("processing.smearings={up: 3}", "processing.smearings"),
         ("adversarial.features=[b1_pt, light1_ptt]", "light1_ptt"),
+        ("adversarial.features=[b1_pt, mtt]", "the resonance mass"),
+        ("adversarial.networks.autoencoder.type=cwola", "of type 'cwola'"),
         ("adversarial.networks.autoencoder.settings={alphaa: 0}", "networks.autoencoder"),
     ],
 )
