@@ -108,16 +108,25 @@ class TTbarSettings(Model):
     b_tag_radius: float = Field(0.2, gt=0)
 
 
+class JetSettings(Model):
+    """The window of the hardest jet, see `processors.JetProcessor`; GeV, null leaves a cut out."""
+
+    min_jet_pt: float = Field(450.0, ge=0)
+    max_jet_pt: float | None = Field(None, gt=0)
+    max_abs_eta: float | None = Field(2.0, gt=0)
+
+
 class Processing(Model):
     """Settings of the processor; momenta and masses in GeV.
 
     `variations` shift the jet energy scale, `smearings` move all objects by widths of the detector's resolution; top
     pairs have the latter alone. `ttbar` is what selects top pairs, all but `histograms` and `chunksize` beside it
-    belongs to dijets.
+    belongs to dijets. `jet` is what selects single jets, which share all with dijets but the cuts `DIJET_CUTS`.
     """
 
-    processor: Literal["dijet", "ttbar"] = "dijet"
+    processor: Literal["dijet", "jet", "ttbar"] = "dijet"
     ttbar: TTbarSettings = TTbarSettings()
+    jet: JetSettings = JetSettings()
     jets: Literal["PFCands", "FatJet"] = "PFCands"
     puppi: bool = False
     radius: float = Field(1.0, gt=0)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.settings import DIJET_CUTS
 from analysis.variants import check_variants
 from analysis.window_checks import check_windows
 
@@ -33,11 +34,17 @@ def _data(search: Search) -> None:
 
 
 def _processor(search: Search) -> None:
-    """Check that the processor makes what the search reads."""
+    """Check that the processor makes what the search reads, and that no cut is given that it does not make."""
     if search.processing.processor == "ttbar" and search.data:
         raise ValueError(
             "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: leave `data` out and "
             "have `adversarial` alone, or leave the processor out"
+        )
+    ignored = [cut for cut in DIJET_CUTS if cut in search.processing.model_fields_set]
+    if search.processing.processor == "jet" and ignored:
+        raise ValueError(
+            f"`processing.{ignored[0]}` cuts on dijets, and `processing.processor: jet` has cuts of its own: give them "
+            "under `processing.jet`"
         )
     if search.processing.processor == "ttbar" and search.processing.variations:
         raise ValueError(

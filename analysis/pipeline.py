@@ -16,7 +16,7 @@ from analysis.stages.direct import direct
 from analysis.stages.figures import draw_figures
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
-from analysis.stages.inputs import check_images, configured
+from analysis.stages.inputs import check_constituents, check_images, configured
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
@@ -96,6 +96,7 @@ def check_detectors(search: Search) -> None:
                 )
         check_simulation(search, name)
         check_images(search, name)
+        check_constituents(search, name)
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")

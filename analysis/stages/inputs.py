@@ -1,4 +1,4 @@
-"""What a detector is given of events: the columns that it reads, and images where it asks for them."""
+"""What a detector is given of events: the columns that it reads, and images or constituents where it asks for them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from analysis.events import Events
 from analysis.stages.searched import as_sample, columns_of
 from analysis.validation import corrected
 from ml import Detector, Sample, TrainingError, detector_from_settings
+from ml.constituent_batches import WantedConstituents
 from ml.image_batches import WantedImages
 
 
@@ -29,9 +30,34 @@ def images_wanted(settings: DetectorSettings) -> WantedImages | None:
     return detector_from_settings(settings.type, settings.settings).needs_images
 
 
+def constituents_wanted(settings: DetectorSettings) -> WantedConstituents | None:
+    """Return the constituents that a detector with these settings asks for; None where it needs none itself."""
+    return detector_from_settings(settings.type, settings.settings).needs_constituents
+
+
 def detector_sample(events: Events, settings: DetectorSettings, *, category: np.ndarray | None = None) -> Sample:
     """Return events as a detector sees them; see `as_sample`."""
-    return as_sample(events, columns_of(settings), category=category, images=images_wanted(settings))
+    batch = images_wanted(settings) or constituents_wanted(settings)
+    return as_sample(events, columns_of(settings), category=category, batch=batch)
+
+
+def check_constituents(search: Search, detector: str) -> None:
+    """Raise ConfigurationError where a detector wants more constituents than the search keeps, or those of no jet."""
+    wanted = constituents_wanted(search.detectors[detector])
+    if wanted is None:
+        return
+    if "j2" in wanted.jets and search.processing.processor == "jet":
+        raise ConfigurationError(
+            f"The detector {detector!r} learns from constituents of {', '.join(wanted.jets)}, and "
+            "`processing.processor: jet` has j1 alone: correct its `jets`."
+        )
+    if search.processing.constituents < wanted.count:
+        clustered = "" if search.processing.jets == "PFCands" else " with `jets: PFCands`, as a file's jets have none"
+        raise ConfigurationError(
+            f"The detector {detector!r} learns from the {wanted.count} hardest constituents of jets, and the search "
+            f"keeps {search.processing.constituents or 'none'}: add `processing: {{constituents: {wanted.count}}}`"
+            f"{clustered}."
+        )
 
 
 def check_images(search: Search, detector: str) -> None:

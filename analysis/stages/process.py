@@ -19,9 +19,9 @@ from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.events import DIJET_MASS, Events, load_events
 from analysis.files import read_json, write_json
-from analysis.settings import NOMINAL
+from analysis.settings import DIJET_CUTS, NOMINAL
 from analysis.store import code_key, content_key, library_versions
-from processors import AxisSpec, DijetProcessor, TTbarProcessor, run_files
+from processors import AxisSpec, DijetProcessor, JetProcessor, TTbarProcessor, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +164,16 @@ def _run_processor(
     (folder / "histograms.json").write_text(histograms)
 
 
-def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor | TTbarProcessor:
+def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor | JetProcessor | TTbarProcessor:
     """Return the processor that a search's `processing:` asks for, writing its columns below `columns`, if given."""
-    return (_ttbar_processor if settings.processor == "ttbar" else _dijet_processor)(settings, columns)
+    match settings.processor:
+        case "ttbar":
+            return _ttbar_processor(settings, columns)
+        case "jet":
+            return JetProcessor(**settings.jet.model_dump(), **_of_jets(settings, columns))
+        case "dijet":
+            cuts = {name: getattr(settings, name) for name in DIJET_CUTS}
+            return DijetProcessor(**cuts, **_of_jets(settings, columns))
 
 
 def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcessor:
@@ -179,22 +186,18 @@ def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcess
     )
 
 
-def _dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:
-    return DijetProcessor(
-        jets=settings.jets,
-        puppi=settings.puppi,
-        radius=settings.radius,
-        min_jet_pt=settings.min_jet_pt,
-        min_leading_pt=settings.min_leading_pt,
-        max_abs_eta=settings.max_abs_eta,
-        max_delta_eta=settings.max_delta_eta,
-        min_mjj=settings.min_mjj,
-        histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
-        variations=dict(settings.variations),
-        smearings=dict(settings.smearings),
-        constituents=settings.constituents,
-        columns_directory=columns,
-    )
+def _of_jets(settings: Processing, columns: Path | None) -> dict[str, Any]:
+    """Return what the processors of one and of two jets have in common."""
+    return {
+        "jets": settings.jets,
+        "puppi": settings.puppi,
+        "radius": settings.radius,
+        "histograms": {name: _axis(axis) for name, axis in settings.histograms.items()} or None,
+        "variations": dict(settings.variations),
+        "smearings": dict(settings.smearings),
+        "constituents": settings.constituents,
+        "columns_directory": columns,
+    }
 
 
 def _axis(axis: Axis) -> AxisSpec:

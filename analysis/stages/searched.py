@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.config import DetectorSettings, Search
+from analysis.constituents import EventBatch
 from analysis.context import SearchRun
 from analysis.errors import StageError
 from analysis.events import DIJET_MASS, Events, MixtureCounts, count_mixture, mix
@@ -15,6 +16,7 @@ from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
 from analysis.window_settings import WindowSettings
 from ml import detector_from_settings
+from ml.constituent_batches import WantedConstituents
 from ml.image_batches import WantedImages
 from ml.sample import Sample
 from ml.window import Window
@@ -128,17 +130,15 @@ def as_sample(
     features: tuple[str, ...],
     *,
     category: np.ndarray | None = None,
-    images: WantedImages | None = None,
+    batch: WantedImages | WantedConstituents | None = None,
     mass: str = DIJET_MASS,
 ) -> Sample:
-    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth; and images.
+    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth.
 
-    `mass` is the column of the resonance mass.
+    `batch` is what it asks for besides, images or constituents of jets; `mass` is the column of the resonance mass.
 
-    Raises StageError where images are wanted of events that were not read from files.
+    Raises StageError where images or constituents are wanted of events that were not read from files.
     """
-    if images is not None and events.constituents is None:
-        raise StageError("Images were asked for of events whose constituents are not stored: process them first.")
     return Sample(
         columns={name: events[name] for name in features},
         mass=events[mass],
@@ -146,5 +146,15 @@ def as_sample(
         fold=events["fold"],
         event_id=events.event_id,
         category=category,
-        batch=None if images is None or events.constituents is None else events.constituents.images(images),
+        batch=None if batch is None else _made(events, batch),
     )
+
+
+def _made(events: Events, wanted: WantedImages | WantedConstituents) -> EventBatch:
+    if events.constituents is None:
+        raise StageError(
+            "Images or constituents were asked for of events whose constituents are not stored: process them first."
+        )
+    if isinstance(wanted, WantedImages):
+        return events.constituents.images(wanted)
+    return events.constituents.momenta(wanted)
