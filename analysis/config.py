@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.adversarial_settings import AdversarialSettings
 from analysis.closure_settings import ClosureSettings, DirectSettings
+from analysis.jet_tagging_settings import JetTaggingSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
@@ -231,6 +232,7 @@ class Search(Model):
     mixtures: Mapping[Name, Mixture] = {}
     data: tuple[Name, ...] = ()
     adversarial: AdversarialSettings | None = None
+    jet_tagging: JetTaggingSettings | None = None
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None

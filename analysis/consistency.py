@@ -29,7 +29,7 @@ def check(search: Search) -> None:
 
 
 def _data(search: Search) -> None:
-    if not search.data and search.adversarial is None:
+    if not search.data and search.adversarial is None and search.jet_tagging is None:
         raise ValueError("`data` names no sample to search in: give a mixture or a data set")
 
 
@@ -39,6 +39,11 @@ def _processor(search: Search) -> None:
         raise ValueError(
             "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: leave `data` out and "
             "have `adversarial` alone, or leave the processor out"
+        )
+    if search.processing.processor == "jet" and search.data:
+        raise ValueError(
+            "`processing.processor: jet` makes single jets, and `data` is searched for dijets: leave `data` out "
+            "and have `jet_tagging` alone, or leave the processor out"
         )
     ignored = [cut for cut in DIJET_CUTS if cut in search.processing.model_fields_set]
     if search.processing.processor == "jet" and ignored:

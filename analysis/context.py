@@ -130,4 +130,5 @@ def _beside(search: Search) -> list[str]:
         *(cross_section.signals.values() if cross_section else []),
         *(one.signal for one in search.abcd if one.signal is not None),
         *(search.adversarial.datasets if search.adversarial else ()),
+        *(search.jet_tagging.datasets if search.jet_tagging else ()),
     ]

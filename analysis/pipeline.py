@@ -17,6 +17,9 @@ from analysis.stages.figures import draw_figures
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
 from analysis.stages.inputs import check_constituents, check_images, configured
+from analysis.stages.jet_examined import describe_examined, examined
+from analysis.stages.jet_networks import check_jet_networks, jet_networks
+from analysis.stages.jet_tagging import describe_jet_tagging, jet_tagging
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
@@ -103,6 +106,7 @@ def check_detectors(search: Search) -> None:
     _check_scores(search)
     check_latent(search)
     check_networks(search)
+    check_jet_networks(search)
 
 
 def _check_scores(search: Search) -> None:
@@ -146,6 +150,8 @@ def _train(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: {when} {found.summary['seconds']:.0f} s{quality}"
     for network in networks(run).values():
         yield f"{network.title}: trained in {network.summary['seconds']:.0f} s"
+    for name, tagger in jet_networks(run).items():
+        yield f"{name}: trained in {tagger.summary['seconds']:.0f} s"
 
 
 def _hunt(run: SearchRun) -> Iterator[str]:
@@ -173,6 +179,10 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: followed through training with {', '.join(one.optimizer for one in followed)}"
     for entry in robustness(run):
         yield describe_robustness(entry)
+    for entry in jet_tagging(run):
+        yield describe_jet_tagging(entry)
+    for name, found_one in examined(run).items():
+        yield f"{name}: {describe_examined(found_one)}"
 
 
 def _validate(run: SearchRun) -> Iterator[str]:

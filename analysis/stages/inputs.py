@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.config import DetectorSettings, Search
-from analysis.errors import ConfigurationError
+from analysis.errors import ConfigurationError, StageError
 from analysis.events import Events
 from analysis.stages.searched import as_sample, columns_of
 from analysis.validation import corrected
@@ -23,6 +23,21 @@ def configured(key: str, type_: str, settings: Mapping[str, Any]) -> Detector:
         return detector_from_settings(type_, settings)
     except TrainingError as error:
         raise ConfigurationError(corrected(f"`{key}`: {error}")) from error
+
+
+def first_of(events: Events, most: int | None, dataset: str, key: str) -> Events:
+    """Return the first `most` events of a data set, all for None.
+
+    Raises StageError, naming the `key` of the search file that asks for them, where there are fewer.
+    """
+    if most is None:
+        return events
+    if len(events) < most:
+        raise StageError(
+            f"Only {len(events):,} events of {dataset!r} pass the selection, and `{key}` asks for {most:,}: generate "
+            f"more (`datasets.{dataset}.recipe.events`), or ask for fewer."
+        )
+    return events.take(np.arange(len(events)) < most)
 
 
 def images_wanted(settings: DetectorSettings) -> WantedImages | None:

@@ -94,16 +94,17 @@ def areas_of(run: SearchRun, found: Network, smearing: str, signal: str) -> dict
         for member in range(of_signal.shape[1])
     ]
     return {
-        "overall": _over([one.overall for one in each]),
-        "classes": {name: _over([one.areas[name] for one in each]) for name in classes},
-        "difference": _over([one.difference for one in each]),
+        "overall": over([one.overall for one in each]),
+        "classes": {name: over([one.areas[name] for one in each]) for name in classes},
+        "difference": over([one.difference for one in each]),
         "highest": _highest(each),
         "n_signal": len(of_signal),
         "n_background": {name: len(ranked[f"{smearing}/{name}"]) for name in classes},
     }
 
 
-def _over(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def over(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the mean over members of values with statistical uncertainties, and how far the members spread."""
     found = np.array(values)
     return {
         "value": float(found[:, 0].mean()),
