@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import norm, spearmanr
@@ -44,12 +45,15 @@ def _spectra(one: Examined, kind: str, label: Label) -> Described:
     for name in QUANTITIES:
         values = [one.arrays[f"{which}:{name}"] for which in ("input", kind)]
         low, high = np.quantile(values[0], (0.0, 0.99))
-        samples = [Values("QCD jets", values[0], None, "simulation"), Values(kind.title(), values[1], None, "reweighted")]
+        samples = [
+            Values("QCD jets", values[0], None, "simulation"),
+            Values(kind.title(), values[1], None, "reweighted"),
+        ]
         grid.append(histogram_values(LABELS[name], samples, edges=np.linspace(low, high, BINS + 1)))
     distances = "; ".join(
         f"{'pT' if name == 'pt' else name}: {format_number(there[kind]['wasserstein'])} GeV, "
-        f"{format_number(100 * there[kind]['relative'])}% of the mean ({format_number(there['halves']['wasserstein'])} GeV "
-        "between two halves of the input)"
+        f"{format_number(100 * there[kind]['relative'])}% of the mean "
+        f"({format_number(there['halves']['wasserstein'])} GeV between two halves of the input)"
         for name, there in one.distances.items()
     )
     what = "reconstructed by" if kind == "reconstructed" else "generated from the prior by"
@@ -84,6 +88,7 @@ def _features(one: Examined, label: Label) -> Described:
 def _images(one: Examined, label: Label) -> Described:
     """Figure 5, right."""
     count = len(one.arrays["jet_mass"])
+    short = replace(label, sqrt_s=None)  # the panels are narrow
     groups = [
         AverageImages(kind.title() if kind != "input" else "QCD jets", [one.arrays[f"{kind}:image"]], [count])
         for kind in ("input", "reconstructed", "generated")
@@ -93,7 +98,7 @@ def _images(one: Examined, label: Label) -> Described:
         "constituent with its share of the jet's transverse momentum."
     )
     figure = average_images_figure(
-        groups, objects=["Jets"], half_width=IMAGE_HALF_WIDTH, rotated=False, label=label
+        groups, objects=["Constituents"], half_width=IMAGE_HALF_WIDTH, rotated=False, label=short
     )
     return SECTION, f"jet-images-{one.name}", caption, figure
 
@@ -108,8 +113,8 @@ def _correlations(one: Examined, label: Label) -> Described:
         _pair(names["mass"], names["kl"], mass, kl),
     ]
     caption = (
-        f"How the parts of {one.name}'s score (β = {one.beta:g}) depend on the mass of QCD jets and on each other; dCor "
-        "is the distance correlation, ρ Spearman's. The most extreme half percent of each lies outside."
+        f"How the parts of {one.name}'s score (β = {one.beta:g}) depend on the mass of QCD jets and on each other; "
+        "dCor is the distance correlation, ρ Spearman's. The most extreme half percent of each lies outside."
     )
     return SECTION, f"jet-correlations-{one.name}", caption, correlation_figure(pairs, label=label)
 
@@ -127,9 +132,7 @@ def _embedded(run: SearchRun, found: Sequence[Examined], label: Label) -> Descri
         {titles[name.split(":", 1)[1]]: values for name, values in one.arrays.items() if name.startswith("embedded:")}
         for one in found
     ]
-    panels = [
-        Embedding(f"{one.name}, β = {one.beta:g}", of_one) for one, of_one in zip(found, places, strict=True)
-    ]
+    panels = [Embedding(f"{one.name}, β = {one.beta:g}", of_one) for one, of_one in zip(found, places, strict=True)]
     counts = ", ".join(f"{format_count(len(values))} {name}" for name, values in places[0].items())
     assert settings.examined is not None
     caption = (

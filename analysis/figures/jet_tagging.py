@@ -1,4 +1,4 @@
-"""Figures of how networks find jets, and of what they do to the mass spectrum: 8 to 15 and 18 to 20 of arXiv:2007.01850."""
+"""Figures of jets found, and of what that does to the mass spectrum: 8 to 15 and 18 to 20 of arXiv:2007.01850."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def _spectra(run: SearchRun, network: JetNetwork, entry: Mapping[str, Any], labe
     caption = (
         f"Masses of QCD jets that {network.name} keeps by the {METRICS[network.metric]} at background efficiencies of "
         f"{', '.join(format_percent(one['efficiency']) for one in entry['sculpting'])}, {_window(run)}, normalised; "
-        f"means over {_trainings(entry)}, errors are those of one. The legend has the Jensen–Shannon divergence from the "
-        "spectrum of all; jets beyond the axis count in the outermost bins."
+        f"means over {_trainings(entry)}, errors are those of one. The legend has the Jensen–Shannon divergence from "
+        "the spectrum of all; jets beyond the axis count in the outermost bins."
     )
     figure = comparison_figure(Comparison(axis_label(MASS), edges, histograms, reference=0), label=label)
     return DECORRELATED, f"jet-masses-{network.name}", f"{caption}{_labels(entry)}", figure
@@ -111,9 +111,10 @@ def _decorrelation(run: SearchRun, label: Label) -> Described:
     ]
     caption = (
         f"Independence of the jet mass against the power to find {settings.jets[settings.shown].title} jets, at a "
-        f"background efficiency of {format_percent(settings.quoted)} by each network's own score: up and to the right is "
-        "better. Errors: statistical, and the spread over trainings, in quadrature. A selection that does not depend on "
-        "the mass at all has the dotted value on average, so that values about it cannot be told from perfect."
+        f"background efficiency of {format_percent(settings.quoted)} by each network's own score: up and to the right "
+        "is better. Errors: statistical, and the spread over trainings, in quadrature. A selection that does not "
+        "depend on the mass at all has the dotted value on average, so that values about it cannot be told from "
+        "perfect."
     )
     expected = float(np.mean([quoted(one)["expected"] for one in own]))
     figure = decorrelation_figure(points, efficiency=settings.quoted, expected=expected, label=label)
@@ -141,9 +142,7 @@ def _held_out(run: SearchRun, number: int, network: str, reference: str, label: 
     return HELD_OUT, f"jet-held-out-{network}-{reference}", caption, figure
 
 
-def _curve(
-    name: str, signal: np.ndarray, background: np.ndarray, area: Mapping[str, Any], look: JetLook
-) -> RocCurve:
+def _curve(name: str, signal: np.ndarray, background: np.ndarray, area: Mapping[str, Any], look: JetLook) -> RocCurve:
     """Return the curve of each member and of their mean score; the area is the mean of theirs."""
     each = [_efficiencies(signal[:, member], background[:, member]) for member in range(signal.shape[1])]
     mean = each[0] if len(each) == 1 else _efficiencies(_mean(signal), _mean(background))

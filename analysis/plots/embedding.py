@@ -38,7 +38,7 @@ def embedding_figure(embeddings: Sequence[Embedding], *, label: Label | None = N
         # drawn one kind after the other, the last would hide the first
         order = np.random.default_rng(0).permutation(len(points))
         shades = np.array(_SHADES)[kinds % len(_SHADES)]
-        axes.scatter(*points[order].T, c=shades[order], s=5, alpha=0.6, lw=0, rasterized=True)
+        axes.scatter(*points[order].T, c=shades[order], s=7, alpha=0.7, lw=0, rasterized=True)
         for kind, name in enumerate(one.places):
             axes.scatter([], [], color=_SHADES[kind % len(_SHADES)], s=24, label=plain(name))
         axes.text(0.03, 0.97, plain(one.title), transform=axes.transAxes, va="top", size=12)

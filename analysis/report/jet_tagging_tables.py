@@ -14,13 +14,14 @@ Entry = Mapping[str, Any]
 
 AREA_NOTE = (
     "Areas under ROC curves of each type of jets against QCD jets in the same window of transverse momentum, none of "
-    "which was trained on: value ± statistical uncertainty, ± spread over independent trainings where there are several."
+    "which was trained on: value ± statistical uncertainty, ± spread over independent trainings where there are "
+    "several."
 )
 EXPOSED_NOTE = "° shown W jets of many masses while it was trained, so that those tested with are no surprise to it."
 DIVERGENCE_NOTE = (
     "Jensen–Shannon divergence (nats) between the mass spectra of QCD jets before and after a cut on the network's own "
-    "score, at each efficiency of the background; in brackets what a cut that does not depend on the mass has on average "
-    "with as many jets. dCor: distance correlation of score and mass, 0 for independent ones."
+    "score, at each efficiency of the background; in brackets what a cut that does not depend on the mass has on "
+    "average with as many jets. dCor: distance correlation of score and mass, 0 for independent ones."
 )
 COMPARED_NOTE = (
     "How many times smaller the divergence is than that of the network that nothing makes independent of the mass, and "
@@ -110,7 +111,10 @@ def decorrelated_table(results: Entry) -> Table | None:
 def distances_table(results: Entry) -> Table | None:
     """How far reconstructed and generated jets are from those that went in."""
     rows = [
-        (name, {"kind": text, "beta": entry.get("beta"), **{q: part(entry, "distances", q, kind) for q in ("pt", "mass")}})
+        (
+            name,
+            {"kind": text, "beta": entry.get("beta"), **{q: part(entry, "distances", q, kind) for q in ("pt", "mass")}},
+        )
         for name, entry in part(results, "jet_examined").items()
         for kind, text in _KINDS.items()
     ]
@@ -166,7 +170,7 @@ def _efficiencies(entry: Entry) -> tuple[float, ...]:
 
 def _divergence(efficiency: float) -> Any:
     def cell(_: str, entry: Entry) -> str:
-        found = next((one for one in entry.get("sculpting") or () if one.get("efficiency") == efficiency), {})
+        found: Entry = next((one for one in entry.get("sculpting") or () if one.get("efficiency") == efficiency), {})
         return f"{_text(part(found, 'divergence'))} ({format_number(number(found.get('expected')), digits=2)})"
 
     return cell

@@ -56,11 +56,11 @@ class Examined:
 
 def examined(run: SearchRun) -> dict[str, Examined]:
     """Return what every network that is to be examined makes of jets."""
-    settings = run.search.jet_tagging
-    if settings is None or settings.examined is None:
+    wanted = None if run.search.jet_tagging is None else run.search.jet_tagging.examined
+    if wanted is None:
         return {}
     found: dict[str, Examined] = run.once(
-        "examined jets", lambda: {name: _examined(run, jet_network(run, name)) for name in settings.examined.networks}
+        "examined jets", lambda: {name: _examined(run, jet_network(run, name)) for name in wanted.networks}
     )
     return found
 
@@ -110,8 +110,7 @@ def _features(detector: JetVAE, momenta: np.ndarray) -> dict[str, np.ndarray]:
     flat = momenta.reshape(len(momenta), -1)
     scaled = np.asarray(detector.scaler.apply(flat)).reshape(momenta.shape)
     return {
-        name: np.histogram(scaled[..., index], FEATURE_EDGES)[0].astype(float)
-        for index, name in enumerate(COMPONENTS)
+        name: np.histogram(scaled[..., index], FEATURE_EDGES)[0].astype(float) for index, name in enumerate(COMPONENTS)
     }
 
 
@@ -137,7 +136,7 @@ def _distances(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, dict[st
     """Return how far spectra are from that of the input, (n,) values each."""
     values = arrays[f"input:{name}"]
     pairs = {kind: (values, arrays[f"{kind}:{name}"]) for kind in KINDS[1:]} | {"halves": (values[::2], values[1::2])}
-    edges = np.linspace(*np.quantile(values, [0, 0.995]), BINS + 1)
+    edges = np.linspace(values.min(), np.quantile(values, 0.995), BINS + 1)
     found = {}
     for kind, (first, second) in pairs.items():
         moved = float(wasserstein_distance(first, second))

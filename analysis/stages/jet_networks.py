@@ -107,13 +107,13 @@ def _check_window(search: Search) -> None:
 def _check_network(search: Search, name: str, detector: Detector) -> None:
     settings, key = search.jet_tagging, f"jet_tagging.networks.{name}"
     assert settings is not None
-    beyond = _roles(detector) - ROLES
+    beyond = detector.roles - ROLES
     if beyond or detector.needs_images is not None:
         raise ConfigurationError(
             f"`{key}.type: {settings.networks[name].type}` trains on {', '.join(sorted(beyond)) or 'images'}, which "
             "single jets do not have here: take jet_vae, jet_classifier, or a detector that trains on data alone."
         )
-    if "exposure" in _roles(detector) and settings.exposure is None:
+    if "exposure" in detector.roles and settings.exposure is None:
         raise ConfigurationError(f"`{key}` is shown outliers, and there are none: add `jet_tagging.exposure: DATASET`.")
     for column in detector.settings.columns:
         if column not in SINGLE_JET_COLUMNS:
@@ -125,8 +125,8 @@ def _check_network(search: Search, name: str, detector: Detector) -> None:
     if wanted is not None and (wanted.jets != ("j1",) or search.processing.constituents < wanted.count):
         raise ConfigurationError(
             f"`{key}` learns from the {wanted.count} hardest constituents of {', '.join(wanted.jets)}, and the search "
-            f"keeps {search.processing.constituents or 'none'} of j1: add `processing: {{constituents: {wanted.count}}}`"
-            ", and let `jets` be [j1]."
+            f"keeps {search.processing.constituents or 'none'} of j1: add "
+            f"`processing: {{constituents: {wanted.count}}}`, and let its `jets` be [j1]."
         )
     for metric in settings.networks[name].metrics:
         known = _metrics(detector)
@@ -144,16 +144,11 @@ def _metrics(detector: Detector) -> list[str]:
     return [*SCORES, *(["emd"] if detector.settings.computes_emd else [])]
 
 
-def _roles(detector: Detector) -> frozenset[str]:
-    """Return the roles of the samples that a network is trained on, by its settings."""
-    return detector.roles
-
-
 def _trained(run: SearchRun, name: str) -> JetNetwork:
     settings = settings_of(run)
     own = settings.networks[name]
     detector = configured(f"jet_tagging.networks.{name}", own.type, own.settings)
-    exposure = [settings.exposure, settings.exposure_events] if "exposure" in _roles(detector) else None
+    exposure = [settings.exposure, settings.exposure_events] if "exposure" in detector.roles else None
     key = content_key(
         [processed(run, dataset).key for dataset in settings.datasets], own.model_dump(exclude={"plain"}), name,
         settings.background, settings.background_test, exposure, settings.jets, settings.test_pt, settings.events,
@@ -182,7 +177,7 @@ def _fill(run: SearchRun, name: str, folder: Path) -> None:
     (outcome,) = run_trainings(run, [job], f"train {name}")
     detector = outcome.load()
     metrics = dict.fromkeys((metric_of(detector), *settings.networks[name].metrics))
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for group, jets in tested_jets(run).items():
         found = scores_of(detector, sample_of(detector, jets))
         arrays |= {f"{metric}:{group}": found[metric] for metric in metrics}
@@ -204,7 +199,7 @@ def _fill(run: SearchRun, name: str, folder: Path) -> None:
 
 def _samples(run: SearchRun, detector: Detector) -> dict[str, Sample]:
     samples = {"data": sample_of(detector, background_jets(run))}
-    if "exposure" in _roles(detector):
+    if "exposure" in detector.roles:
         samples["exposure"] = sample_of(detector, exposed_jets(run))
     return samples
 

@@ -45,7 +45,8 @@ def _of(run: SearchRun, network: JetNetwork) -> list[dict[str, Any]]:
     settings = settings_of(run)
     key = content_key(
         network.key, settings.masses, settings.efficiencies, settings.quoted, library_versions(),
-        code_key("ml.dependence", "ml.divergence", "ml.metrics", "ml.selection", "analysis.stages.robustness", __name__),
+        code_key("ml.dependence", "ml.divergence", "ml.metrics", "ml.selection", "analysis.stages.jet_samples",
+                 "analysis.stages.robustness", __name__),
     )  # fmt: skip
     folder = run.results_store.make(
         f"stages/jet-tagging/{network.name}",
@@ -81,10 +82,7 @@ def _measured(run: SearchRun, network: JetNetwork, metric: str) -> dict[str, Any
             for name, of_type in curves.items()
         },
         "distance_correlation": over(
-            [
-                _dependence(scores[BACKGROUND][:, member], background[MASS], background["weight"])
-                for member in members
-            ]
+            [_dependence(scores[BACKGROUND][:, member], background[MASS], background["weight"]) for member in members]
         ),
         "n_background": len(background),
         "n_signal": {name: len(jets[name]) for name in settings.jets},
@@ -151,7 +149,9 @@ def _dependence(score: np.ndarray, mass: np.ndarray, weight: np.ndarray) -> tupl
     return value, float(np.sqrt(BLOCKS - 1) * np.std(without))
 
 
-def decorrelated(entries: Sequence[Mapping[str, Any]], plain: Mapping[str, str], benchmark: str) -> list[dict[str, Any]]:
+def decorrelated(
+    entries: Sequence[Mapping[str, Any]], plain: Mapping[str, str], benchmark: str
+) -> list[dict[str, Any]]:
     """Return, for networks that name a plain one, how much smaller the divergence is and what ε_S is left.
 
     Both at the `quoted` efficiency of the background and by the networks' own scores. `plain` is network → the one that
