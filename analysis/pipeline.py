@@ -73,8 +73,8 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
     check_files(run)
     if run.search.processing.processor == "jet" and last not in JET_STAGES:
         raise ConfigurationError(
-            f"`processing.processor: jet`: single jets can be trained on, but not searched in yet, and {last!r} comes "
-            "after that: run `darkhorse train`, or `darkhorse process`."
+            f"`processing.processor: jet`: single jets can be trained on, but not hunted among, and `{last}` goes on "
+            "to that: run `darkhorse train`, or `darkhorse process`."
         )
     with run.options.workers.kept():
         for name, stage in STAGES.items():
