@@ -20,6 +20,7 @@ from analysis.pipeline import check_detectors, run_until
 from analysis.stages.inputs import constituents_wanted, detector_sample
 from analysis.stages.process import processed
 from analysis.stages.searched import as_sample, searched
+from analysis.stages.simulated import simulation_sample
 from analysis.stages.train import trained
 from ml import Sample, Scores
 from ml.constituent_batches import WantedConstituents
@@ -217,6 +218,26 @@ def test_both_jets_of_dijets(run: SearchRun, events_folder: Path, signals_folder
     assert found.shape == (len(events), 2, COUNT, 4)
     for index, jet in enumerate(("j2", "j1")):
         np.testing.assert_array_equal(found[:, index], by_hand(other, events, jet))
+
+
+def test_simulation_comes_with_the_constituents_of_each_detector(
+    events_folder: Path, signals_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Learner, "needs", frozenset({"data", "simulation"}))
+    detectors = {
+        name: {"type": "learner", "settings": {"constituents": count}} for name, count in (("all", COUNT), ("few", 3))
+    }
+    datasets = jet_search(events_folder, signals_folder)["datasets"]
+    datasets["other"] = {"files": [str(signals_folder / "other.root")], "role": "simulation"}
+    changed = jet_search(events_folder, signals_folder, datasets=datasets, detectors=detectors, simulation="other")
+    made = run_of(tmp_path, changed)
+    shapes = []
+    for name in detectors:
+        simulation = simulation_sample(made, name)
+        assert simulation is not None
+        assert simulation.batch is not None
+        shapes.append(simulation.batch(np.arange(5)).shape)
+    assert shapes == [(5, 1, COUNT, 4), (5, 1, 3, 4)]
 
 
 def test_events_without_constituents_are_refused(
