@@ -17,7 +17,7 @@ from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.samples.recipe import with_defaults
-from analysis.settings import Interval, MassInterval, Model, Name
+from analysis.settings import MASS_COLUMNS, Interval, MassInterval, Model, Name
 from analysis.statistics_settings import (
     AbcdSettings,
     BumpHuntSettings,
@@ -141,6 +141,11 @@ class Processing(Model):
     smearings: Mapping[Name, float] = {}
     histograms: Mapping[str, Axis] = {}
     chunksize: int = Field(5000, gt=0)
+
+    @property
+    def mass(self) -> str:
+        """The column of the resonance mass of the events that the processor makes."""
+        return MASS_COLUMNS[self.processor]
 
 
 class Mixture(Model):

@@ -40,20 +40,26 @@ def _processor(search: Search) -> None:
             "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: leave `data` out and "
             "have `adversarial` alone, or leave the processor out"
         )
-    if search.processing.processor == "jet" and search.data:
+    if search.processing.processor == "ttbar" and search.processing.variations:
         raise ValueError(
-            "`processing.processor: jet` makes single jets, and `data` is searched for dijets: leave `data` out "
-            "and have `jet_tagging` alone, or leave the processor out"
+            "`processing.variations` shift the energy scale of dijets: top pairs have `processing.smearings`, in widths"
         )
+    if search.processing.processor == "jet":
+        _single_jets(search)
+
+
+def _single_jets(search: Search) -> None:
+    """Check that a search of single jets asks for nothing that only dijets have."""
     ignored = [cut for cut in DIJET_CUTS if cut in search.processing.model_fields_set]
-    if search.processing.processor == "jet" and ignored:
+    if ignored:
         raise ValueError(
             f"`processing.{ignored[0]}` cuts on dijets, and `processing.processor: jet` has cuts of its own: give them "
             "under `processing.jet`"
         )
-    if search.processing.processor == "ttbar" and search.processing.variations:
+    asked = [key for key in ("spectrum", "abcd", "latent", "adversarial") if getattr(search, key)]
+    if asked:
         raise ValueError(
-            "`processing.variations` shift the energy scale of dijets: top pairs have `processing.smearings`, in widths"
+            f"`{asked[0]}` does not go with `processing.processor: jet`, whose events have one jet: leave either out"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from analysis.config import Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
+from analysis.events import DIJET_MASS
 from analysis.stages.abcd import abcd
 from analysis.stages.abcd_estimates import OBJECTS, object_of, score_columns
 from analysis.stages.bands import band_limits
@@ -30,7 +31,7 @@ from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
 from analysis.stages.robustness import describe_robustness, robustness
-from analysis.stages.searched import as_window, window_of
+from analysis.stages.searched import as_window, columns_made, window_of
 from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_files, check_simulation
 from analysis.stages.smeared_limits import describe_smeared_limit, smeared_limits
@@ -44,6 +45,7 @@ from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
 
+JET_STAGES = ("process", "train")  # of a search of single jets
 _OF_JETS = [name for name in HISTOGRAM_COLUMNS if name.startswith("j1_")]
 
 
@@ -72,6 +74,12 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
     """
     check_detectors(run.search)
     check_files(run)
+    if run.search.processing.processor == "jet" and run.search.data and last not in JET_STAGES:
+        raise ConfigurationError(
+            f"`processing.processor: jet`: single jets can be trained on, but not hunted among, and `{last}` goes on "
+            "to that: run `darkhorse train`, or `darkhorse process`. Without"
+            " `data`, `jet_tagging` measures networks on them."
+        )
     with run.options.workers.kept():
         for name, stage in STAGES.items():
             yield from stage(run)
@@ -86,9 +94,8 @@ def check_detectors(search: Search) -> None:
     processor_for(search.processing, None)
     for window in (search.window, *(settings.window for settings in search.detectors.values())):
         as_window(window)
-    known = [
-        name for name in HISTOGRAM_COLUMNS if name != "mjj"
-    ]  # what identifies an event, or its truth, is no feature
+    # what identifies an event, or its truth, is no feature; a jet's mass may be one that a network decorrelates from
+    known = [name for name in columns_made(search) if name != DIJET_MASS]
     for name, detector in search.detectors.items():
         made = configured(f"detectors.{detector.family or name}", detector.type, detector.settings)
         for feature in made.settings.columns:

@@ -50,10 +50,14 @@ def constituents_wanted(settings: DetectorSettings) -> WantedConstituents | None
     return detector_from_settings(settings.type, settings.settings).needs_constituents
 
 
+def batch_wanted(settings: DetectorSettings) -> WantedImages | WantedConstituents | None:
+    """Return what a detector with these settings asks to find in `Sample.batch`; None for nothing."""
+    return images_wanted(settings) or constituents_wanted(settings)
+
+
 def detector_sample(events: Events, settings: DetectorSettings, *, category: np.ndarray | None = None) -> Sample:
     """Return events as a detector sees them; see `as_sample`."""
-    batch = images_wanted(settings) or constituents_wanted(settings)
-    return as_sample(events, columns_of(settings), category=category, batch=batch)
+    return as_sample(events, columns_of(settings), category=category, batch=batch_wanted(settings))
 
 
 def check_constituents(search: Search, detector: str) -> None:

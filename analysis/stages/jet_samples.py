@@ -79,7 +79,7 @@ def tested_jets(run: SearchRun) -> dict[str, Events]:
 
 def sample_of(detector: Detector, jets: Events) -> Sample:
     """Return jets as a network sees them."""
-    return as_sample(jets, detector.settings.columns, batch=detector.needs_constituents, mass=MASS)
+    return as_sample(jets, detector.settings.columns, batch=detector.needs_constituents)
 
 
 def _tested(run: SearchRun, dataset: str, most: int | None, key: str) -> Events:
@@ -97,5 +97,5 @@ def _tested(run: SearchRun, dataset: str, most: int | None, key: str) -> Events:
 def _selected(run: SearchRun, dataset: str) -> Events:
     """Return all jets of a data set that pass the selection, read once."""
     columns = list(columns_of(settings_of(run)))
-    found: Events = run.once(f"jets {dataset}", lambda: processed(run, dataset).events(columns, mass=MASS))
+    found: Events = run.once(f"jets {dataset}", lambda: processed(run, dataset).events(columns))
     return found

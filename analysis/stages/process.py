@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 class Processed:
     """The processed events of one data set: where its columns are, what was cut and what was skipped.
 
-    `key` changes with the events and with their weights, hence also with cross section and luminosity.
+    `mass` is the column of the resonance mass of its events, by the processor. `key` changes with the events and with
+    their weights, hence also with cross section and luminosity.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Processed:
     directory: Path
     key: str
     summary: Mapping[str, Any]
+    mass: str = DIJET_MASS
 
     @property
     def n_events(self) -> int:
@@ -53,11 +55,11 @@ class Processed:
         """Return events and sums of weights by variation and cut."""
         return dict(self.summary["cutflow"])
 
-    def events(self, names: list[str], *, variation: str = NOMINAL, mass: str = DIJET_MASS) -> Events:
+    def events(self, names: list[str], *, variation: str = NOMINAL, mass: str | None = None) -> Events:
         """Read columns of one variation, weighted to σ·L where the catalogue gives both.
 
-        `mass` is the column of the resonance mass. Raises StageError where no event was selected, or where there is no
-        such variation.
+        `mass` is the column of the resonance mass, where it is not the processor's. Raises StageError where no event
+        was selected, or where there is no such variation.
         """
         parts = self.summary["parts"]
         if variation not in parts and variation != NOMINAL:
@@ -71,8 +73,9 @@ class Processed:
                 "under `processing:` or check that momenta are in GeV."
             )
         return load_events(
-            self.directory / "columns", parts.get(variation, []), names, scale=self.weight_scale(), mass=mass
-        )
+            self.directory / "columns", parts.get(variation, []), names,
+            scale=self.weight_scale(), mass=mass or self.mass,
+        )  # fmt: skip
 
     def describe_cutflow(self, variation: str = NOMINAL) -> str:
         """Return the events left after each cut, in one line."""
@@ -121,7 +124,8 @@ def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) ->
     summary = read_json(directory / "summary.json")
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
-    return Processed(name, entry, directory, content_key(key, entry.cross_section, entry.luminosity), summary)
+    weighted = content_key(key, entry.cross_section, entry.luminosity)
+    return Processed(name, entry, directory, weighted, summary, settings.mass)
 
 
 def _settings(run: SearchRun, entry: Dataset) -> Processing:
