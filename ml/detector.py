@@ -137,6 +137,11 @@ class Detector(abc.ABC):
     settings: Any
 
     @property
+    def roles(self) -> frozenset[str]:
+        """The roles of the samples that `fit` trains on: `needs`, and what the settings ask for besides."""
+        return self.needs
+
+    @property
     def reads_category(self) -> bool:
         """Whether `Sample.category` takes part in the training: as labels, or as a nuisance by the settings."""
         return self.uses_labels

@@ -66,11 +66,15 @@ class JetVAE(Detector):
         self._parameters: Parameters = {}
         self._scaler: Standardiser | None = None
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """See `Detector.roles`: outliers take part where the settings expose them."""
+        return self.needs | {"exposure"} if self.settings.exposes else self.needs
+
     def check(self, samples: Mapping[str, Sample], *, window: Window | None) -> None:
         """See `Detector.check`: also constituents or jet masses that are missing, no exposure sample, too few jets."""
         super().check(samples, window=window)
-        roles = ("data", "exposure") if self.settings.exposes else ("data",)
-        for role in roles:
+        for role in sorted(self.roles):
             sample = self.role(samples, role)
             try:
                 check_constituents(sample, self.settings)
@@ -122,16 +126,17 @@ class JetVAE(Detector):
         `progress` hears of the energy mover's distances, which take a fraction of a millisecond for each jet and
         member.
         """
-        settings = self.settings
-        shape = (settings.members, len(sample), len(settings.jets))
-        found = {name: values.reshape(shape) for name, values in self._jet_scores(sample).items()}
-        if settings.emd or settings.chosen_score == "emd":
-            found["emd"] = self._energy_movers(sample, progress).reshape(shape)
+        settings, found = self.settings, self._all_scores(sample, progress)
         events = {name: combined(values, settings.combine) for name, values in found.items()}
         chosen = Scores.from_members(events[settings.chosen_score])
         objects = found[settings.chosen_score].mean(axis=0).astype(np.float32) if len(settings.jets) == 2 else None
         extras = {name: values.mean(axis=0).astype(np.float32) for name, values in events.items()}
         return replace(chosen, objects=objects, extras=extras)
+
+    def member_scores(self, sample: Sample, *, progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """Every score (members, n_events) that `score` gives the mean of in `extras`, by name."""
+        scores = self._all_scores(sample, progress)
+        return {name: combined(values, self.settings.combine) for name, values in scores.items()}
 
     def encode(self, sample: Sample) -> np.ndarray:
         """Latent means (members, n_events, jets, latent)."""
@@ -187,6 +192,15 @@ class JetVAE(Detector):
             DECODER: network.decoder.load(directory / DECODER),
         }
         return detector
+
+    def _all_scores(self, sample: Sample, progress: Progress | None) -> dict[str, np.ndarray]:
+        """Scores (members, n_events, jets), with the energy mover's distance where it is asked for."""
+        settings = self.settings
+        shape = (settings.members, len(sample), len(settings.jets))
+        found = {name: values.reshape(shape) for name, values in self._jet_scores(sample).items()}
+        if settings.computes_emd:
+            found["emd"] = self._energy_movers(sample, progress).reshape(shape)
+        return found
 
     def _jet_scores(self, sample: Sample) -> dict[str, np.ndarray]:
         """Scores (members, n_events·jets) of every jet."""

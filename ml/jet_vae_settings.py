@@ -155,6 +155,11 @@ class JetVAESettings(JetInputSettings):
         return DECORRELATED[self.loss.decorrelation] if self.score is None else self.score
 
     @property
+    def computes_emd(self) -> bool:
+        """Whether jets get an energy mover's distance."""
+        return self.emd or self.chosen_score == "emd"
+
+    @property
     def network(self) -> VariationalNetwork:
         """Encoder and decoder."""
         kind = RecurrentVariationalNetwork if self.architecture == "recurrent" else VariationalNetwork
