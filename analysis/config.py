@@ -176,19 +176,21 @@ class Mixture(Model):
 class DetectorSettings(Model):
     """One detector of a search: `settings` go to the detector, which checks them itself.
 
-    `simulation` is another data set than the search's for this detector; `repeats` trainings with seeds of their own
-    measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
-    in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
-    where `windows` made it. `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that
-    could be remembered. `figures` are those that its curves stand in, beside the others that name the same.
-    `of` names another detector whose training this one is made from without one of its own, as earlier iterations or
-    another combination: what is not given here is as there.
+    `simulation` is another data set than the search's for this detector, `exposure` the outliers that it is shown,
+    where its settings ask for some; `repeats` trainings with seeds of their own measure the spread of its figures
+    of merit (the search uses the first); `search: false` compares it without hunting in its selections; `window`
+    takes the place of the search's. `family` is the detector that this is one window of, where `windows` made it.
+    `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that could be remembered.
+    `figures` are those that its curves stand in, beside the others that name the same. `of` names another detector
+    whose training this one is made from without one of its own, as earlier iterations or another combination: what
+    is not given here is as there.
     """
 
     type: str
     folds: int = Field(5, ge=1)
     settings: Mapping[str, Any] = {}
     simulation: Name | None = None
+    exposure: Name | None = None
     repeats: int = Field(1, ge=1)
     search: bool = True
     window: WindowSettings | None = None

@@ -14,6 +14,7 @@ from analysis.stages.abcd_estimates import OBJECTS, object_of, score_columns
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
+from analysis.stages.exposed import check_exposure
 from analysis.stages.figures import draw_figures
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
@@ -107,6 +108,7 @@ def check_detectors(search: Search) -> None:
         check_simulation(search, name)
         check_images(search, name)
         check_constituents(search, name)
+        check_exposure(search, name)
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")

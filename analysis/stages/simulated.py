@@ -15,7 +15,7 @@ from analysis.stages.process import processed
 from analysis.stages.searched import columns_needed, columns_of
 from ml import Sample, detector_class
 
-ROLES = frozenset({"data", "simulation"})  # what a search can give to its detectors
+ROLES = frozenset({"data", "simulation", "exposure"})  # what a search can give to its detectors
 
 
 def simulated_events(run: SearchRun, name: str) -> Events:
