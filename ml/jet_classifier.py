@@ -16,6 +16,7 @@ import numpy as np
 from ml.constituent_batches import WantedConstituents
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
+from ml.image_batches import JETS
 from ml.jet_inputs import (
     JetInputs,
     JetInputSettings,
@@ -131,7 +132,7 @@ class JetClassifier(Detector):
         settings = self.settings
         blocks = [self._classifier.predict(x) for x in blocks_of(sample, settings, self._trained())]
         jets = np.concatenate(blocks, axis=1).reshape(settings.members, len(sample), len(settings.jets))
-        objects = jets.mean(axis=0).astype(np.float32) if len(settings.jets) == 2 else None
+        objects = jets.mean(axis=0).astype(np.float32) if tuple(settings.jets) == JETS else None
         return replace(Scores.from_members(combined(jets, settings.combine)), objects=objects)
 
     def save(self, directory: Path) -> None:

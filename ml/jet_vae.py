@@ -18,6 +18,7 @@ from ml.constituent_batches import WantedConstituents
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.energy_mover import energy_flow, energy_movers_distances
 from ml.errors import TrainingError
+from ml.image_batches import JETS
 from ml.jet_columns import JetColumns, Outliers, split
 from ml.jet_inputs import (
     JetInputs,
@@ -129,7 +130,7 @@ class JetVAE(Detector):
         settings, found = self.settings, self._all_scores(sample, progress)
         events = {name: combined(values, settings.combine) for name, values in found.items()}
         chosen = Scores.from_members(events[settings.chosen_score])
-        objects = found[settings.chosen_score].mean(axis=0).astype(np.float32) if len(settings.jets) == 2 else None
+        objects = found[settings.chosen_score].mean(axis=0).astype(np.float32) if tuple(settings.jets) == JETS else None
         extras = {name: values.mean(axis=0).astype(np.float32) for name, values in events.items()}
         return replace(chosen, objects=objects, extras=extras)
 
