@@ -278,4 +278,4 @@ def _share_of(progress: Progress, member: int, members: int) -> Progress:
 @functools.lru_cache(maxsize=8)
 def trainer_for(network: VariationalNetwork, loss: JetLoss, optimizer: str, learning_rate: float) -> Trainer:
     """One trainer per network, loss and optimiser: folds and samples share what it compiled."""
-    return Trainer(jet_loss(network, loss), lambda: make_optimizer(optimizer, learning_rate))
+    return Trainer(jet_loss(network, loss), lambda: make_optimizer(optimizer, learning_rate), xla=network.xla)

@@ -40,6 +40,7 @@ class VariationalNetwork:
     activation: str = "selu"
 
     chunk: ClassVar[int] = 8192  # events that `terms` takes at a time
+    xla: ClassVar[bool] = True  # whether to compile with it
 
     @property
     def encoder(self) -> DenseNetwork | KerasNetwork:
@@ -154,4 +155,4 @@ def _compiled(network: VariationalNetwork, arrays: int) -> Any:
         decoded = network.decoder.apply(parameters[arrays:], code[..., : network.latent])
         return tf.concat([code, tf.reduce_mean(tf.square(shared - decoded), axis=-1, keepdims=True)], axis=-1)
 
-    return tf.function(outputs, jit_compile=True, autograph=False)
+    return tf.function(outputs, jit_compile=network.xla, autograph=False)

@@ -15,7 +15,7 @@ from ml.jet_classifier import JetClassifier, JetClassifierSettings
 from ml.metrics import auc
 from tests.ml.jet_toys import COUNT, jet_sample, jets
 
-TINY = {"constituents": COUNT, "mlp": {"hidden": [24, 6], "epochs": 8, "batch_size": 50, "learning_rate": 3e-3}}
+TINY = {"constituents": COUNT, "mlp": {"hidden": [24], "epochs": 8, "batch_size": 50, "learning_rate": 3e-3}}
 
 
 def fitted(samples: dict[str, Sample], **changed: Any) -> JetClassifier:

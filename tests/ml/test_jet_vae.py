@@ -19,7 +19,7 @@ from ml.variational import DECODER, ENCODER
 from tests.ml.jet_toys import COUNT, Stored, jet_sample, jets, masses
 
 TINY = {
-    "constituents": COUNT, "hidden": [24, 16], "latent": 3, "epochs": 8, "batch_size": 50, "learning_rate": 3e-3,
+    "constituents": COUNT, "hidden": [24], "latent": 3, "epochs": 8, "batch_size": 50, "learning_rate": 3e-3,
 }  # fmt: skip
 
 
@@ -193,14 +193,13 @@ def test_the_energy_movers_distance_is_between_jet_and_reconstruction(
 
 
 def test_recurrent_networks_train_and_come_back(qcd: Sample, tests: tuple[Sample, Sample], tmp_path: Path) -> None:
-    detector = fitted(qcd, architecture="recurrent", hidden=[12], epochs=2, learning_rate=1e-2)
+    detector = fitted(qcd, architecture="recurrent", hidden=[8], epochs=2, learning_rate=1e-2)
     losses = detector.history.losses  # type: ignore[attr-defined]
     assert losses["loss"][-1, 0] < losses["loss"][0, 0]
     few = tests[0].select(np.arange(30))
     detector.save(tmp_path)
     again = JetVAE.load(tmp_path)
     np.testing.assert_array_equal(again.score(few).event, detector.score(few).event)
-    assert again.generate(3, 1).shape == (3, COUNT, 4)
 
 
 def test_warnings_tell_of_collapsed_posteriors_and_of_scores_that_follow_the_mass(
