@@ -16,8 +16,9 @@ def jet_tagging_sentences(results: Entry) -> list[str]:
     own = [entry for entry in results.get("jet_tagging") or () if entry.get("own")]
     name = f" “{results['search']}”" if results.get("search") else ""
     sentences = [f"The search{name} looked for jets that are not QCD, with networks that were trained on QCD jets."]
+    titles = part(results, "jet_types")
     if own:
-        areas, titles = part(own[0], "areas"), part(results, "jet_types")
+        areas = part(own[0], "areas")
         ranked = sorted(areas, key=lambda jets: number(part(areas, jets).get("value")) or 0.0)
         sentences.append(
             f"{own[0]['network']} finds them with areas under the ROC curve from "
@@ -31,10 +32,12 @@ def jet_tagging_sentences(results: Entry) -> list[str]:
     )
     if best is not None and number(best.get("reduction")) is not None:
         sentences.append(
-            f"Among those made independent of the jet mass, {best['network']} has the best product of both: at "
+            f"Among those made independent of the jet mass, {best['network']} has the largest product of 1/JSD "
+            "and ε_S: at "
             f"{format_percent(number(best.get('efficiency')))} of the background its mass spectrum changes "
             f"{format_number(number(best['reduction']))} times less than with {best['plain']} (Jensen–Shannon "
-            f"divergence), with {format_number(number(best.get('kept')))} times its efficiency for {best['jets']}."
+            f"divergence), with {format_number(number(best.get('kept')))} times its efficiency for "
+            f"{titles.get(best['jets'], best['jets'])} jets."
         )
     return sentences
 

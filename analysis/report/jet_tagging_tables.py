@@ -25,7 +25,8 @@ DIVERGENCE_NOTE = (
 )
 COMPARED_NOTE = (
     "How many times smaller the divergence is than that of the network that nothing makes independent of the mass, and "
-    "the signal efficiency in units of that network's, both at the background efficiency quoted."
+    "the signal efficiency in units of that network's, both at the background efficiency quoted. "
+    "A divergence that is no larger than the one in brackets above cannot be told from 0, nor can what divides by it."
 )
 DISTANCE_NOTE = (
     "Wasserstein distances (GeV, and relative to the mean of the input) and Jensen–Shannon divergences (nats) between "

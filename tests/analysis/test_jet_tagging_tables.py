@@ -110,7 +110,7 @@ def test_a_search_without_jets_has_no_such_tables() -> None:
 def test_the_summary_names_what_is_found_and_the_best_without_labels() -> None:
     text = " ".join(summary(RESULTS))
     assert "0.620 ± 0.010 (W, 80 GeV) to 0.880 ± 0.010 (top, 174 GeV)" in text
-    assert "oe has the best product" in text
+    assert "oe has the largest product" in text
     assert "20 times less than with vae" in text
 
 
