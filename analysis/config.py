@@ -12,11 +12,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.adversarial_settings import AdversarialSettings
 from analysis.closure_settings import ClosureSettings, DirectSettings
+from analysis.jet_tagging_settings import JetTaggingSettings
 from analysis.latent_settings import LatentSettings
 from analysis.limit_settings import LimitSettings
 from analysis.samples import Recipe
 from analysis.samples.recipe import with_defaults
-from analysis.settings import Interval, MassInterval, Model, Name
+from analysis.settings import MASS_COLUMNS, Interval, MassInterval, Model, Name
 from analysis.statistics_settings import (
     AbcdSettings,
     BumpHuntSettings,
@@ -108,16 +109,25 @@ class TTbarSettings(Model):
     b_tag_radius: float = Field(0.2, gt=0)
 
 
+class JetSettings(Model):
+    """The window of the hardest jet, see `processors.JetProcessor`; GeV, null leaves a cut out."""
+
+    min_jet_pt: float = Field(450.0, ge=0)
+    max_jet_pt: float | None = Field(None, gt=0)
+    max_abs_eta: float | None = Field(2.0, gt=0)
+
+
 class Processing(Model):
     """Settings of the processor; momenta and masses in GeV.
 
     `variations` shift the jet energy scale, `smearings` move all objects by widths of the detector's resolution; top
     pairs have the latter alone. `ttbar` is what selects top pairs, all but `histograms` and `chunksize` beside it
-    belongs to dijets.
+    belongs to dijets. `jet` is what selects single jets, which share all with dijets but the cuts `DIJET_CUTS`.
     """
 
-    processor: Literal["dijet", "ttbar"] = "dijet"
+    processor: Literal["dijet", "jet", "ttbar"] = "dijet"
     ttbar: TTbarSettings = TTbarSettings()
+    jet: JetSettings = JetSettings()
     jets: Literal["PFCands", "FatJet"] = "PFCands"
     puppi: bool = False
     radius: float = Field(1.0, gt=0)
@@ -131,6 +141,11 @@ class Processing(Model):
     smearings: Mapping[Name, float] = {}
     histograms: Mapping[str, Axis] = {}
     chunksize: int = Field(5000, gt=0)
+
+    @property
+    def mass(self) -> str:
+        """The column of the resonance mass of the events that the processor makes."""
+        return MASS_COLUMNS[self.processor]
 
 
 class Mixture(Model):
@@ -161,19 +176,21 @@ class Mixture(Model):
 class DetectorSettings(Model):
     """One detector of a search: `settings` go to the detector, which checks them itself.
 
-    `simulation` is another data set than the search's for this detector; `repeats` trainings with seeds of their own
-    measure the spread of its figures of merit (the search uses the first); `search: false` compares it without hunting
-    in its selections; `window` takes the place of the search's. `family` is the detector that this is one window of,
-    where `windows` made it. `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that
-    could be remembered. `figures` are those that its curves stand in, beside the others that name the same.
-    `of` names another detector whose training this one is made from without one of its own, as earlier iterations or
-    another combination: what is not given here is as there.
+    `simulation` is another data set than the search's for this detector, `exposure` the outliers that it is shown,
+    where its settings ask for some; `repeats` trainings with seeds of their own measure the spread of its figures
+    of merit (the search uses the first); `search: false` compares it without hunting in its selections; `window`
+    takes the place of the search's. `family` is the detector that this is one window of, where `windows` made it.
+    `folds` is 5, and 1 (every event trains, and is scored) where no event has a class that could be remembered.
+    `figures` are those that its curves stand in, beside the others that name the same. `of` names another detector
+    whose training this one is made from without one of its own, as earlier iterations or another combination: what
+    is not given here is as there.
     """
 
     type: str
     folds: int = Field(5, ge=1)
     settings: Mapping[str, Any] = {}
     simulation: Name | None = None
+    exposure: Name | None = None
     repeats: int = Field(1, ge=1)
     search: bool = True
     window: WindowSettings | None = None
@@ -222,6 +239,7 @@ class Search(Model):
     mixtures: Mapping[Name, Mixture] = {}
     data: tuple[Name, ...] = ()
     adversarial: AdversarialSettings | None = None
+    jet_tagging: JetTaggingSettings | None = None
     simulation: Name | None = None
     window: WindowSettings | None = None
     windows: SlidingWindows | None = None

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.settings import DIJET_CUTS
 from analysis.variants import check_variants
 from analysis.window_checks import check_windows
 
@@ -28,12 +29,12 @@ def check(search: Search) -> None:
 
 
 def _data(search: Search) -> None:
-    if not search.data and search.adversarial is None:
+    if not search.data and search.adversarial is None and search.jet_tagging is None:
         raise ValueError("`data` names no sample to search in: give a mixture or a data set")
 
 
 def _processor(search: Search) -> None:
-    """Check that the processor makes what the search reads."""
+    """Check that the processor makes what the search reads, and that no cut is given that it does not make."""
     if search.processing.processor == "ttbar" and search.data:
         raise ValueError(
             "`processing.processor: ttbar` makes top pairs, and `data` is searched for dijets: leave `data` out and "
@@ -42,6 +43,23 @@ def _processor(search: Search) -> None:
     if search.processing.processor == "ttbar" and search.processing.variations:
         raise ValueError(
             "`processing.variations` shift the energy scale of dijets: top pairs have `processing.smearings`, in widths"
+        )
+    if search.processing.processor == "jet":
+        _single_jets(search)
+
+
+def _single_jets(search: Search) -> None:
+    """Check that a search of single jets asks for nothing that only dijets have."""
+    ignored = [cut for cut in DIJET_CUTS if cut in search.processing.model_fields_set]
+    if ignored:
+        raise ValueError(
+            f"`processing.{ignored[0]}` cuts on dijets, and `processing.processor: jet` has cuts of its own: give them "
+            "under `processing.jet`"
+        )
+    asked = [key for key in ("spectrum", "abcd", "latent", "adversarial") if getattr(search, key)]
+    if asked:
+        raise ValueError(
+            f"`{asked[0]}` does not go with `processing.processor: jet`, whose events have one jet: leave either out"
         )
 
 

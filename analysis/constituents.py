@@ -1,10 +1,10 @@
-"""Constituents of the jets of processed events: read when images of them are asked for, once per process."""
+"""Constituents of the jets of processed events: read when they or images of them are asked for, once per process."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,18 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from analysis.errors import StageError
+from ml.constituent_batches import WantedConstituents
 from ml.image_batches import WantedImages
 
 if TYPE_CHECKING:
     import awkward as ak
 
-    from processors import ImageSettings, ImageStack, JetImages
+    from processors import ImageSettings, ImageStack, JetConstituents, JetImages
 
-FIELDS = ("pt", "eta", "phi")
+DIRECTIONS = ("pt", "eta", "phi")
+MOMENTA = (*DIRECTIONS, "mass")
 LOADED = 16  # jets of data sets that a process remembers
+Made = Callable[[np.ndarray], np.ndarray]  # row indices → images or constituents
 
 
 @dataclass(frozen=True)
@@ -53,34 +56,49 @@ class StoredJets:
         return _images(self)(rows)
 
 
-@dataclass(frozen=True, eq=False)
-class EventImages:
-    """Images of events of one data set or several: what is handed to detectors as `Sample.batch`.
+@dataclass(frozen=True)
+class StoredMomenta:
+    """Prepared four-momenta of the constituents of some jets of stored events; of rows (n, len(jets), count, 4).
 
-    Attributes:
-        parts: what makes the images of each data set.
-        source: (n_events,) which of the parts an event belongs to.
-        row: (n_events,) its row there.
-        wanted: what the images are.
+    It travels as `StoredJets` does.
     """
 
-    parts: tuple[StoredJets | ImageStack, ...]
+    events: StoredEvents
+    wanted: WantedConstituents
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Constituents of the jets of these rows; raises StageError where they cannot be read."""
+        jets = [_momenta(self.events, jet, self.wanted.count)(rows) for jet in self.wanted.jets]
+        return np.stack(jets, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class EventBatch:
+    """Images or constituents of events of one data set or several: what is handed to detectors as `Sample.batch`.
+
+    Attributes:
+        parts: what makes those of each data set.
+        source: (n_events,) which of the parts an event belongs to.
+        row: (n_events,) its row there.
+        digest: changes with the events and with what is made of them.
+    """
+
+    parts: tuple[Made, ...]
     source: np.ndarray
     row: np.ndarray
-    wanted: WantedImages
     digest: str
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Images of the events of these rows, in their order."""
+        """What was asked for of the events of these rows, in their order."""
         source, row = self.source[rows], self.row[rows]
         present = np.unique(source) if len(row) else np.zeros(1, np.int8)
         if len(present) == 1:
             return self.parts[present[0]](row)
         made = [(source == part, self.parts[part](row[source == part])) for part in present]
-        images = np.empty((len(row), *made[0][1].shape[1:]), made[0][1].dtype)
+        together = np.empty((len(row), *made[0][1].shape[1:]), made[0][1].dtype)
         for own, of_part in made:
-            images[own] = of_part
-        return images
+            together[own] = of_part
+        return together
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +132,7 @@ class Constituents:
         source = np.concatenate([self.source, place[other.source]])
         return Constituents(stores, source, np.concatenate([self.row, other.row]))
 
-    def images(self, wanted: WantedImages) -> EventImages:
+    def images(self, wanted: WantedImages) -> EventBatch:
         """Return what makes the images of the events, (n, pixels, pixels) of one jet, (n, jets, …) of several."""
         from processors import ImageSettings, ImageStack
 
@@ -123,9 +141,14 @@ class Constituents:
         for store in self.stores:
             jets = [StoredJets(store, jet, settings) for jet in wanted.jets]
             parts.append(jets[0] if len(jets) == 1 else ImageStack(jets))
-        return EventImages(tuple(parts), self.source, self.row, wanted, self._digest(wanted))
+        return EventBatch(tuple(parts), self.source, self.row, self._digest(wanted))
 
-    def _digest(self, wanted: WantedImages) -> str:
+    def momenta(self, wanted: WantedConstituents) -> EventBatch:
+        """Return what makes the constituents of the events, (n, jets, count, 4) of E, px, py, pz in GeV."""
+        parts = tuple(StoredMomenta(store, wanted) for store in self.stores)
+        return EventBatch(parts, self.source, self.row, self._digest(wanted))
+
+    def _digest(self, wanted: WantedImages | WantedConstituents) -> str:
         total = hashlib.sha256(repr([asdict(wanted), [store.digest for store in self.stores]]).encode())
         for array in (self.source, self.row):
             total.update(np.ascontiguousarray(array).tobytes())
@@ -136,16 +159,24 @@ class Constituents:
 def _images(jets: StoredJets) -> JetImages:
     from processors import JetImages
 
-    offsets, pt, eta, phi = _flat(jets.events, jets.jet)
+    offsets, pt, eta, phi = _flat(jets.events, jets.jet, DIRECTIONS)
     return JetImages(offsets, pt, eta, phi, settings=jets.settings)
 
 
 @functools.lru_cache(maxsize=LOADED)
-def _flat(events: StoredEvents, jet: str) -> tuple[np.ndarray, ...]:
-    """Offsets, pt, eta, phi of one jet of all events, ordered by file and entry; shared by images of all settings."""
+def _momenta(events: StoredEvents, jet: str, count: int) -> JetConstituents:
+    from processors import JetConstituents
+
+    offsets, pt, eta, phi, mass = _flat(events, jet, MOMENTA)
+    return JetConstituents(offsets, pt, eta, phi, mass, count=count)
+
+
+@functools.lru_cache(maxsize=LOADED)
+def _flat(events: StoredEvents, jet: str, fields: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+    """Offsets and fields of one jet of all events, ordered by file and entry; shared by images of all settings."""
     import awkward as ak
 
-    names = [f"{jet}_constituents_{field}" for field in FIELDS]
+    names = [f"{jet}_constituents_{field}" for field in fields]
     tables = [_read(Path(events.directory) / part, names) for part in events.parts]
     file_id, entry = (np.concatenate([ak.to_numpy(t[name]) for t in tables]) for name in ("file_id", "entry"))
     order = np.lexsort((entry, file_id))
@@ -169,6 +200,6 @@ def _read(path: Path, names: Sequence[str]) -> ak.Array:
             "this process."
         ) from error
     raise StageError(
-        f"The processed events in {path.parent} have no column {missing[0]!r}: images need the constituents of jets. "
-        "Add `processing: {constituents: 200}`."
+        f"The processed events in {path.parent} have no column {missing[0]!r}: images, and networks on constituents, "
+        "need those of that jet. Add `processing: {constituents: 200}`, or correct the name of the jet."
     )

@@ -124,10 +124,12 @@ def _beside(search: Search) -> list[str]:
     return [
         *([search.simulation] if search.simulation else []),
         *(one.simulation for one in search.detectors.values() if one.simulation is not None),
+        *(one.exposure for one in search.detectors.values() if one.exposure is not None),
         *([control] if control not in ("sidebands", "simulation", "searched") else []),
         *(search.bump_hunt.templates.values() if search.bump_hunt else []),
         *(search.limits.templates.values() if search.limits else []),
         *(cross_section.signals.values() if cross_section else []),
         *(one.signal for one in search.abcd if one.signal is not None),
         *(search.adversarial.datasets if search.adversarial else ()),
+        *(search.jet_tagging.datasets if search.jet_tagging else ()),
     ]

@@ -13,20 +13,23 @@ import pyarrow.parquet as parquet
 from analysis.config import Mixture, WindowSettings
 from analysis.constituents import Constituents
 from analysis.errors import StageError
+from analysis.settings import MASS_COLUMNS
 
 IDENTIFIERS = ("weight", "truth", "file_id", "entry", "fold")
-DIJET_MASS = "mjj"
+DIJET_MASS = MASS_COLUMNS["dijet"]
 
 
 @dataclass(frozen=True)
 class Events:
     """Columns of selected events, (n_events,) each; masses and momenta in GeV.
 
-    `constituents` says where those of their jets are, None for events that were not read from files.
+    `constituents` says where those of their jets are, None for events that were not read from files; `mass` is the
+    column of the resonance mass.
     """
 
     columns: Mapping[str, np.ndarray]
     constituents: Constituents | None = None
+    mass: str = DIJET_MASS
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -37,7 +40,12 @@ class Events:
     def take(self, rows: np.ndarray) -> Events:
         """Return the events of a row mask or of row indices."""
         constituents = None if self.constituents is None else self.constituents.take(rows)
-        return Events({name: values[rows] for name, values in self.columns.items()}, constituents)
+        return Events({name: values[rows] for name, values in self.columns.items()}, constituents, self.mass)
+
+    @property
+    def masses(self) -> np.ndarray:
+        """The resonance masses in GeV."""
+        return self[self.mass]
 
     @property
     def event_id(self) -> np.ndarray:
@@ -45,8 +53,8 @@ class Events:
         return (self["file_id"].astype(np.uint64) << np.uint64(32)) | self["entry"].astype(np.uint64)
 
     def inside(self, interval: tuple[float, float]) -> np.ndarray:
-        """Return the mask of events whose m_jj lies in [low, high) GeV."""
-        return (self[DIJET_MASS] >= interval[0]) & (self[DIJET_MASS] < interval[1])
+        """Return the mask of events whose resonance mass lies in [low, high) GeV."""
+        return (self.masses >= interval[0]) & (self.masses < interval[1])
 
 
 def load_events(
@@ -78,7 +86,7 @@ def load_events(
     order = np.lexsort((columns["entry"], columns["file_id"]))
     columns = {name: values[order] for name, values in columns.items()}
     columns["weight"] = columns["weight"] * scale
-    return Events(columns, Constituents.of(columns_directory, parts, len(order)))
+    return Events(columns, Constituents.of(columns_directory, parts, len(order)), mass)
 
 
 def _concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -89,8 +97,8 @@ def joined(first: Events, second: Events) -> Events:
     """Return the events of both, the first's before the second's."""
     columns = {name: np.concatenate([values, second[name]]) for name, values in first.columns.items()}
     if first.constituents is None or second.constituents is None:
-        return Events(columns)
-    return Events(columns, first.constituents.joined(second.constituents))
+        return Events(columns, mass=first.mass)
+    return Events(columns, first.constituents.joined(second.constituents), first.mass)
 
 
 @dataclass(frozen=True)

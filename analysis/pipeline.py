@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterator
 from analysis.config import Search
 from analysis.context import SearchRun, datasets_of
 from analysis.errors import ConfigurationError
+from analysis.events import DIJET_MASS
 from analysis.stages.abcd import abcd
 from analysis.stages.abcd_estimates import OBJECTS, object_of, score_columns
 from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined, describe_combination
 from analysis.stages.direct import direct
+from analysis.stages.exposed import check_exposure
 from analysis.stages.figures import draw_figures
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
-from analysis.stages.inputs import check_images, configured
+from analysis.stages.inputs import check_constituents, check_images, configured
+from analysis.stages.jet_examined import describe_examined, examined
+from analysis.stages.jet_networks import check_jet_networks, jet_networks
+from analysis.stages.jet_tagging import describe_jet_tagging, jet_tagging
 from analysis.stages.latent import check_latent, latent
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import describe_limit, limit
@@ -27,7 +32,7 @@ from analysis.stages.report import outdated, report
 from analysis.stages.results import write_results
 from analysis.stages.reweighting import reweighting
 from analysis.stages.robustness import describe_robustness, robustness
-from analysis.stages.searched import as_window, window_of
+from analysis.stages.searched import as_window, columns_made, window_of
 from analysis.stages.simple import describe_simple, simple_limits
 from analysis.stages.simulated import check_files, check_simulation
 from analysis.stages.smeared_limits import describe_smeared_limit, smeared_limits
@@ -41,6 +46,7 @@ from processors.dijet_columns import HISTOGRAM_COLUMNS
 
 logger = logging.getLogger(__name__)
 
+JET_STAGES = ("process", "train")  # of a search of single jets
 _OF_JETS = [name for name in HISTOGRAM_COLUMNS if name.startswith("j1_")]
 
 
@@ -69,6 +75,12 @@ def run_until(run: SearchRun, last: str) -> Iterator[str]:
     """
     check_detectors(run.search)
     check_files(run)
+    if run.search.processing.processor == "jet" and run.search.data and last not in JET_STAGES:
+        raise ConfigurationError(
+            f"`processing.processor: jet`: single jets can be trained on, but not hunted among, and `{last}` goes on "
+            "to that: run `darkhorse train`, or `darkhorse process`. Without"
+            " `data`, `jet_tagging` measures networks on them."
+        )
     with run.options.workers.kept():
         for name, stage in STAGES.items():
             yield from stage(run)
@@ -83,9 +95,8 @@ def check_detectors(search: Search) -> None:
     processor_for(search.processing, None)
     for window in (search.window, *(settings.window for settings in search.detectors.values())):
         as_window(window)
-    known = [
-        name for name in HISTOGRAM_COLUMNS if name != "mjj"
-    ]  # what identifies an event, or its truth, is no feature
+    # what identifies an event, or its truth, is no feature; a jet's mass may be one that a network decorrelates from
+    known = [name for name in columns_made(search) if name != DIJET_MASS]
     for name, detector in search.detectors.items():
         made = configured(f"detectors.{detector.family or name}", detector.type, detector.settings)
         if getattr(made.settings, "nuisance", None) == "category" and made.settings.adversary:
@@ -102,12 +113,15 @@ def check_detectors(search: Search) -> None:
                 )
         check_simulation(search, name)
         check_images(search, name)
+        check_constituents(search, name)
+        check_exposure(search, name)
     for name in (*search.data, *([search.simulation] if search.simulation else [])):
         if name in search.mixtures and name == search.simulation:
             raise ConfigurationError(f"`simulation: {name}` names a mixture; name a data set of the catalogue.")
     _check_scores(search)
     check_latent(search)
     check_networks(search)
+    check_jet_networks(search)
 
 
 def _check_scores(search: Search) -> None:
@@ -151,6 +165,8 @@ def _train(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: {when} {found.summary['seconds']:.0f} s{quality}"
     for network in networks(run).values():
         yield f"{network.title}: trained in {network.summary['seconds']:.0f} s"
+    for name, tagger in jet_networks(run).items():
+        yield f"{name}: trained in {tagger.summary['seconds']:.0f} s"
 
 
 def _hunt(run: SearchRun) -> Iterator[str]:
@@ -178,6 +194,10 @@ def _hunt(run: SearchRun) -> Iterator[str]:
         yield f"{detector} on {sample}: followed through training with {', '.join(one.optimizer for one in followed)}"
     for entry in robustness(run):
         yield describe_robustness(entry)
+    for entry in jet_tagging(run):
+        yield describe_jet_tagging(entry)
+    for name, found_one in examined(run).items():
+        yield f"{name}: {describe_examined(found_one)}"
 
 
 def _validate(run: SearchRun) -> Iterator[str]:

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Interval = tuple[float, float]
 NOMINAL = "nominal"  # the variation that is always processed
+MASS_COLUMNS = {"dijet": "mjj", "jet": "j1_m", "ttbar": "mtt"}  # processor → the resonance mass of its events
+DIJET_CUTS = ("min_jet_pt", "min_leading_pt", "max_abs_eta", "max_delta_eta", "min_mjj")  # of `processing`
 
 
 def _rising(value: Interval) -> Interval:

@@ -17,6 +17,7 @@ from ml.sample import Sample
 from ml.window import Window
 
 if TYPE_CHECKING:
+    from ml.constituent_batches import WantedConstituents
     from ml.image_batches import WantedImages
 
 __all__ = ["Detector", "History", "Progress", "Sample", "Scores", "TrainingError", "Window", "child_seed"]
@@ -121,9 +122,9 @@ class Detector(abc.ABC):
     truth, which the report marks. `windowed` says whether it learns from a signal window (settings may decide it: ask
     an instance), and `cross_fitted` whether events must be scored by what never trained on them: classifiers remember
     what class an event was of, while an autoencoder has none to remember. `scores_objects` says whether
-    `Scores.objects` is there. `needs_images` are the images that it asks
-    to find in `Sample.batch` (an instance says it, by its settings). `settings` is a frozen dataclass: with seeds and
-    samples it decides the result.
+    `Scores.objects` is there. `needs_images` or `needs_constituents` are the images or the constituents of jets that
+    it asks to find in `Sample.batch` (an instance says it, by its settings; never both). `settings` is a frozen
+    dataclass: with seeds and samples it decides the result.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -132,7 +133,13 @@ class Detector(abc.ABC):
     cross_fitted: ClassVar[bool] = True
     scores_objects: ClassVar[bool] = False
     needs_images: WantedImages | None = None
+    needs_constituents: WantedConstituents | None = None
     settings: Any
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of the samples that `fit` trains on: `needs`, and what the settings ask for besides."""
+        return self.needs
 
     @property
     def reads_category(self) -> bool:

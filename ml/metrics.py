@@ -1,6 +1,7 @@
 """How well scores tell signal from background, where the truth is known; events may be weighted.
 
 Every number comes with what it rests on: a statistical uncertainty, and the spread over members where they are given.
+How much a score depends on a mass, and what a cut on it does to the spectrum, needs no truth: see `ml.dependence`.
 """
 
 from __future__ import annotations

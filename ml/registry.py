@@ -16,6 +16,8 @@ DETECTORS: dict[str, tuple[str, str, str]] = {
     "autoencoder": ("ml.autoencoder", "Autoencoder", "AutoencoderSettings"),
     "cwola": ("ml.cwola", "CWoLa", "CWoLaSettings"),
     "image_autoencoder": ("ml.image_autoencoder", "ImageAutoencoder", "ImageAutoencoderSettings"),
+    "jet_classifier": ("ml.jet_classifier", "JetClassifier", "JetClassifierSettings"),
+    "jet_vae": ("ml.jet_vae", "JetVAE", "JetVAESettings"),
     "latent_vae": ("ml.latent_vae", "LatentVAE", "LatentVAESettings"),
     "mixture_objects": ("ml.mixture_objects", "MixtureObjects", "MixtureObjectsSettings"),
     "salad": ("ml.salad", "SALAD", "SALADSettings"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ml.compiled import LossFunction
 from ml.detector import child_seed
+from ml.keras_network import KerasNetwork
 from ml.losses import weighted_mean
 from ml.networks import DenseNetwork
 from ml.prediction import in_chunks
@@ -38,13 +39,16 @@ class VariationalNetwork:
     hidden: tuple[int, ...] = (64, 64, 64)
     activation: str = "selu"
 
+    chunk: ClassVar[int] = 8192  # events that `terms` takes at a time
+    xla: ClassVar[bool] = True  # whether to compile with it
+
     @property
-    def encoder(self) -> DenseNetwork:
+    def encoder(self) -> DenseNetwork | KerasNetwork:
         """Features to means and logarithms of variances, the means first."""
         return DenseNetwork(self.inputs, self.hidden, 2 * self.latent, self.activation)
 
     @property
-    def decoder(self) -> DenseNetwork:
+    def decoder(self) -> DenseNetwork | KerasNetwork:
         """Latent coordinates to features."""
         return DenseNetwork(self.latent, self.hidden[::-1], self.inputs, self.activation)
 
@@ -73,7 +77,11 @@ class VariationalNetwork:
             reconstruction: (members, n_events), mean squared error over the features, decoded from z̄.
         """
         outputs = in_chunks(
-            _compiled(self), [*parameters[ENCODER], *parameters[DECODER]], x, chunk=8192, shape=(2 * self.latent + 1,)
+            _compiled(self, len(parameters[ENCODER])),
+            [*parameters[ENCODER], *parameters[DECODER]],
+            x,
+            chunk=self.chunk,
+            shape=(2 * self.latent + 1,),
         )
         mean, log_variance = outputs[..., : self.latent], outputs[..., self.latent : -1]
         return {
@@ -91,6 +99,13 @@ def kl_divergence(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
     """
     exact = np.asarray(log_variance, np.float64)
     return 0.5 * np.sum(np.asarray(mean, np.float64) ** 2 + np.expm1(exact) - exact, axis=-1)
+
+
+def latent_divergence(mean: Any, log_variance: Any) -> Any:
+    """`kl_divergence` of tensors (…, latent), as losses have it."""
+    import tensorflow as tf
+
+    return 0.5 * tf.reduce_sum(mean**2 + tf.math.expm1(log_variance) - log_variance, axis=-1)
 
 
 def evidence_lower_bound(network: VariationalNetwork, *, alpha: float) -> LossFunction:
@@ -112,7 +127,7 @@ def evidence_lower_bound(network: VariationalNetwork, *, alpha: float) -> LossFu
             z = mean + tf.exp(0.5 * log_variance) * batch["draws"]
         output = network.decoder.apply(parameters[DECODER], z)
         squared = tf.reduce_mean(tf.square(batch["x"] - output), axis=-1)
-        divergence = 0.5 * tf.reduce_sum(mean**2 + tf.math.expm1(log_variance) - log_variance, axis=-1)
+        divergence = latent_divergence(mean, log_variance)
         reconstruction, kl = (weighted_mean(values, batch["weight"]) for values in (squared, divergence))
         return {"loss": alpha * reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
@@ -130,10 +145,9 @@ def sampled(mean: Any, log_variance: Any, seed: Any) -> Any:
 
 
 @functools.cache
-def _compiled(network: VariationalNetwork) -> Any:
+def _compiled(network: VariationalNetwork, arrays: int) -> Any:
+    """Latent code and error of events; `arrays` of the parameters belong to the encoder."""
     import tensorflow as tf
-
-    arrays = 2 * (len(network.hidden) + 1)
 
     def outputs(parameters: Sequence[Any], x: Any) -> Any:
         shared = tf.broadcast_to(x, (parameters[0].shape[0], *x.shape))
@@ -141,4 +155,4 @@ def _compiled(network: VariationalNetwork) -> Any:
         decoded = network.decoder.apply(parameters[arrays:], code[..., : network.latent])
         return tf.concat([code, tf.reduce_mean(tf.square(shared - decoded), axis=-1, keepdims=True)], axis=-1)
 
-    return tf.function(outputs, jit_compile=True, autograph=False)
+    return tf.function(outputs, jit_compile=network.xla, autograph=False)

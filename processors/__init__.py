@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from processors.columns import OutputError, read_parts
+    from processors.constituents import JetConstituents
     from processors.dijet import DijetProcessor
     from processors.errors import InputError
     from processors.executors import open_executor
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from processors.hdf5_runner import HDF5Runner
     from processors.histograms import DEFAULT_HISTOGRAMS, AxisSpec
     from processors.images import ImageSettings, ImageStack, JetImages, average_image
+    from processors.jet import JetProcessor
+    from processors.jet_columns import SINGLE_JET_HISTOGRAMS
     from processors.run import Output, run_files
     from processors.schemas import FORMATS, schema_for
     from processors.sources import standardise
@@ -30,9 +33,12 @@ _MODULES = {
     "ImageSettings": "images",
     "ImageStack": "images",
     "InputError": "errors",
+    "JetConstituents": "constituents",
     "JetImages": "images",
+    "JetProcessor": "jet",
     "Output": "run",
     "OutputError": "columns",
+    "SINGLE_JET_HISTOGRAMS": "jet_columns",
     "TTBAR_HISTOGRAMS": "ttbar_columns",
     "TTbarProcessor": "ttbar",
     "average_image": "images",
@@ -47,6 +53,7 @@ _MODULES = {
 __all__ = [
     "DEFAULT_HISTOGRAMS",
     "FORMATS",
+    "SINGLE_JET_HISTOGRAMS",
     "TTBAR_HISTOGRAMS",
     "AxisSpec",
     "DijetProcessor",
@@ -54,7 +61,9 @@ __all__ = [
     "ImageSettings",
     "ImageStack",
     "InputError",
+    "JetConstituents",
     "JetImages",
+    "JetProcessor",
     "Output",
     "OutputError",
     "TTbarProcessor",

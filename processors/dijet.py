@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import awkward as ak
 import numpy as np
 import pyarrow as pa
 
-from processors.column_processor import ColumnProcessor, Mask, Selection, check_histograms, check_smearings
+from processors.column_processor import Mask
 from processors.dijet_columns import HISTOGRAM_COLUMNS, dijet_columns, dijet_schema
-from processors.errors import InputError
 from processors.histograms import DEFAULT_HISTOGRAMS, AxisSpec
-from processors.leading_jets import LeadingJets, cluster_leading, given_leading
-from processors.records import check_momenta
-from processors.smearing import largest_jet_factor
-from processors.sources import require
+from processors.leading_jets import LeadingJets
+from processors.leading_jets_processor import LeadingJetsProcessor
 
 
-class DijetProcessor(ColumnProcessor):
+class DijetProcessor(LeadingJetsProcessor):
     """Select events with two hard jets and describe the jets.
 
     ``j1`` is the more massive of the two hardest-pT jets, ``j2`` the other, decided in each event and variation; the
@@ -58,6 +53,9 @@ class DijetProcessor(ColumnProcessor):
     Raises InputError for settings that cannot be and, while running, for events that are damaged.
     """
 
+    count = 2
+    columns = HISTOGRAM_COLUMNS
+
     def __init__(
         self,
         *,
@@ -75,54 +73,29 @@ class DijetProcessor(ColumnProcessor):
         constituents: int = 0,
         puppi: bool = False,
     ) -> None:
-        super().__init__(
-            histograms=DEFAULT_HISTOGRAMS if histograms is None else histograms, columns_directory=columns_directory
-        )
-        self.jets = jets
-        self.radius = float(radius)
-        self.min_jet_pt = float(min_jet_pt)
         self.min_leading_pt = min_leading_pt
         self.max_abs_eta = max_abs_eta
         self.max_delta_eta = max_delta_eta
         self.min_mjj = min_mjj
-        self.variations = {"nominal": 0.0, **(variations or {})}
-        self.smearings = dict(smearings or {})
-        self.constituents = constituents
-        self.puppi = puppi
-        self._check_settings()
+        super().__init__(
+            jets=jets,
+            radius=radius,
+            min_jet_pt=min_jet_pt,
+            histograms=DEFAULT_HISTOGRAMS if histograms is None else histograms,
+            variations=variations,
+            smearings=smearings,
+            columns_directory=columns_directory,
+            constituents=constituents,
+            puppi=puppi,
+        )
 
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns of a part."""
         return dijet_schema(constituents=self.constituents > 0)
 
-    @property
-    def _collections(self) -> Sequence[str]:
-        return (self.jets,)
-
-    def _selections(self, record: ak.Array, *, source: ak.Array) -> Iterator[Selection]:
-        jets = self._leading_jets(record, source=source)
-        varied = {name: jets.scaled(1 + shift) for name, shift in self.variations.items()}
-        varied |= {name: jets.smeared(size) for name, size in self.smearings.items()}
-        for variation, moved in varied.items():
-            yield Selection(variation, self._cuts(moved), partial(self._columns, moved))
-
     def _columns(self, jets: LeadingJets, chosen: Mask) -> dict[str, Any]:
         return dijet_columns(jets.select(chosen), constituents=self.constituents)
-
-    def _leading_jets(self, record: ak.Array, *, source: ak.Array) -> LeadingJets:
-        collection = require(record, self.jets, source=source)
-        check_momenta(collection, self.jets, metadata=record.metadata)
-        if self.jets == "FatJet":
-            return given_leading(collection)
-        if self.puppi:
-            collection = _puppi(collection, filename=record.metadata["filename"])
-        # an upward variation may lift a jet over the threshold, so the clustering starts below it
-        largest = max([1 + max(self.variations.values()), *map(largest_jet_factor, self.smearings.values())])
-        threshold = self.min_jet_pt / largest * (1 - 1e-9)
-        return cluster_leading(
-            collection, radius=self.radius, min_pt=threshold, keep_constituents=self.constituents > 0
-        )
 
     def _cuts(self, jets: LeadingJets) -> dict[str, Mask]:
         cuts = {"two_jets": jets.pt[:, 1] >= self.min_jet_pt}
@@ -135,32 +108,3 @@ class DijetProcessor(ColumnProcessor):
         if self.min_mjj is not None:
             cuts["mjj"] = jets.dijet_mass() >= self.min_mjj
         return cuts
-
-    def _check_settings(self) -> None:
-        if self.jets not in ("PFCands", "FatJet"):
-            raise InputError(f"jets is {self.jets!r}, expected 'PFCands' (cluster particles) or 'FatJet'.")
-        if not self.radius > 0:
-            raise InputError(f"radius is {self.radius}, expected a positive number.")
-        if self.constituents < 0:
-            raise InputError(f"constituents is {self.constituents}, expected 0 or more.")
-        if self.jets == "FatJet" and (self.constituents or self.puppi):
-            raise InputError("constituents and puppi need jets='PFCands': the jets of a file come without particles.")
-        for name, shift in self.variations.items():
-            if not shift > -1 or not np.isfinite(shift):
-                raise InputError(f"variation {name!r} shifts the energy scale by {shift}, expected more than -1.")
-        if self.variations["nominal"] != 0:
-            raise InputError(f"the nominal variation shifts by {self.variations['nominal']}, expected 0.")
-        check_smearings(self.smearings)
-        for name in self.smearings:
-            if name in self.variations:
-                raise InputError(f"{name!r} is both a variation and a smearing: give one of them another name.")
-        check_histograms(self.histograms, HISTOGRAM_COLUMNS)
-
-
-def _puppi(particles: ak.Array, *, filename: str) -> ak.Array:
-    """Particles with momenta scaled by ``puppiWeight``; those of weight 0 are dropped."""
-    if "puppiWeight" not in particles.fields:
-        raise InputError(f"{filename} has no PFCands_puppiWeight: run without puppi, or use a PFNano file that has it.")
-    kept = particles[particles.puppiWeight > 0]
-    scaled = ak.with_field(kept, kept.pt * kept.puppiWeight, "pt")
-    return ak.with_field(scaled, kept.mass * kept.puppiWeight, "mass")

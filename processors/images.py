@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.errors import InputError
+from processors.flat_jets import check_counts, check_flat, check_values, checked_rows, flattened
 from processors.image_kernels import ROWS, count_outside, fill_images, oriented, read_only
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,12 @@ class JetImages:
     _most: int = field(init=False, repr=False, default=0)  # constituents of a jet
 
     def __post_init__(self) -> None:
-        _check_flat(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
+        check_flat(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
         self._set("offsets", read_only(np.asarray(self.offsets, dtype=np.int64)))
         with np.errstate(over="ignore"):  # becomes infinite, and is refused
             for name in ("pt", "eta", "phi"):
                 self._set(name, read_only(np.asarray(getattr(self, name), dtype=np.float32)))
-        _check_values(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
+        check_values(self.offsets, pt=self.pt, eta=self.eta, phi=self.phi)
         self._set("_most", int(np.max(np.diff(self.offsets), initial=0)))
         s = self.settings
         outside = count_outside(*self._arrays(), s.half_width, s.pixels, s.rotate, s.flip, self._workspace())
@@ -116,9 +117,9 @@ class JetImages:
         columns = {name: ak.Array(values) for name, values in (("pt", pt), ("eta", eta), ("phi", phi))}
         counts, flat = {}, {}
         for name, values in columns.items():
-            counts[name], flat[name] = _flattened(name, values)
+            counts[name], flat[name] = flattened(name, values)
         for name in ("eta", "phi"):
-            _check_counts(name, counts[name], counts["pt"])
+            check_counts(name, counts[name], counts["pt"])
         offsets = np.concatenate([[0], np.cumsum(counts["pt"], dtype=np.int64)])
         return cls(offsets, **flat, settings=settings or ImageSettings())
 
@@ -135,7 +136,7 @@ class JetImages:
 
         Raises InputError for rows that are not whole numbers from 0 to n - 1.
         """
-        rows = _checked_rows(rows, len(self))
+        rows = checked_rows(rows, len(self))
         images = np.zeros((len(rows), *self.shape), dtype=np.float32)
         s = self.settings
         fill_images(rows, *self._arrays(), s.half_width, s.rotate, s.flip, self._workspace(), images)
@@ -143,7 +144,7 @@ class JetImages:
 
     def coordinates(self, row: int) -> npt.NDArray[np.float64]:
         """(3, n_constituents) pT in GeV, horizontal and vertical coordinate of one jet after steps 1 to 3."""
-        first, last = self.offsets[_checked_rows(np.array([row]), len(self))[0] :][:2]
+        first, last = self.offsets[checked_rows(np.array([row]), len(self))[0] :][:2]
         work = self._workspace()
         count = oriented(first, last, *self._arrays()[1:], self.settings.rotate, self.settings.flip, work)
         return work[:, :count]
@@ -203,72 +204,3 @@ def weighted_blocks(
         raise InputError(f"The weight of image {int(np.argmin(np.isfinite(factors)))} of the given rows is not finite.")
     for start in range(0, len(rows), block):
         yield images(rows[start : start + block]), factors[start : start + block]
-
-
-def _flattened(name: str, values: ak.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Lengths of the lists and their contents, one after another."""
-    if values.ndim != 2:
-        raise InputError(f"{name} of the constituents has {values.ndim} dimensions: expected a list for each jet.")
-    try:
-        counts = ak.to_numpy(ak.num(values, axis=1), allow_missing=False)
-        return counts, ak.to_numpy(ak.flatten(values, axis=1), allow_missing=False)
-    except ValueError as error:
-        raise InputError(
-            f"{name} of some constituents, or of whole jets, is missing (None): drop them, or put empty lists for jets."
-        ) from error
-
-
-def _check_counts(name: str, counts: npt.NDArray[np.int64], expected: npt.NDArray[np.int64]) -> None:
-    if len(counts) != len(expected):
-        raise InputError(f"{name} holds {len(counts)} jets, pt {len(expected)}: they must be of the same jets.")
-    if (counts != expected).any():
-        jet = int(np.argmax(counts != expected))
-        raise InputError(f"Jet {jet} has {counts[jet]} values of {name} and {expected[jet]} of pt: expected as many.")
-
-
-def _check_flat(offsets: npt.NDArray[Any], **arrays: npt.NDArray[Any]) -> None:
-    """The arrays belong together."""
-    offsets = np.asarray(offsets)
-    if offsets.ndim != 1 or len(offsets) == 0 or not np.issubdtype(offsets.dtype, np.integer) or offsets[0] != 0:
-        raise InputError("The offsets must be whole numbers, (n_jets + 1,), of which the first is 0.")
-    steps = np.diff(offsets)
-    if (steps < 0).any():
-        jet = int(np.argmax(steps < 0))
-        raise InputError(
-            f"The offsets fall from {offsets[jet]} to {offsets[jet + 1]} at jet {jet}: they must never "
-            "decrease. Sort the jets as their constituents are stored."
-        )
-    for name, values in arrays.items():
-        if np.shape(values) != (offsets[-1],):
-            raise InputError(
-                f"{name} has shape {np.shape(values)} where the offsets end at {offsets[-1]}: expected one value "
-                "for each constituent."
-            )
-
-
-def _check_values(offsets: npt.NDArray[np.int64], **arrays: npt.NDArray[np.float32]) -> None:
-    """No pT is negative, all values are finite."""
-    for name, values in arrays.items():
-        bad = ~np.isfinite(values)
-        if name == "pt":
-            bad |= values < 0
-        if bad.any():
-            at = int(np.argmax(bad))
-            jet = int(np.searchsorted(offsets, at, side="right")) - 1
-            raise InputError(
-                f"{name} is {values[at]:g} at constituent {at - offsets[jet]} of jet {jet} ({int(bad.sum())} such "
-                "values in all): expected finite numbers and no negative pT. Drop the constituents or the jets first."
-            )
-
-
-def _checked_rows(rows: Rows, n_jets: int) -> npt.NDArray[np.int64]:
-    """Row indices that exist: a compiled loop would read beyond the arrays."""
-    rows = np.asarray(rows)
-    if rows.ndim != 1 or not (np.issubdtype(rows.dtype, np.integer) or rows.size == 0):
-        raise InputError(
-            f"Images were asked for with rows of shape {rows.shape} and type {rows.dtype}: give row indices."
-        )
-    wrong = (rows < 0) | (rows >= n_jets)
-    if wrong.any():
-        raise InputError(f"Row {rows[np.argmax(wrong)]} was asked for, but there are rows 0 to {n_jets - 1} only.")
-    return np.ascontiguousarray(rows, dtype=np.int64)

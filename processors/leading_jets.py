@@ -1,4 +1,4 @@
-"""The two hardest jets of each event, clustered or as the file gives them, and what is computed from the pair."""
+"""The hardest jets of each event, one or two, clustered or as the file gives them, and what is computed from a pair."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class LeadingJets:
-    """The two hardest jets of n events, (n, 2) each, hardest first; pt is NaN where an event has no such jet.
+    """The k hardest jets of n events, (n, k) each, hardest first; pt is NaN where an event has no such jet.
 
-    pt and mass in GeV; ``tau`` is (n, 2, 3); ``constituents`` is ragged, (n, 2, var), hardest particle first, or None.
+    pt and mass in GeV; ``tau`` is (n, k, 3); ``constituents`` is ragged, (n, k, var), hardest particle first, or None.
+    What is made of a pair needs k = 2.
     """
 
     pt: FloatArray
@@ -40,8 +41,8 @@ class LeadingJets:
     def smeared(self, size: float) -> LeadingJets:
         """The same jets with three-momenta moved by ``size`` widths of the jet resolution; mass and direction stay.
 
-        The pair is ordered again by pT, but it stays the same pair: a third jet that the smearing makes harder than one
-        of the two does not replace it.
+        The jets are ordered again by pT, but they stay the same: a further jet that the smearing makes harder than one
+        of them does not replace it.
         """
         if size == 0:
             return self
@@ -67,7 +68,7 @@ class LeadingJets:
         return some._ordered(np.argsort(-some.mass, axis=1, kind="stable"))
 
     def _ordered(self, order: npt.NDArray[np.intp]) -> LeadingJets:
-        """The jets of each event in the given order, (n, 2)."""
+        """The jets of each event in the given order, (n, k)."""
         arrays = {
             name: np.take_along_axis(getattr(self, name), order, axis=1)
             for name in ("pt", "eta", "phi", "mass", "n_constituents")
@@ -92,11 +93,11 @@ def _fill_dijet_mass(pt: FloatArray, eta: FloatArray, phi: FloatArray, mass: Flo
 
 
 def cluster_leading(
-    particles: ak.Array, *, radius: float, min_pt: float, keep_constituents: bool = False
+    particles: ak.Array, *, radius: float, min_pt: float, count: int = 2, keep_constituents: bool = False
 ) -> LeadingJets:
-    """The two hardest anti-kT jets above ``min_pt`` (GeV) of ragged particles (pt, eta, phi, mass)."""
+    """The ``count`` hardest anti-kT jets above ``min_pt`` (GeV) of ragged particles (pt, eta, phi, mass)."""
     jets = cluster_jets(
-        particles, radius=radius, min_pt=min_pt, count=2, n_subjettiness=3, keep_constituents=keep_constituents
+        particles, radius=radius, min_pt=min_pt, count=count, n_subjettiness=3, keep_constituents=keep_constituents
     )
     return LeadingJets(
         pt=jets.pt,
@@ -109,15 +110,15 @@ def cluster_leading(
     )
 
 
-def given_leading(jets: ak.Array) -> LeadingJets:
-    """The two hardest of the jets a file gives (pt, eta, phi, mass and, where it has them, tau1 … tau3)."""
+def given_leading(jets: ak.Array, *, count: int = 2) -> LeadingJets:
+    """The ``count`` hardest of the jets a file gives (pt, eta, phi, mass and, where it has them, tau1 … tau3)."""
     ordered = jets[ak.argsort(jets.pt, axis=1, ascending=False, stable=True)]
-    two = ak.pad_none(ordered, 2, axis=1, clip=True)
+    hardest = ak.pad_none(ordered, count, axis=1, clip=True)
 
     def column(name: str, missing: float) -> FloatArray:
         if name not in jets.fields:
-            return np.full((len(jets), 2), float(UNKNOWN))
-        return np.asarray(ak.to_numpy(ak.fill_none(two[name], missing)), dtype=np.float64).reshape(-1, 2)
+            return np.full((len(jets), count), float(UNKNOWN))
+        return np.asarray(ak.to_numpy(ak.fill_none(hardest[name], missing)), dtype=np.float64).reshape(-1, count)
 
     tau = np.stack([column(f"tau{order}", UNKNOWN) for order in (1, 2, 3)], axis=2)
     momentum = {name: column(name, np.nan) for name in ("pt", "eta", "phi", "mass")}

@@ -113,8 +113,8 @@ def _object_figures(
 
 
 def _order(found: Trained) -> str:
-    """Return what puts a detector's objects in order."""
-    return str(found.summary["settings"]["object_order"])
+    """Return what puts a detector's objects in order: where none is set, that of the columns, by mass."""
+    return str(found.summary["settings"].get("object_order", "mass"))
 
 
 def _score_figures(

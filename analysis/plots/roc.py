@@ -17,7 +17,8 @@ _LONG = 46  # characters; legends with longer names have one column
 _GRID = np.linspace(0.005, 1.0, 200)
 _QUANTILES = (0.16, 0.84)
 FEWEST_MEMBERS = 3  # fewer have no quantiles to speak of
-_LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), ":")
+LineStyle = str | tuple[int, tuple[float, ...]]
+_LINES: tuple[LineStyle, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), ":")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class RocCurve:
             own curve may lie beside the band of its members, which it may be better than.
         uses_labels: trained with truth labels, hence a reference only.
         line: colour of the line where it is not that of the band.
+        shade: colour of line and band, and `style` that of the line, where they say something; else by the order.
         auc: area under the curve and its statistical uncertainty, for the legend; None leaves them out.
     """
 
@@ -46,6 +48,8 @@ class RocCurve:
     uses_labels: bool = False
     repeated: bool = False
     line: str | None = None
+    shade: str | None = None
+    style: LineStyle | None = None
     auc: tuple[float, float] | None = None
 
     @property
@@ -161,12 +165,14 @@ def _draw_curve(axes: Axes, curve: RocCurve, minimum: int, *, power: float, inde
     else:
         spread = value * power * np.sqrt((1 - background) / (background * curve.n_background))
         low, high = np.maximum(value - spread, _improvement(signal, np.ones_like(signal), power)), value + spread
-    axes.plot(signal, value, color=curve.line or colour(index), ls=_LINES[index % len(_LINES)], label=curve.name)
+    shade = curve.shade or colour(index)
+    style = _LINES[index % len(_LINES)] if curve.style is None else curve.style
+    axes.plot(signal, value, color=curve.line or shade, ls=style, label=curve.name)
     if not len(value):
         return 0.0
-    axes.fill_between(signal, low, high, color=colour(index), alpha=0.22, lw=0)
+    axes.fill_between(signal, low, high, color=shade, alpha=0.22, lw=0)
     if (background_left & ~possible).any():
-        axes.plot(signal[0], value[0], "o", color=curve.line or colour(index), ms=5)  # ends although events are left
+        axes.plot(signal[0], value[0], "o", color=curve.line or shade, ms=5)  # ends although events are left
     return float(max(np.max(value), np.max(high)))
 
 

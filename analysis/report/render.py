@@ -17,6 +17,7 @@ from analysis.report import (
     adversarial_tables,
     data_tables,
     fixed_tables,
+    jet_tagging_tables,
     latent_tables,
     limit_tables,
     replica_tables,
@@ -101,6 +102,13 @@ _TABLES: dict[str, tuple[str, tuple[Callable[[Results], Table | list[Table] | No
             adversarial_tables.contamination_table,
         ),
     ),
+    "jets_examined": ("Jets reconstructed and generated", (jet_tagging_tables.distances_table,)),
+    "jets_found": ("Jets found", (jet_tagging_tables.areas_table,)),
+    "jets_decorrelated": (
+        "Independence of the jet mass",
+        (jet_tagging_tables.sculpting_table, jet_tagging_tables.decorrelated_table),
+    ),
+    "jets_held_out": ("Beside a classifier, on jets that neither has seen", ()),
     "figures_of_merit": ("Figures of merit", (result_tables.merit_table,)),
 }
 

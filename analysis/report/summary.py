@@ -16,6 +16,7 @@ from analysis.numbers import (
     format_z,
     is_bound,
 )
+from analysis.report.jet_tagging_summary import jet_tagging_sentences
 from analysis.report.quantities import (
     Quantity,
     confidences,
@@ -52,6 +53,8 @@ def most_significant(results: Entry) -> tuple[str, Entry] | None:
 
 def summary(results: Entry) -> list[str]:
     """Sentences in plain words: what was searched, the most significant selection, its significance and limit."""
+    if results.get("jet_tagging"):
+        return jet_tagging_sentences(results)
     sentences = [_searched(results)]
     best = most_significant(results)
     if best is None:

@@ -150,8 +150,9 @@ def add_tops(pythia: pythia8mc.Pythia, recipe: Recipe, *, generator: np.random.G
 
 
 def passes_filter(candidates: Candidates, recipe: Recipe) -> NDArray[np.bool_]:
-    """Return which events have a hardest jet above the recipe's threshold and within its |eta|."""
+    """Return which events have a hardest jet within the recipe's bounds of pT and |eta|."""
     if recipe.min_leading_jet_pt is None:
         return np.ones(candidates.n_events, bool)
-    jets = leading_jets(candidates, radius=recipe.jet_radius, min_pt=recipe.min_leading_jet_pt)
-    return np.abs(jets) < recipe.max_leading_jet_eta
+    pt, eta = leading_jets(candidates, radius=recipe.jet_radius, min_pt=recipe.min_leading_jet_pt)
+    inside = np.abs(eta) < recipe.max_leading_jet_eta
+    return inside if recipe.max_leading_jet_pt is None else inside & (pt < recipe.max_leading_jet_pt)

@@ -24,7 +24,8 @@ def make_file(recipe: Recipe, index: int, path: Path, *, progress: Callable[[int
     fails or the file cannot be written.
     """
     seeds = np.random.SeedSequence([recipe.seed, index])
-    generator = Generator(recipe, seeds=seeds)
+    own = recipe.of_file(index)
+    generator = Generator(own, seeds=seeds)
     batches = collect(generator, recipe.events_in(index), progress=progress)
     counts = generator.counts()
     metadata = {
@@ -32,7 +33,7 @@ def make_file(recipe: Recipe, index: int, path: Path, *, progress: Callable[[int
         "index": index,
         "events": recipe.events_in(index),
         **counts,
-        "settings": pythia_settings(recipe, seed=generator.pythia_seed),
+        "settings": pythia_settings(own, seed=generator.pythia_seed),
         "versions": {name: version(name) for name in ("darkhorse", "pythia8mc")},
     }
     partial = path.with_name(f".{path.name}.partial")

@@ -13,8 +13,8 @@ import numpy as np
 from analysis.samples.particles import Candidates, Floats
 
 
-def leading_jets(candidates: Candidates, *, radius: float, min_pt: float) -> Floats:
-    """Return the pseudorapidity of each event's hardest anti-kT jet above `min_pt` (GeV), inf where there is none."""
+def leading_jets(candidates: Candidates, *, radius: float, min_pt: float) -> tuple[Floats, Floats]:
+    """Return pT (GeV) and pseudorapidity of each event's hardest anti-kT jet above `min_pt`, 0 and inf without one."""
     _silence_banner()
     components = {
         "px": candidates.pt * np.cos(candidates.phi),
@@ -27,8 +27,9 @@ def leading_jets(candidates: Candidates, *, radius: float, min_pt: float) -> Flo
     jets = clusters.inclusive_jets(min_pt)
     pt = np.hypot(jets["px"], jets["py"])
     hardest = ak.firsts(jets[ak.argmax(pt, axis=1, keepdims=True)])
-    eta = np.arcsinh(hardest["pz"] / np.hypot(hardest["px"], hardest["py"]))
-    return ak.to_numpy(ak.fill_none(eta, np.inf))
+    hardest_pt = np.hypot(hardest["px"], hardest["py"])
+    eta = np.arcsinh(hardest["pz"] / hardest_pt)
+    return ak.to_numpy(ak.fill_none(hardest_pt, 0.0)), ak.to_numpy(ak.fill_none(eta, np.inf))
 
 
 @functools.cache

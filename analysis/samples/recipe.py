@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from analysis.samples.boosted import HadronicTops, HiggsPair
 from analysis.samples.detector import Detector
 from analysis.samples.resonance import Resonance
 from analysis.samples.top_resonance import TopResonance
@@ -27,6 +28,8 @@ RESERVED_SETTINGS = {
 # Processes of top pairs, at particle level, and what they take instead of the fields' defaults.
 TOP_PAIRS = ("ttbar", "resonance_ttbar")
 DIJETS = ("qcd_dijet", "wprime_xy")
+# Processes whose events are seen by the detector and kept by their hardest jet.
+DETECTED = (*DIJETS, "zprime_tt", "scalar_hh")
 TOP_DEFAULTS: Mapping[str, Any] = {"sqrt_s": 14.0, "min_leading_jet_pt": None}
 DEFAULT_TOP_PT = 500.0
 
@@ -34,12 +37,15 @@ DEFAULT_TOP_PT = 500.0
 PROCESSES_WITH = {
     "pt_hat_min": ("qcd_dijet",),
     "resonance": ("wprime_xy",),
-    "min_leading_jet_pt": DIJETS,
-    "max_leading_jet_eta": DIJETS,
-    "jet_radius": DIJETS,
-    "detector": DIJETS,
+    "min_leading_jet_pt": DETECTED,
+    "max_leading_jet_pt": DETECTED,
+    "max_leading_jet_eta": DETECTED,
+    "jet_radius": DETECTED,
+    "detector": DETECTED,
     "min_top_pt": TOP_PAIRS,
     "top_resonance": ("resonance_ttbar",),
+    "hadronic_tops": ("zprime_tt",),
+    "higgs_pair": ("scalar_hh",),
 }
 
 PositiveGeV = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -53,7 +59,8 @@ class Recipe(BaseModel):
     in TeV, `pt_hat_min` in GeV is the smallest transverse momentum of the hard QCD process.
 
     An event is kept when the hardest jet of its candidates (anti-kT, radius `jet_radius`) has at least
-    `min_leading_jet_pt` (GeV) within |eta| < `max_leading_jet_eta`; null for `min_leading_jet_pt` keeps them all.
+    `min_leading_jet_pt` and less than `max_leading_jet_pt` (GeV; null: no upper bound) within |eta| <
+    `max_leading_jet_eta`; null for `min_leading_jet_pt` keeps them all.
 
     Top pairs (`ttbar`, and `resonance_ttbar` by `top_resonance`) decay to one e or μ and hadrons, and both tops have
     at least `min_top_pt` (GeV, null: 500) in the hard process. They are kept at particle level, all of them, and are
@@ -62,7 +69,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    process: Literal["qcd_dijet", "wprime_xy", "ttbar", "resonance_ttbar"]
+    process: Literal["qcd_dijet", "wprime_xy", "ttbar", "resonance_ttbar", "zprime_tt", "scalar_hh"]
     events: int = Field(gt=0)
     seed: int = Field(ge=0, le=2**63 - 1)
     format: Literal["root", "lhco"] = "root"
@@ -71,12 +78,15 @@ class Recipe(BaseModel):
     sqrt_s: float = Field(default=13.0, gt=0, le=1000, allow_inf_nan=False)
     pt_hat_min: PositiveGeV | None = None
     min_leading_jet_pt: PositiveGeV | None = 1200.0
+    max_leading_jet_pt: PositiveGeV | None = None
     max_leading_jet_eta: float = Field(default=2.5, gt=0, le=5)
     jet_radius: float = Field(default=1.0, gt=0, le=2)
     resonance: Resonance | None = None
     detector: Detector = Detector()
     min_top_pt: PositiveGeV | None = None
     top_resonance: TopResonance | None = None
+    hadronic_tops: HadronicTops | None = None
+    higgs_pair: HiggsPair | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -110,7 +120,8 @@ class Recipe(BaseModel):
         for name, processes in PROCESSES_WITH.items():
             default = TOP_DEFAULTS.get(name, defaults[name].default) if self.makes_tops else defaults[name].default
             if self.process not in processes and getattr(self, name) != default:
-                owners = f"the process{'es' if len(processes) > 1 else ''} {' and '.join(processes)}"
+                several = f"es {', '.join(processes[:-1])} and" if len(processes) > 1 else ""
+                owners = f"the process{several} {processes[-1]}"
                 raise ValueError(f"`{name}` belongs to {owners}, not to {self.process}")
         if self.makes_tops and self.format == "lhco":
             raise ValueError(
@@ -121,11 +132,21 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
         collisions = 1000 * self.sqrt_s
-        name, heaviest = "resonance.wprime", self.signal.wprime.mass
-        if self.process == "resonance_ttbar":
-            name, heaviest = "top_resonance", self.top_signal.mass
-        if self.process in ("wprime_xy", "resonance_ttbar") and heaviest >= collisions:
+        heavy = {
+            "wprime_xy": ("resonance.wprime", self.signal.wprime.mass),
+            "resonance_ttbar": ("top_resonance", self.top_signal.mass),
+            "zprime_tt": ("hadronic_tops.zprime", self.tops.zprime.mass),
+            "scalar_hh": ("higgs_pair.resonance", self.higgses.resonance.mass),
+        }
+        name, heaviest = heavy.get(self.process, ("", 0.0))
+        if heaviest >= collisions:
             raise ValueError(f"{name}.mass = {heaviest:g} GeV is beyond the collision energy ({collisions:g} GeV)")
+        low, high = self.min_leading_jet_pt, self.max_leading_jet_pt
+        if high is not None and (low is None or low >= high):
+            raise ValueError(
+                f"max_leading_jet_pt = {high:g} GeV needs a smaller min_leading_jet_pt, which is "
+                f"{'null' if low is None else f'{low:g} GeV'}"
+            )
         if 2 * (self.hard_scale or 0) >= collisions:
             raise ValueError(f"pt_hat_min = {self.hard_scale:g} GeV is beyond half the collision energy")
         if self.makes_tops and 2 * self.top_threshold >= collisions:
@@ -148,8 +169,24 @@ class Recipe(BaseModel):
         return self.top_resonance or TopResonance()
 
     @property
+    def tops(self) -> HadronicTops:
+        """The resonance and tops of a zprime_tt recipe: as given, or a Z' of 1.3 TeV and tops of 174 GeV."""
+        return self.hadronic_tops or HadronicTops()
+
+    @property
+    def higgses(self) -> HiggsPair:
+        """The scalars of a scalar_hh recipe: as given, or of 1.3 TeV, 174 GeV and 80 GeV."""
+        return self.higgs_pair or HiggsPair()
+
+    def of_file(self, index: int) -> Recipe:
+        """Return the recipe that the events of file `index` are made by: masses may differ from file to file."""
+        if self.process != "wprime_xy" or self.signal.x_masses is None:
+            return self
+        return self.model_copy(update={"resonance": self.signal.of_file(index)})
+
+    @property
     def makes_tops(self) -> bool:
-        """Whether the process is one of top pairs, which are kept at particle level."""
+        """Whether the process is one of semileptonic top pairs, which are kept at particle level."""
         return self.process in TOP_PAIRS
 
     @property
@@ -160,7 +197,7 @@ class Recipe(BaseModel):
     @property
     def truth(self) -> int:
         """The label of all events: 1 for a signal, 0 for a background."""
-        return int(self.process in ("wprime_xy", "resonance_ttbar"))
+        return int(self.process in ("wprime_xy", "resonance_ttbar", "zprime_tt", "scalar_hh"))
 
     @property
     def hard_scale(self) -> float | None:
@@ -186,12 +223,16 @@ class Recipe(BaseModel):
         return min(self.events_per_file, self.events - index * self.events_per_file)
 
     def described(self) -> dict[str, Any]:
-        """Return the fields as JSON, without those of top pairs for dijets and the other way round.
+        """Return the fields as JSON, without those of other processes.
 
-        The dijets' samples on disk are older than the fields of top pairs: their keys must not depend on them.
+        The dijets' samples on disk are older than the fields of other processes and the upper bound of the leading
+        jet, and name those of both dijets: their keys must not depend on this.
         """
-        others = {name for name, processes in PROCESSES_WITH.items() if self.process not in processes}
-        hidden = others if self.makes_tops else {name for name in others if PROCESSES_WITH[name][-1] in TOP_PAIRS}
+        hidden = {name for name, processes in PROCESSES_WITH.items() if self.process not in processes}
+        if self.process in DIJETS:
+            hidden = {name for name in hidden if not set(PROCESSES_WITH[name]) & set(DIJETS)}
+        if self.max_leading_jet_pt is None:
+            hidden.add("max_leading_jet_pt")
         return self.model_dump(mode="json", exclude=hidden)
 
     def key(self) -> str:
@@ -199,6 +240,10 @@ class Recipe(BaseModel):
         content = self.described()
         for name in ("events", "events_per_file", "resonance"):
             content.pop(name, None)
+        if self.process == "zprime_tt":
+            content["hadronic_tops"] = self.tops.model_dump(mode="json")
+        if self.process == "scalar_hh":
+            content["higgs_pair"] = self.higgses.model_dump(mode="json")
         if self.makes_tops:
             content["min_top_pt"] = self.top_threshold
             if self.process == "resonance_ttbar":

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 # Pythia's names for the added resonances: codes that the PDG reserves for private use.
 WPRIME, X, Y = 34, 9900101, 9900102
@@ -52,12 +59,38 @@ class Resonance(_Model):
 
     The decays of X are those of X⁺, with total charge +1; those of Y have charge 0. `angles` are those of
     longitudinally polarised vector bosons, which the LHC Olympics signal shows, or isotropic in every decay.
+
+    With `x_masses` every file has an X of another mass (GeV) between these two, in place of `x.mass`: a mixture of
+    all of them, spread evenly in ln(mass) by however many files there are.
     """
 
     wprime: Particle = Particle(mass=3500.0)
     x: Decaying = Decaying(mass=500.0, decays=((2, -1), (4, -3)))
     y: Decaying = Decaying(mass=100.0, decays=((1, -1), (2, -2), (3, -3), (4, -4)))
     angles: Literal["longitudinal", "isotropic"] = "longitudinal"
+    x_masses: tuple[float, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `x_masses` out where there are none: samples on disk are older than this field."""
+        content: dict[str, Any] = handler(self)
+        if self.x_masses is None:
+            content.pop("x_masses", None)
+        return content
+
+    def of_file(self, index: int) -> Resonance:
+        """Return the resonance of file `index`: X has the mass that is its turn among `x_masses`.
+
+        The fractions of the range are those of van der Corput's sequence, ½, ¼, ¾, ⅛ …: the first n, for any n,
+        cover it evenly.
+        """
+        if self.x_masses is None:
+            return self
+        low, high = self.x_masses
+        number = index + 1
+        fraction = int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()
+        mass = round(low * (high / low) ** fraction, 3)
+        return self.model_copy(update={"x": self.x.model_copy(update={"mass": mass}), "x_masses": None})
 
     @model_validator(mode="before")
     @classmethod
@@ -73,6 +106,8 @@ class Resonance(_Model):
 
     @model_validator(mode="after")
     def _possible(self) -> Resonance:
+        if self.x_masses is not None:
+            self._check_masses(*self.x_masses)
         if self.x.mass + self.y.mass >= self.wprime.mass:
             raise ValueError(
                 f"x.mass + y.mass = {self.x.mass + self.y.mass:g} GeV must be below wprime.mass = "
@@ -82,6 +117,17 @@ class Resonance(_Model):
             for decay in particle.decays:
                 _check_decay(decay, mass=particle.mass, three_charge=charge, name=name)
         return self
+
+    def _check_masses(self, low: float, high: float) -> None:
+        """Raise ValueError unless X can have all masses of the range, with its width and its decays."""
+        if not 0 < low < high < self.wprime.mass - self.y.mass:
+            raise ValueError(
+                f"x_masses = [{low:g}, {high:g}] must rise, from above 0 to below wprime.mass − y.mass = "
+                f"{self.wprime.mass - self.y.mass:g} GeV"
+            )
+        Particle(mass=low, width=self.x.width)
+        for decay in self.x.decays:
+            _check_decay(decay, mass=low, three_charge=3, name="x")
 
 
 def _check_decay(decay: Sequence[int], *, mass: float, three_charge: int, name: str) -> None:

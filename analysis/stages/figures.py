@@ -14,6 +14,8 @@ from analysis.figures.data import data_figures
 from analysis.figures.detectors import detector_figures
 from analysis.figures.hunts import hunt_figures
 from analysis.figures.images import image_figures
+from analysis.figures.jet_examined import jet_examined_figures
+from analysis.figures.jet_tagging import jet_tagging_figures
 from analysis.figures.latent import latent_figures
 from analysis.figures.limits import limit_figures
 from analysis.figures.salad import salad_figures
@@ -28,6 +30,8 @@ from analysis.stages.bands import band_limits
 from analysis.stages.combined import combined
 from analysis.stages.direct import direct
 from analysis.stages.hunt import hunt
+from analysis.stages.jet_examined import examined
+from analysis.stages.jet_networks import jet_networks
 from analysis.stages.latent import latent
 from analysis.stages.limit import limited
 from analysis.stages.networks import networks
@@ -64,6 +68,8 @@ def figures_key(run: SearchRun) -> str:
         [(found.entries, found.profile) for found in limited(run).values()],
         band_limits(run),
         [found.key for found in networks(run).values()],
+        [found.key for found in jet_networks(run).values()],
+        [found.key for found in examined(run).values()],
         code_key("analysis"),
     )
 
@@ -110,6 +116,8 @@ def _all(run: SearchRun, label: Label) -> Iterator[tuple[str, str, str, object]]
     yield from validation_figures(run, label)
     yield from limit_figures(run, label)
     yield from adversarial_figures(run, label)
+    yield from jet_examined_figures(run, label)
+    yield from jet_tagging_figures(run, label)
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:

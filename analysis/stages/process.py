@@ -19,9 +19,9 @@ from analysis.context import SearchRun, datasets_of
 from analysis.errors import StageError
 from analysis.events import DIJET_MASS, Events, load_events
 from analysis.files import read_json, write_json
-from analysis.settings import NOMINAL
+from analysis.settings import DIJET_CUTS, NOMINAL
 from analysis.store import code_key, content_key, library_versions
-from processors import AxisSpec, DijetProcessor, TTbarProcessor, run_files
+from processors import AxisSpec, DijetProcessor, JetProcessor, TTbarProcessor, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 class Processed:
     """The processed events of one data set: where its columns are, what was cut and what was skipped.
 
-    `key` changes with the events and with their weights, hence also with cross section and luminosity.
+    `mass` is the column of the resonance mass of its events, by the processor. `key` changes with the events and with
+    their weights, hence also with cross section and luminosity.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Processed:
     directory: Path
     key: str
     summary: Mapping[str, Any]
+    mass: str = DIJET_MASS
 
     @property
     def n_events(self) -> int:
@@ -53,11 +55,11 @@ class Processed:
         """Return events and sums of weights by variation and cut."""
         return dict(self.summary["cutflow"])
 
-    def events(self, names: list[str], *, variation: str = NOMINAL, mass: str = DIJET_MASS) -> Events:
+    def events(self, names: list[str], *, variation: str = NOMINAL, mass: str | None = None) -> Events:
         """Read columns of one variation, weighted to σ·L where the catalogue gives both.
 
-        `mass` is the column of the resonance mass. Raises StageError where no event was selected, or where there is no
-        such variation.
+        `mass` is the column of the resonance mass, where it is not the processor's. Raises StageError where no event
+        was selected, or where there is no such variation.
         """
         parts = self.summary["parts"]
         if variation not in parts and variation != NOMINAL:
@@ -71,8 +73,9 @@ class Processed:
                 "under `processing:` or check that momenta are in GeV."
             )
         return load_events(
-            self.directory / "columns", parts.get(variation, []), names, scale=self.weight_scale(), mass=mass
-        )
+            self.directory / "columns", parts.get(variation, []), names,
+            scale=self.weight_scale(), mass=mass or self.mass,
+        )  # fmt: skip
 
     def describe_cutflow(self, variation: str = NOMINAL) -> str:
         """Return the events left after each cut, in one line."""
@@ -121,7 +124,8 @@ def _process(run: SearchRun, name: str, executor: Callable[[], ExecutorBase]) ->
     summary = read_json(directory / "summary.json")
     for skipped in summary["skipped"]:
         logger.warning("%s: skipped %s: %s", name, skipped["file"], skipped["reason"])
-    return Processed(name, entry, directory, content_key(key, entry.cross_section, entry.luminosity), summary)
+    weighted = content_key(key, entry.cross_section, entry.luminosity)
+    return Processed(name, entry, directory, weighted, summary, settings.mass)
 
 
 def _settings(run: SearchRun, entry: Dataset) -> Processing:
@@ -164,9 +168,16 @@ def _run_processor(
     (folder / "histograms.json").write_text(histograms)
 
 
-def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor | TTbarProcessor:
+def processor_for(settings: Processing, columns: Path | None) -> DijetProcessor | JetProcessor | TTbarProcessor:
     """Return the processor that a search's `processing:` asks for, writing its columns below `columns`, if given."""
-    return (_ttbar_processor if settings.processor == "ttbar" else _dijet_processor)(settings, columns)
+    match settings.processor:
+        case "ttbar":
+            return _ttbar_processor(settings, columns)
+        case "jet":
+            return JetProcessor(**settings.jet.model_dump(), **_of_jets(settings, columns))
+        case "dijet":
+            cuts = {name: getattr(settings, name) for name in DIJET_CUTS}
+            return DijetProcessor(**cuts, **_of_jets(settings, columns))
 
 
 def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcessor:
@@ -179,22 +190,18 @@ def _ttbar_processor(settings: Processing, columns: Path | None) -> TTbarProcess
     )
 
 
-def _dijet_processor(settings: Processing, columns: Path | None) -> DijetProcessor:
-    return DijetProcessor(
-        jets=settings.jets,
-        puppi=settings.puppi,
-        radius=settings.radius,
-        min_jet_pt=settings.min_jet_pt,
-        min_leading_pt=settings.min_leading_pt,
-        max_abs_eta=settings.max_abs_eta,
-        max_delta_eta=settings.max_delta_eta,
-        min_mjj=settings.min_mjj,
-        histograms={name: _axis(axis) for name, axis in settings.histograms.items()} or None,
-        variations=dict(settings.variations),
-        smearings=dict(settings.smearings),
-        constituents=settings.constituents,
-        columns_directory=columns,
-    )
+def _of_jets(settings: Processing, columns: Path | None) -> dict[str, Any]:
+    """Return what the processors of one and of two jets have in common."""
+    return {
+        "jets": settings.jets,
+        "puppi": settings.puppi,
+        "radius": settings.radius,
+        "histograms": {name: _axis(axis) for name, axis in settings.histograms.items()} or None,
+        "variations": dict(settings.variations),
+        "smearings": dict(settings.smearings),
+        "constituents": settings.constituents,
+        "columns_directory": columns,
+    }
 
 
 def _axis(axis: Axis) -> AxisSpec:

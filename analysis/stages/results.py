@@ -17,6 +17,9 @@ from analysis.stages.combined import combined
 from analysis.stages.direct import direct_results
 from analysis.stages.fixed import fixed_mass
 from analysis.stages.hunt import hunt
+from analysis.stages.jet_examined import examined_results
+from analysis.stages.jet_networks import jet_networks
+from analysis.stages.jet_tagging import decorrelated, jet_tagging
 from analysis.stages.latent import latent_results
 from analysis.stages.latent_scores import latent_scores
 from analysis.stages.limit import limit, limited
@@ -72,6 +75,7 @@ def results_of(run: SearchRun) -> dict[str, Any]:
         "latent_scores": latent_scores(run),
         "scans": scans(run),
         **_adversarial(run),
+        **_jet_tagging(run),
         "replicas": replicas(run),
         "figures_of_merit": {**figures_of_merit(run), **_sculpting(run), **background_sculpting(run)},
         "catalogue": {name: _entry(run, name) for name in datasets_of(run.search)},
@@ -98,6 +102,22 @@ def _adversarial(run: SearchRun) -> dict[str, Any]:
         "robustness": measured,
         "robustness_compared": compared(measured, plain),
         "smeared_limits": smeared_limits(run),
+    }
+
+
+def _jet_tagging(run: SearchRun) -> dict[str, Any]:
+    """Return how well networks find jets, and how much they depend on the mass; nothing where a search has none."""
+    settings = run.search.jet_tagging
+    if settings is None:
+        return {}
+    measured = jet_tagging(run)
+    plain = {name: one.plain for name, one in settings.networks.items() if one.plain is not None}
+    return {
+        "networks": {found.name: _network(found.summary) for found in jet_networks(run).values()},
+        "jet_types": {name: one.title for name, one in settings.jets.items()},
+        "jet_tagging": measured,
+        "jet_decorrelated": decorrelated(measured, plain, settings.shown),
+        "jet_examined": examined_results(run),
     }
 
 

@@ -98,10 +98,10 @@ def areas_of(run: SearchRun, found: Network, smearing: str, signal: str) -> dict
     ]
     mean = measured(of_signal.mean(axis=1), {name: ranked[f"{smearing}/{name}"].mean(axis=1) for name in classes})
     return {
-        "overall": _over([one.overall for one in each]),
-        "classes": {name: _over([one.areas[name] for one in each]) for name in classes},
-        "difference": _over([one.difference for one in each]),
-        "of_mean": {"overall": _over([mean.overall]), "difference": _over([mean.difference])},
+        "overall": over([one.overall for one in each]),
+        "classes": {name: over([one.areas[name] for one in each]) for name in classes},
+        "difference": over([one.difference for one in each]),
+        "of_mean": {"overall": over([mean.overall]), "difference": over([mean.difference])},
         "highest": _highest(each),
         "n_signal": len(of_signal),
         "n_background": {name: len(ranked[f"{smearing}/{name}"]) for name in classes},
@@ -122,7 +122,8 @@ def whole_error(measured: Measured) -> float:
     return float(np.hypot(measured["uncertainty"], measured["spread"] or 0.0))
 
 
-def _over(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def over(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the mean over members of values with statistical uncertainties, and how far the members spread."""
     found = np.array(values)
     return {
         "value": float(found[:, 0].mean()),

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.config import DetectorSettings, Search
+from analysis.constituents import EventBatch
 from analysis.context import SearchRun
 from analysis.errors import StageError
-from analysis.events import DIJET_MASS, Events, MixtureCounts, count_mixture, mix
+from analysis.events import Events, MixtureCounts, count_mixture, mix
 from analysis.stages.abcd_estimates import object_of, score_columns
 from analysis.stages.process import Processed, processed
 from analysis.store import code_key, content_key
 from analysis.window_settings import WindowSettings
 from ml import detector_from_settings
+from ml.constituent_batches import WantedConstituents
 from ml.image_batches import WantedImages
 from ml.sample import Sample
 from ml.window import Window
+from processors.dijet_columns import HISTOGRAM_COLUMNS
+from processors.jet_columns import SINGLE_JET_COLUMNS
 
 FIGURE_COLUMNS = ("j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32", "j1_pt", "j2_pt", "deta")
 
@@ -109,13 +113,18 @@ def counts_of(run: SearchRun, name: str, detector: str | None) -> MixtureCounts 
 
 def columns_needed(search: Search) -> list[str]:
     """Return the columns that the detectors and figures of a search read."""
-    names = list(FIGURE_COLUMNS)
+    names = [name for name in FIGURE_COLUMNS if name in columns_made(search)]
     for settings in search.detectors.values():
         names += columns_of(settings)
     scores = [score.removeprefix("-") for one in search.abcd for score in (one.first, one.second)]
     columns = [score for score in scores if score not in search.detectors and object_of(score) is None]
     names += [column for score in columns for column in score_columns(score)]
     return list(dict.fromkeys(names))
+
+
+def columns_made(search: Search) -> tuple[str, ...]:
+    """Return the columns that describe the events of a search: those that its processor makes."""
+    return SINGLE_JET_COLUMNS if search.processing.processor == "jet" else HISTOGRAM_COLUMNS
 
 
 def columns_of(settings: DetectorSettings) -> tuple[str, ...]:
@@ -128,23 +137,32 @@ def as_sample(
     features: tuple[str, ...],
     *,
     category: np.ndarray | None = None,
-    images: WantedImages | None = None,
-    mass: str = DIJET_MASS,
+    batch: WantedImages | WantedConstituents | None = None,
+    mass: str | None = None,
 ) -> Sample:
-    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth; and images.
+    """Return events as a detector sees them: features, mass, weight and identifiers, without the truth.
 
-    `mass` is the column of the resonance mass.
+    `batch` is what it asks for besides, images or constituents of jets; `mass` is the column of the resonance mass,
+    where it is not the events' own.
 
-    Raises StageError where images are wanted of events that were not read from files.
+    Raises StageError where images or constituents are wanted of events that were not read from files.
     """
-    if images is not None and events.constituents is None:
-        raise StageError("Images were asked for of events whose constituents are not stored: process them first.")
     return Sample(
         columns={name: events[name] for name in features},
-        mass=events[mass],
+        mass=events[mass or events.mass],
         weight=events["weight"],
         fold=events["fold"],
         event_id=events.event_id,
         category=category,
-        batch=None if images is None or events.constituents is None else events.constituents.images(images),
+        batch=None if batch is None else _made(events, batch),
     )
+
+
+def _made(events: Events, wanted: WantedImages | WantedConstituents) -> EventBatch:
+    if events.constituents is None:
+        raise StageError(
+            "Images or constituents were asked for of events whose constituents are not stored: process them first."
+        )
+    if isinstance(wanted, WantedImages):
+        return events.constituents.images(wanted)
+    return events.constituents.momenta(wanted)

@@ -10,12 +10,12 @@ from analysis.config import DetectorSettings, Search
 from analysis.context import SearchRun
 from analysis.errors import CatalogueError, ConfigurationError, StageError
 from analysis.events import Events
-from analysis.stages.inputs import detector_sample, images_wanted
+from analysis.stages.inputs import batch_wanted, detector_sample
 from analysis.stages.process import processed
 from analysis.stages.searched import columns_needed, columns_of
 from ml import Sample, detector_class
 
-ROLES = frozenset({"data", "simulation"})  # what a search can give to its detectors
+ROLES = frozenset({"data", "simulation", "exposure"})  # what a search can give to its detectors
 
 
 def simulated_events(run: SearchRun, name: str) -> Events:
@@ -47,7 +47,7 @@ def simulation_sample(run: SearchRun, detector: str) -> Sample | None:
     name = simulation_name(run, detector)
     assert name is not None
     settings = run.search.detectors[detector]
-    what = f"simulation {name} {columns_of(settings)} {images_wanted(settings)}"
+    what = f"simulation {name} {columns_of(settings)} {batch_wanted(settings)}"
     sample: Sample = run.once(what, lambda: _simulation_sample(run, name, settings))
     return sample
 

@@ -13,7 +13,7 @@ from analysis.errors import StageError
 from analysis.events import Events, joined
 from analysis.samples import read_summary
 from analysis.settings import NOMINAL
-from analysis.stages.inputs import configured
+from analysis.stages.inputs import configured, first_of
 from analysis.stages.process import processed
 from ml import Detector
 
@@ -38,16 +38,10 @@ def events_of(run: SearchRun, dataset: str, variation: str = NOMINAL) -> Events:
 
     Raises StageError where fewer pass the selection.
     """
-    events, most = selected_events(run, dataset, variation), settings_of(run).most(dataset)
-    if most is None:
-        return events
-    if len(events) < most:
-        key = "signal_events" if dataset in settings_of(run).tested else "events"
-        raise StageError(
-            f"Only {len(events):,} events of {dataset!r} ({variation}) pass the selection, and `adversarial.{key}` "
-            f"asks for {most:,}: generate more (`datasets.{dataset}.recipe.events`), or ask for fewer."
-        )
-    return events.take(np.arange(len(events)) < most)
+    settings = settings_of(run)
+    key = "signal_events" if dataset in settings.tested else "events"
+    events = selected_events(run, dataset, variation)
+    return first_of(events, settings.most(dataset), dataset, f"adversarial.{key}")
 
 
 def selected_events(run: SearchRun, dataset: str, variation: str = NOMINAL) -> Events:

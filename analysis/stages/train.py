@@ -17,6 +17,7 @@ from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.events import Events, joined
 from analysis.files import read_json, write_json
+from analysis.stages.exposed import exposure_sample
 from analysis.stages.inputs import detector_sample
 from analysis.stages.measures import MIN_BACKGROUND, measure
 from analysis.stages.process import processed
@@ -135,14 +136,15 @@ class _Training:
 
     def key(self) -> str:
         """Return what changes when the scores or figures of merit do."""
-        simulation = simulation_name(self.run, self.name)
+        simulation, exposure = simulation_name(self.run, self.name), self.settings.exposure
         base = None if self.settings.of is None else replace(self, name=self.settings.of).key()
         return content_key(
             self.sample.key, self.settings.model_dump(exclude={"search", "simulation", "window", "figures"}), base,
             window_of(self.run, self.name), None if simulation is None else processed(self.run, simulation).key,
+            None if exposure is None else processed(self.run, exposure).key,
             self.run.search.seed, self.name, library_versions(),
-            code_key("ml", "analysis.constituents", "analysis.stages.inputs", "analysis.stages.measures",
-                     "analysis.stages.simulated", __name__),
+            code_key("ml", "analysis.constituents", "analysis.stages.exposed", "analysis.stages.inputs",
+                     "analysis.stages.measures", "analysis.stages.simulated", __name__),
         )  # fmt: skip
 
     def events(self) -> Events:
@@ -164,8 +166,11 @@ class _Training:
                 "Leave it out of `detectors`."
             )
         data = self.everything(self.events() if labels else self.sample.events, labels=labels)
-        simulation = simulation_sample(self.run, self.name)
-        return {"data": data} if simulation is None else {"data": data, "simulation": simulation}
+        beside = {
+            "simulation": simulation_sample(self.run, self.name),
+            "exposure": exposure_sample(self.run, self.name),
+        }
+        return {"data": data, **{role: sample for role, sample in beside.items() if sample is not None}}
 
     def check(self, samples: Mapping[str, Sample]) -> None:
         """Raise TrainingError, with the names of detector and data sets, for samples that cannot be trained on."""

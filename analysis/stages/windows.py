@@ -15,7 +15,7 @@ def check_bands(run: SearchRun) -> None:
     """Raise StageError, naming detector and band, where a window or a sideband holds no event of a sample."""
     for name in run.search.data:
         sample = searched(run, name)
-        mass = sample.events["mjj"]
+        mass = sample.events.masses
         for detector in run.search.detectors:
             window = window_of(run, detector)
             if window is None or not len(mass):

@@ -72,7 +72,7 @@ def by_hand(run: SearchRun, events: Events, jets: tuple[str, ...] = ("j1", "j2")
 
 
 def images_in(events: Events, wanted: WantedImages = WANTED) -> np.ndarray:
-    batch = as_sample(events, (), images=wanted).batch
+    batch = as_sample(events, (), batch=wanted).batch
     assert batch is not None
     return batch(np.arange(len(events)))
 
@@ -150,7 +150,7 @@ def test_what_decides_images_is_part_of_the_key_of_a_training(run: SearchRun, tm
     events = searched(run, "hidden").events
 
     def digest(own: Events, wanted: WantedImages) -> str:
-        return as_sample(own, (), images=wanted).digest(labels=False)
+        return as_sample(own, (), batch=wanted).digest(labels=False)
 
     usual = digest(events, WANTED)
     assert usual == digest(events, WANTED)
@@ -167,7 +167,7 @@ def test_what_decides_images_is_part_of_the_key_of_a_training(run: SearchRun, tm
     moved = replace(events.constituents, stores=(replace(store, directory=str(place)), *events.constituents.stores[1:]))
     assert digest(replace(events, constituents=moved), WANTED) == usual
     # of some rows, and of others of the same number
-    half = as_sample(events, (), images=WANTED)
+    half = as_sample(events, (), batch=WANTED)
     first, again, second = (half.select(np.arange(i, i + 20)) for i in (0, 0, 20))
     assert first.digest(labels=False) == again.digest(labels=False) != second.digest(labels=False)
     assert first.batch.digest != second.batch.digest  # type: ignore[union-attr]
@@ -189,7 +189,7 @@ def test_a_job_carries_rows_and_the_place_of_files(run: SearchRun) -> None:
 def test_events_without_constituents_are_refused(run: SearchRun, tmp_path: Path) -> None:
     events = searched(run, "hidden").events
     with pytest.raises(StageError, match="not stored"):
-        as_sample(replace(events, constituents=None), (), images=WANTED)
+        as_sample(replace(events, constituents=None), (), batch=WANTED)
     assert events.constituents is not None
     lost = replace(events.constituents.stores[0], directory=str(tmp_path))
     nowhere = replace(events, constituents=replace(events.constituents, stores=(lost,) * 2))

@@ -47,8 +47,8 @@ def test_check_says_what_simulation_is_missing(changes: dict[str, Any], message:
 
 
 def test_a_role_that_searches_do_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seen, "needs", frozenset({"data", "exposure"}))
-    with pytest.raises(ConfigurationError, match="needs a sample of role 'exposure'"):
+    monkeypatch.setattr(Seen, "needs", frozenset({"data", "control"}))
+    with pytest.raises(ConfigurationError, match="needs a sample of role 'control'"):
         check_detectors(search_with())
 
 

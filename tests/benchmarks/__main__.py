@@ -7,7 +7,7 @@ import sys
 
 BENCHMARKS = (
     "features", "generation", "memory", "fits", "bumphunt", "validation", "abcd", "limits", "coverage", "training",
-    "adversarial", "images", "latent_ensemble",
+    "adversarial", "images", "constituents", "latent_ensemble", "jet_vae",
 )  # fmt: skip
 
 

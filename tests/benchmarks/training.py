@@ -25,11 +25,14 @@ from scipy.stats import norm, ttest_ind
 
 from ml import child_seed
 from ml.training import Schedule, Trainer
-from tests.benchmarks.training_cases import Case, autoencoder, classifier, start_seed, variational
+from tests.benchmarks.training_cases import Case, autoencoder, classifier, jet_variational, start_seed, variational
 
 TURNS, MEMBERS, SEEDS, EPOCHS = 3, 20, 4, 2
 APART = 3.0  # standard deviations that the losses may be apart
-CASES: dict[str, Callable[..., Case]] = {"vae": variational, "autoencoder": autoencoder, "classifier": classifier}
+CASES: dict[str, Callable[..., Case]] = {
+    "vae": variational, "autoencoder": autoencoder, "classifier": classifier, "jet_vae": jet_variational,
+}  # fmt: skip
+OWN = ("jet_vae",)  # has a benchmark of its own
 
 
 def engine(case: Case, members: int) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
@@ -89,9 +92,9 @@ def _clocks() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def compare_times(case: Case, theirs: KerasProcess) -> str | None:
+def compare_times(case: Case, theirs: KerasProcess, *, members: int = MEMBERS) -> str | None:
     """Take turns; print the ratio. Returns what is wrong with it, if anything is."""
-    ours = engine(case, MEMBERS)
+    ours = engine(case, members)
     times = np.array(
         [(ours(1)[0], theirs.fit(-1, 1)[0]) for _ in range(TURNS)]
     )  # (turns, engine and Keras, wall and processor)
@@ -99,7 +102,7 @@ def compare_times(case: Case, theirs: KerasProcess) -> str | None:
     ratio = best[1, 0] / best[0, 0]
     print(
         f"load {os.getloadavg()[0]:.1f}, "
-        f"training {case.name}, batch {case.batch}, {len(case.data['x'])} events: engine with {MEMBERS} members "
+        f"training {case.name}, batch {case.batch}, {len(case.data['x'])} events: engine with {members} members "
         f"{best[0, 0]:.3f} s, keras fit {best[1, 0]:.3f} s per member-epoch, ratio {ratio:.1f} "
         f"(turns {turns.min():.1f} to {turns.max():.1f}; wanted {case.wanted:g}); processor time {best[0, 1]:.3f} s "
         f"and {best[1, 1]:.3f} s, ratio {best[1, 1] / best[0, 1]:.1f}",
@@ -141,7 +144,7 @@ def main(names: list[str]) -> int:
         return 2
     wrong = []
     for name, make in CASES.items():
-        if not names or name in names:
+        if name in names or not (names or name in OWN):
             case, theirs = make(), KerasProcess(name)
             wrong += [compare_times(case, theirs), compare_losses(case, theirs)]
             theirs.close()

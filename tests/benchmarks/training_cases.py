@@ -10,10 +10,13 @@ import numpy as np
 
 from ml import child_seed
 from ml.compiled import LossFunction
+from ml.jet_losses import jet_loss
+from ml.jet_vae_settings import JetVAESettings
 from ml.losses import binary_crossentropy, weighted_mean
 from ml.networks import DenseNetwork
 
 EVENTS = 100_000
+JETS = 20_000
 ALPHA = 5000.0  # weight of the reconstruction in the VAE's loss
 
 
@@ -77,7 +80,7 @@ def variational(events: np.ndarray | None = None, rate: float = 1.0) -> Case:
 
     def model(seed: int) -> Any:
         keras.utils.set_random_seed(seed)
-        built = _keras_vae()
+        built = _keras_vae(inputs=6, hidden=(64, 64, 64), latent=1, activation="selu", weights=(ALPHA, 1.0))
         built.compile(optimizer=keras.optimizers.Adadelta(rate))
         return built
 
@@ -87,28 +90,44 @@ def variational(events: np.ndarray | None = None, rate: float = 1.0) -> Case:
     )  # fmt: skip
 
 
-def _keras_dense(inputs: int, outputs: int) -> Any:
+def jet_variational() -> Case:
+    """The VAE of jet constituents: 80-256-128-64-10 ReLU and back, Adam, batches of 100, on normal random numbers."""
     import keras
 
-    hidden = [keras.layers.Dense(64, activation="selu") for _ in range(3)]
-    return keras.Sequential([keras.Input((inputs,)), *hidden, keras.layers.Dense(outputs)])
+    network, loss = JetVAESettings().network, JetVAESettings().loss
+    x = np.random.default_rng(0).normal(size=(JETS, 80)).astype(np.float32)
+
+    def model(seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        built = _keras_vae(inputs=80, hidden=(256, 128, 64), latent=10, activation="relu", weights=(1.0, loss.beta))
+        built.compile(optimizer=keras.optimizers.Adam())
+        return built
+
+    return Case(
+        "jet_vae 80-256-128-64-10-64-128-256-80", 2, 100, {"x": x}, jet_loss(network, loss),
+        lambda: keras.optimizers.Adam(), network.initial, model, (x,),
+    )  # fmt: skip
 
 
-def _keras_vae() -> Any:
+def _keras_dense(inputs: int, hidden: tuple[int, ...], outputs: int, activation: str) -> Any:
+    import keras
+
+    layers = [keras.layers.Dense(width, activation=activation) for width in hidden]
+    return keras.Sequential([keras.Input((inputs,)), *layers, keras.layers.Dense(outputs)])
+
+
+def _keras_vae(
+    *, inputs: int, hidden: tuple[int, ...], latent: int, activation: str, weights: tuple[float, float]
+) -> Any:
+    """`weights` are those of mean squared error and KL divergence, both means over numbers or dimensions."""
     import keras
     import tensorflow as tf
 
     class VariationalAutoencoder(keras.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.encoder = keras.Sequential(
-                [keras.layers.Dense(64, "selu") for _ in range(3)] + [keras.layers.Dense(2)]
-            )
-            self.decoder = keras.Sequential(
-                [keras.layers.Dense(64, "selu") for _ in range(3)] + [keras.layers.Dense(6)]
-            )
-            self.encoder.build((None, 6))
-            self.decoder.build((None, 1))
+            self.encoder = _keras_dense(inputs, hidden, 2 * latent, activation)
+            self.decoder = _keras_dense(latent, hidden[::-1], inputs, activation)
 
         def train_step(self, data: Any) -> dict[str, Any]:
             with tf.GradientTape() as tape:
@@ -116,7 +135,7 @@ def _keras_vae() -> Any:
                 z = mean + tf.exp(0.5 * log_variance) * tf.random.normal(tf.shape(mean))
                 mse = tf.reduce_mean(tf.square(data - self.decoder(z, training=True)))
                 kl = -0.5 * tf.reduce_mean(1 + log_variance - mean**2 - tf.exp(log_variance))
-                loss = ALPHA * mse + kl
+                loss = weights[0] * mse + weights[1] * kl
             self.optimizer.apply_gradients(
                 zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
             )

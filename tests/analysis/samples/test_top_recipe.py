@@ -27,7 +27,7 @@ def test_defaults_are_those_of_the_paper():
         (TTBAR | {"top_resonance": {}}, "`top_resonance` belongs to the process resonance_ttbar, not to ttbar"),
         (TTBAR | {"pt_hat_min": 500.0}, "`pt_hat_min` belongs to the process qcd_dijet, not to ttbar"),
         (TTBAR | {"resonance": {}}, "`resonance` belongs to the process wprime_xy, not to ttbar"),
-        (RESONANCE | {"min_leading_jet_pt": 1200.0}, "belongs to the processes qcd_dijet and wprime_xy, not to res"),
+        (RESONANCE | {"min_leading_jet_pt": 1200.0}, "processes qcd_dijet, wprime_xy, zprime_tt and scalar_hh, not"),
         (RESONANCE | {"detector": {"max_candidates": 100}}, "`detector` belongs to the processes"),
         (RESONANCE | {"jet_radius": 0.4}, "`jet_radius` belongs to the processes"),
         (TTBAR | {"process": "qcd_dijet", "min_top_pt": 500.0}, "`min_top_pt` belongs to the processes ttbar and res"),
