@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.plots.style import Label, add_label, new_figure, styled
 
+_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0}
 _COVERED = (0.0, 0.995)  # quantiles between which the axes reach
 
 
@@ -55,7 +56,9 @@ def correlation_figure(pairs: Sequence[Pair], *, bins: int = 50, label: Label | 
         axes.plot(centres, median, color="#bd1f01", marker="o", ms=3.5, lw=1.4, label="Median and 16–84%")
         axes.fill_between(centres, low, high, color="#bd1f01", alpha=0.25, lw=0)
         axes.set(xlabel=pair.x_label, ylabel=pair.y_label, xlim=x_edges[[0, -1]], ylim=y_edges[[0, -1]])
-        axes.text(0.04, 0.96, pair.dependence, transform=axes.transAxes, va="top", size=11)
+        axes.text(
+            0.04, 0.96, pair.dependence, transform=axes.transAxes, va="top", size=11, bbox=_BOX, zorder=5
+        )  # fmt: skip
         figure.colorbar(mesh, ax=axes, pad=0.02, label="Jets")
     panels[0].legend(loc="lower right")
     add_label(panels[0], label or Label())

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.numbers import NONE, format_count, format_mass, format_number, format_p_value, format_z, is_bound
 from analysis.report.abcd_doubts import abcd_warnings
 from analysis.report.data_tables import skipped_files
+from analysis.report.jet_doubts import jet_warnings
 from analysis.report.latent_doubts import latent_warnings
 from analysis.report.quantities import Quantity, entries, limits, number, part, uses_labels
 from analysis.report.salad_doubts import salad_warnings
@@ -46,6 +47,7 @@ def warnings(results: Entry, *, missing_figures: Sequence[str] = ()) -> list[str
         *_poor_sidebands(results),
         *abcd_warnings(results),
         *salad_warnings(results),
+        *jet_warnings(results),
         *latent_warnings(results),
         *stability_warnings(results),
     ]

@@ -192,6 +192,7 @@ def _fill(run: SearchRun, name: str, folder: Path) -> None:
             "members": int(next(iter(arrays.values())).shape[1]),
             "training_events": {role: len(sample) for role, sample in samples.items()},
             "seconds": round(outcome.history.seconds, 2),
+            "facts": dict(outcome.history.facts),
             "history": outcome.history.to_dict(),
         },
     )
