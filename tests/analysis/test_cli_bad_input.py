@@ -188,7 +188,7 @@ def test_an_unknown_data_set(darkhorse: CommandLine) -> None:
     search = darkhorse.search(["x.root"], data="dijet")
     message = darkhorse.refused("run", search)
     assert "`data: dijet`: There is no mixture 'dijet'" in message
-    assert "no data set 'dijet' in the catalogue; did you mean 'dijets' (data set)? Correct `data`" in message
+    assert "no data set 'dijet' in the catalogue; did you mean 'dijets', 'qcd_jets' (data sets)? Correct" in message
     assert "no data set 'wprim' in the catalogue; did you mean 'wprime'?" in darkhorse.refused("generate", "wprim")
     assert "did you mean 'lhco_rnd'?" in darkhorse.refused("fetch", "lhco_rd")
 

@@ -43,7 +43,8 @@ def test_only_features_that_a_detector_reads_are_its_inputs() -> None:
         detectors = {
             name: DetectorSettings(type="cwola", settings={"features": read}) for name, read in features.items()
         }
-        return feature_names(SimpleNamespace(search=SimpleNamespace(detectors=detectors, abcd=())))  # type: ignore[arg-type]
+        search = SimpleNamespace(detectors=detectors, abcd=(), processing=SimpleNamespace(processor="dijet"))
+        return feature_names(SimpleNamespace(search=search))  # type: ignore[arg-type]
 
     assert names(a=["j1_m", "j2_m"], b=["j2_m", "j1_tau21"]) == ["j1_m", "j2_m", "j1_tau21"]
     assert names() == ["j1_m", "j1_tau21", "j1_tau32", "j2_m", "j2_tau21", "j2_tau32"]
