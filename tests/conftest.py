@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# compiling takes longer than running what tests compile; what they run must not depend on how far it is optimised
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
