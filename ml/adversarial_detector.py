@@ -74,8 +74,8 @@ class AdversarialDetector(Detector):
     (standard deviation of each main network's output over events, root mean square over features), `collapsed`: the
     members for which that is nothing, which hide the nuisance by saying the same of all events and do not count in
     scores; `useless`: those whose L_main ended above that of a constant output, which are told in a warning and count;
-    `class_distance`, how far apart scores of two classes are (`ml.blindness`), and `blind`: the members whose
-    adversary does not see it.
+    `accuracy`, the adversary's in the end; `class_distance`, how far apart scores of two classes are (`ml.blindness`),
+    and `blind`: the members whose adversary does not see it.
     """
 
     windowed = False
@@ -241,7 +241,7 @@ class AdversarialDetector(Detector):
                 np.flatnonzero(collapsed).tolist(), collapsed.sum(), len(collapsed),
             )  # fmt: skip
         self.counted = ~collapsed
-        useless = history.losses.get("validation_main", history.losses["main"])[-1] > self.constant_loss
+        useless = _last(history, "main") > self.constant_loss
         if useless.any():
             logger.warning(
                 "the members %s, %d of %d, ended with a loss that a constant output would have, or more: the adversary "
@@ -255,13 +255,13 @@ class AdversarialDetector(Detector):
         if self._classes is not None:
             facts |= {"classes": len(self._classes), "chance": 1 / len(self._classes)}
         if distance is not None:
-            facts |= {"class_distance": distance.tolist(), "blind": self._blind(history, distance).tolist()}
+            accuracy = _last(history, "adversary_accuracy")
+            facts |= {"accuracy": accuracy.tolist(), "class_distance": distance.tolist()}
+            facts["blind"] = self._blind(accuracy, distance).tolist()
         return replace(history, facts=facts)
 
-    def _blind(self, history: History, distance: np.ndarray) -> np.ndarray:
+    def _blind(self, accuracy: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """The members, (members,) bool, whose adversary does not see how far apart (members,) the classes are."""
-        name = "adversary_accuracy"
-        accuracy = history.losses.get(f"validation_{name}", history.losses[name])[-1]
         found = blind(distance, accuracy, classes=len(self._classes or ()))
         if found.any() and self.settings.alpha:
             logger.warning(
@@ -271,6 +271,11 @@ class AdversarialDetector(Detector):
                 np.flatnonzero(found).tolist(), found.sum(), len(found), distance[found].max(),
             )  # fmt: skip
         return found
+
+
+def _last(history: History, loss: str) -> np.ndarray:
+    """A loss at the end, (members,): of events that do not train, where there are any."""
+    return np.asarray(history.losses.get(f"validation_{loss}", history.losses[loss])[-1])
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,19 +16,18 @@ import numpy as np
 from ml.constituent_batches import WantedConstituents
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.errors import TrainingError
-from ml.image_batches import JETS
 from ml.jet_inputs import (
     JetInputs,
     JetInputSettings,
     blocks_of,
-    check_constituents,
+    check_jets,
     fit_standardiser,
     jet_inputs,
-    jet_masses,
+    mass_odds,
 )
-from ml.jet_scores import combined
+from ml.jet_scores import combined, objects_of
 from ml.jet_vae_settings import CombineName
-from ml.mass_matching import BINS, matching_weights
+from ml.mass_matching import BINS
 from ml.mlp import MLPClassifier, MLPSettings
 from ml.preprocessing import Standardiser, balanced_weights
 from ml.sample import Sample
@@ -95,12 +94,7 @@ class JetClassifier(Detector):
         """See `Detector.check`: also constituents or jet masses that are missing."""
         super().check(samples, window=window)
         for role in ROLES:
-            try:
-                check_constituents(samples[role], self.settings)
-                if self.settings.mass_reweighting:
-                    jet_masses(samples[role], self.settings)
-            except TrainingError as error:
-                raise TrainingError(f"sample of role {role!r}: {error}") from error
+            check_jets(samples[role], self.settings, role=role, masses=self.settings.mass_reweighting)
 
     def fit(
         self,
@@ -132,8 +126,8 @@ class JetClassifier(Detector):
         settings = self.settings
         blocks = [self._classifier.predict(x) for x in blocks_of(sample, settings, self._trained())]
         jets = np.concatenate(blocks, axis=1).reshape(settings.members, len(sample), len(settings.jets))
-        objects = jets.mean(axis=0).astype(np.float32) if tuple(settings.jets) == JETS else None
-        return replace(Scores.from_members(combined(jets, settings.combine)), objects=objects)
+        scores = Scores.from_members(combined(jets, settings.combine))
+        return replace(scores, objects=objects_of(jets, settings.jets))
 
     def save(self, directory: Path) -> None:
         """Members, `network.json`, `preprocessing.json` and `settings.json`."""
@@ -156,9 +150,7 @@ class JetClassifier(Detector):
     def _exposed_weights(self, data: JetInputs, exposed: JetInputs) -> np.ndarray:
         if not self.settings.mass_reweighting:
             return exposed.weight
-        return matching_weights(
-            exposed.mass, data.mass, weight=exposed.weight, reference_weight=data.weight, bins=self.settings.mass_bins
-        )
+        return mass_odds(exposed, data, bins=self.settings.mass_bins)
 
     def _trained(self) -> Standardiser:
         if self._scaler is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ml.constituent_batches import WantedConstituents
 from ml.errors import TrainingError, nearest_names
+from ml.mass_matching import matching_weights
 from ml.preprocessing import Standardiser
 from ml.sample import Sample
 
@@ -95,6 +96,16 @@ def check_constituents(sample: Sample, settings: JetInputSettings) -> None:
     _momenta(sample, np.arange(min(1, len(sample))), settings)
 
 
+def check_jets(sample: Sample, settings: JetInputSettings, *, role: str, masses: bool) -> None:
+    """Raise TrainingError, naming the role, where constituents, or jet masses that are read, are missing."""
+    try:
+        check_constituents(sample, settings)
+        if masses:
+            jet_masses(sample, settings)
+    except TrainingError as error:
+        raise TrainingError(f"sample of role {role!r}: {error}") from error
+
+
 def fit_standardiser(sample: Sample, settings: JetInputSettings) -> Standardiser:
     """Mean and width of every component of every constituent over the jets of a sample, event weights counted.
 
@@ -122,6 +133,13 @@ def jet_inputs(sample: Sample, settings: JetInputSettings, scaler: Standardiser,
     mass = jet_masses(sample, settings).ravel() if masses else np.zeros(0)
     x = np.concatenate([scaler.apply(_flat(block)) for block in momenta_of(sample, settings)])
     return JetInputs(x, weight, mass)
+
+
+def mass_odds(jets: JetInputs, reference: JetInputs, *, bins: int) -> np.ndarray:
+    """Weights (n_jets,) that give jets the masses of the reference; see `ml.mass_matching.matching_weights`."""
+    return matching_weights(
+        jets.mass, reference.mass, weight=jets.weight, reference_weight=reference.weight, bins=bins
+    )
 
 
 def jet_masses(sample: Sample, settings: JetInputSettings) -> np.ndarray:

@@ -5,10 +5,11 @@ Source: arXiv:2007.01850, section III.A. `mss` needs no network: it is what the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ml.image_batches import JETS
 from ml.jet_vae_settings import CombineName
 
 SCORES = ("nll", "beta_nll", "mse", "kl", "mss")
@@ -45,3 +46,8 @@ def mean_squared_sum(x: np.ndarray) -> np.ndarray:
 def combined(jets: np.ndarray, how: CombineName) -> np.ndarray:
     """Scores of events (…, n_events) from those of their jets (…, n_events, jets)."""
     return _COMBINED[how](jets, axis=-1)
+
+
+def objects_of(scores: np.ndarray, jets: Sequence[str]) -> np.ndarray | None:
+    """What `Scores.objects` holds of scores (members, n_events, jets): the means over members, of j1 and j2 alone."""
+    return scores.mean(axis=0).astype(np.float32) if tuple(jets) == JETS else None

@@ -18,22 +18,20 @@ from ml.constituent_batches import WantedConstituents
 from ml.detector import Detector, History, Progress, Scores, child_seed
 from ml.energy_mover import energy_flow, energy_movers_distances
 from ml.errors import TrainingError
-from ml.image_batches import JETS
 from ml.jet_columns import JetColumns, Outliers, split
 from ml.jet_inputs import (
     JetInputs,
     blocks_of,
-    check_constituents,
+    check_jets,
     fit_standardiser,
     jet_inputs,
-    jet_masses,
+    mass_odds,
     momenta_of,
     unscaled,
 )
 from ml.jet_losses import JetLoss, jet_loss
-from ml.jet_scores import combined, network_scores
+from ml.jet_scores import combined, network_scores, objects_of
 from ml.jet_vae_settings import DECORRELATED, JetVAESettings
-from ml.mass_matching import matching_weights
 from ml.optimizers import make_optimizer
 from ml.preprocessing import Standardiser
 from ml.sample import Sample
@@ -76,13 +74,7 @@ class JetVAE(Detector):
         """See `Detector.check`: also constituents or jet masses that are missing, no exposure sample, too few jets."""
         super().check(samples, window=window)
         for role in sorted(self.roles):
-            sample = self.role(samples, role)
-            try:
-                check_constituents(sample, self.settings)
-                if self.settings.reads_masses:
-                    jet_masses(sample, self.settings)
-            except TrainingError as error:
-                raise TrainingError(f"sample of role {role!r}: {error}") from error
+            check_jets(self.role(samples, role), self.settings, role=role, masses=self.settings.reads_masses)
         jets = len(samples["data"]) * len(self.settings.jets)
         training = jets - round(self.settings.validation_fraction * jets)
         if training < self.settings.batch_size or training == jets:
@@ -130,7 +122,7 @@ class JetVAE(Detector):
         settings, found = self.settings, self._all_scores(sample, progress)
         events = {name: combined(values, settings.combine) for name, values in found.items()}
         chosen = Scores.from_members(events[settings.chosen_score])
-        objects = found[settings.chosen_score].mean(axis=0).astype(np.float32) if tuple(settings.jets) == JETS else None
+        objects = objects_of(found[settings.chosen_score], settings.jets)
         extras = {name: values.mean(axis=0).astype(np.float32) for name, values in events.items()}
         return replace(chosen, objects=objects, extras=extras)
 
@@ -217,16 +209,14 @@ class JetVAE(Detector):
     def _energy_movers(self, sample: Sample, progress: Progress | None) -> np.ndarray:
         """Energy mover's distances (members, n_events·jets) between jets and their reconstructions."""
         members = self.settings.members
-        truth = energy_flow(np.concatenate([block.reshape(-1, *block.shape[2:]) for block in self._momenta(sample)]))
+        blocks = momenta_of(sample, self.settings)
+        truth = energy_flow(np.concatenate([block.reshape(-1, *block.shape[2:]) for block in blocks]))
         found = []
         for member in range(members):
             own = energy_flow(self.reconstruct(sample, member=member)).reshape(truth.shape)
             say = None if progress is None else _share_of(progress, member, members)
             found.append(energy_movers_distances(truth, own, progress=say))
         return np.stack(found)
-
-    def _momenta(self, sample: Sample) -> list[np.ndarray]:
-        return list(momenta_of(sample, self.settings))
 
     def _decode(self, parameters: Parameters, z: np.ndarray) -> np.ndarray:
         """Four-momenta (n, constituents, 4) in GeV of z (n, latent) by the one member that there is."""
@@ -241,10 +231,7 @@ class JetVAE(Detector):
     def _outliers(self, exposure: Sample, jets: JetInputs) -> Outliers:
         """The jets of the exposure sample, to be drawn with the masses of the others."""
         exposed = jet_inputs(exposure, self.settings, self.scaler, masses=True)
-        odds = matching_weights(
-            exposed.mass, jets.mass, weight=exposed.weight, reference_weight=jets.weight, bins=self.settings.mass_bins
-        )
-        return Outliers(exposed, odds)
+        return Outliers(exposed, mass_odds(exposed, jets, bins=self.settings.mass_bins))
 
     def _warn_of_score(self) -> None:
         settings = self.settings

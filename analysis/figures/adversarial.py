@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def _observables(run: SearchRun, smearing: str, label: Label) -> Described:
             for index, (name, events) in enumerate(classes.items())
         ]
         values.append(Values(settings.signal, signal[column], signal["weight"], "signal"))
-        grid.append(replace(histogram_values(axis_label(column), values), reference_name=settings.classes[0]))
+        grid.append(_beside_central(axis_label(column), values, settings.classes))
     counts = ", ".join(f"{format_count(len(events))} {name}" for name, events in classes.items())
     caption = (
         f"Observables after the selection with the smearing {smearing}: background of each class ({counts}, "
@@ -59,6 +58,13 @@ def _observables(run: SearchRun, smearing: str, label: Label) -> Described:
         "smeared), each normalised to its own area. Errors are statistical."
     )
     return SECTION, f"smearing-{smearing}", caption, comparison_figure(grid, columns=2, label=label)
+
+
+def _beside_central(
+    x_label: str, values: Sequence[Values], classes: Sequence[str], *, edges: np.ndarray | None = None
+) -> Comparison:
+    """Return histograms with the ratio to the central class, which comes first."""
+    return replace(histogram_values(x_label, values, edges=edges), reference_name=classes[0])
 
 
 def _role(index: int) -> Role:
@@ -79,6 +85,7 @@ def _network(run: SearchRun, found: Network, smearing: str, label: Label) -> Ite
         f"{found.name}, trained with the smearing {settings.trained_with(found.name)} and tested with {smearing}, out "
         f"of fold; signal {settings.signal}"
     )
+    shown = smearing, settings.classes, settings.signal
     yield (
         SECTION,
         f"output-{found.name}-{smearing}",
@@ -87,10 +94,7 @@ def _network(run: SearchRun, found: Network, smearing: str, label: Label) -> Ite
         "among all background of the fold: for one training the background of all classes together is flat, for their "
         f"mean it is lower at both ends. Each is normalised to its own area. {_difference(entry)}",
         comparison_figure(
-            [
-                draw(smearing, settings.classes, settings.signal)
-                for draw in (partial(_raw, found), partial(_output, ranked))
-            ],
+            [_raw(found, *shown), _output(ranked, *shown)],
             columns=2,
             label=label,
         ),
@@ -119,28 +123,34 @@ def _difference(entry: dict[str, Any]) -> str:
     return f"Largest minus smallest AUC: {text}."
 
 
-def _output(ranked: dict[str, np.ndarray], smearing: str, classes: Sequence[str], signal: str) -> Comparison:
-    values = [
-        Values(f"Background, {name}", ranked[f"{smearing}/{name}"].mean(axis=1), None, _role(index))
-        for index, name in enumerate(classes)
-    ]
-    values.append(Values(signal, ranked[f"{SIGNAL}/{signal}"].mean(axis=1), None, "signal"))
-    return replace(histogram_values("Quantile of the score", values, edges=_RANKS), reference_name=classes[0])
+def _output(ranked: Mapping[str, np.ndarray], smearing: str, classes: Sequence[str], signal: str) -> Comparison:
+    mean = {group: scores.mean(axis=1) for group, scores in ranked.items()}
+    return _scores("Quantile of the score", mean, smearing, classes, signal, edges=_RANKS)
 
 
 def _raw(found: Network, smearing: str, classes: Sequence[str], signal: str) -> Comparison:
     """What the paper draws: the output of one network."""
-    shown = {
-        name: found.scores[name][found.folds[name] == 0, 0]
-        for name in (*(f"{smearing}/{one}" for one in classes), f"{SIGNAL}/{signal}")
-    }
+    shown = {group: scores[found.folds[group] == 0, 0] for group, scores in found.scores.items()}
+    name = "Probability of signal" if found.summary["uses_labels"] else "Squared error per feature"
+    return _scores(name, shown, smearing, classes, signal)
+
+
+def _scores(
+    x_label: str,
+    scores: Mapping[str, np.ndarray],
+    smearing: str,
+    classes: Sequence[str],
+    signal: str,
+    *,
+    edges: np.ndarray | None = None,
+) -> Comparison:
+    """Return histograms of scores (n_events,) by group, of every class and of the signal."""
     values = [
-        Values(f"Background, {name}", shown[f"{smearing}/{name}"], None, _role(index))
+        Values(f"Background, {name}", scores[f"{smearing}/{name}"], None, _role(index))
         for index, name in enumerate(classes)
     ]
-    values.append(Values(signal, shown[f"{SIGNAL}/{signal}"], None, "signal"))
-    name = "Probability of signal" if found.summary["uses_labels"] else "Squared error per feature"
-    return replace(histogram_values(name, values), reference_name=classes[0])
+    values.append(Values(signal, scores[f"{SIGNAL}/{signal}"], None, "signal"))
+    return _beside_central(x_label, values, classes, edges=edges)
 
 
 def _meaning(found: Network) -> str:

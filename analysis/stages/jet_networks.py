@@ -14,7 +14,6 @@ from analysis.config import Search
 from analysis.context import SearchRun
 from analysis.errors import ConfigurationError
 from analysis.files import read_json, write_json
-from analysis.stages.inputs import configured
 from analysis.stages.jet_samples import background_jets, detector_of, exposed_jets, sample_of, settings_of, tested_jets
 from analysis.stages.process import processed
 from analysis.stages.train import run_trainings
@@ -147,7 +146,7 @@ def _metrics(detector: Detector) -> list[str]:
 def _trained(run: SearchRun, name: str) -> JetNetwork:
     settings = settings_of(run)
     own = settings.networks[name]
-    detector = configured(f"jet_tagging.networks.{name}", own.type, own.settings)
+    detector = detector_of(settings, name)
     exposure = [settings.exposure, settings.exposure_events] if "exposure" in detector.roles else None
     key = content_key(
         [processed(run, dataset).key for dataset in settings.datasets], own.model_dump(exclude={"plain"}), name,

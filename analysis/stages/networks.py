@@ -189,13 +189,12 @@ def _opponent(histories: Sequence[History]) -> dict[str, Any] | None:
     """Return how the adversaries of all trainings of all folds ended; None for networks without one."""
     if "class_distance" not in histories[0].facts:
         return None
-    accuracy = [one.losses["validation_adversary_accuracy"][-1] for one in histories]
     flags = {name: sum(map(sum, (one.facts[name] for one in histories))) for name in ("blind", "useless", "collapsed")}
     return {
-        "accuracy": _mean(np.concatenate(accuracy)),
+        "accuracy": _mean(np.concatenate([one.facts["accuracy"] for one in histories])),
         "chance": histories[0].facts["chance"],
         "class_distance": _mean(np.concatenate([one.facts["class_distance"] for one in histories])),
-        "trainings": sum(map(len, accuracy)),
+        "trainings": sum(len(one.facts["accuracy"]) for one in histories),
         **{name: int(count) for name, count in flags.items()},
     }
 

@@ -263,6 +263,10 @@ def test_an_adversary_that_guesses_where_there_is_something_to_see_is_called_bli
     x = detector.trained_scaler().apply(data.features(FEATURES))
     assert detector._with_facts(guessing, x, (data.category, data.weight)).facts["blind"] == [True]
     assert "the adversaries of the members [0], 1 of 1, are blind" in caplog.text
+    assert history.facts["accuracy"] == history.losses["validation_adversary_accuracy"][-1].tolist()
+    without = {name: one for name, one in history.losses.items() if not name.startswith("validation")}
+    unwatched = detector._with_facts(dataclasses.replace(history, losses=without), x, (data.category, data.weight))
+    assert unwatched.facts["accuracy"] == history.losses["adversary_accuracy"][-1].tolist()
     assert history.facts["useless"] == [False]
     ruined = np.full_like(history.losses["validation_main"], 0.7)  # a constant has ln 2
     ruin = dataclasses.replace(history, losses=history.losses | {"validation_main": ruined})
