@@ -37,7 +37,7 @@ from ml.preprocessing import Standardiser
 from ml.sample import Sample
 from ml.settings import load_settings, save_settings
 from ml.training import Trainer
-from ml.variational import DECODER, ENCODER, Parameters, VariationalNetwork, kl_divergence
+from ml.variational import Parameters, VariationalNetwork, kl_divergence
 from ml.window import Window
 
 logger = logging.getLogger(__name__)
@@ -166,9 +166,8 @@ class JetVAE(Detector):
         """`encoder/` and `decoder/` with one Keras model per member, `settings.json` and `preprocessing.json`."""
         if self._scaler is None:
             raise TrainingError("this detector is not trained: there is nothing to save")
-        directory, network = Path(directory), self.settings.network
-        network.encoder.save(self._parameters[ENCODER], directory / ENCODER)
-        network.decoder.save(self._parameters[DECODER], directory / DECODER)
+        directory = Path(directory)
+        self.settings.network.save(self._parameters, directory)
         (directory / "preprocessing.json").write_text(json.dumps({"standardiser": self._scaler.to_dict()}))
         save_settings(self.settings, directory)
 
@@ -179,11 +178,7 @@ class JetVAE(Detector):
         detector = cls(load_settings(JetVAESettings, directory))
         content = json.loads((directory / "preprocessing.json").read_text())
         detector._scaler = Standardiser.from_dict(content["standardiser"])
-        network = detector.settings.network
-        detector._parameters = {
-            ENCODER: network.encoder.load(directory / ENCODER),
-            DECODER: network.decoder.load(directory / DECODER),
-        }
+        detector._parameters = detector.settings.network.load(directory)
         return detector
 
     def _all_scores(self, sample: Sample, progress: Progress | None) -> dict[str, np.ndarray]:

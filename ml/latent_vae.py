@@ -28,8 +28,6 @@ from ml.settings import load_settings, save_settings
 from ml.stopping import EarlyStopping, PeakStopping, StoppingRule
 from ml.training import Schedule, Trainer
 from ml.variational import (
-    DECODER,
-    ENCODER,
     Parameters,
     VariationalNetwork,
     evidence_lower_bound,
@@ -162,9 +160,7 @@ class LatentVAE(Detector):
         if self._orientation is None:
             raise TrainingError("this detector is not trained: there is nothing to save")
         directory = Path(directory)
-        network = self.settings.network
-        network.encoder.save(self._parameters[ENCODER], directory / ENCODER)
-        network.decoder.save(self._parameters[DECODER], directory / DECODER)
+        self.settings.network.save(self._parameters, directory)
         fitted = {"alpha": self._alpha, "scaler": self.scaler.to_dict(), "orientation": self._orientation.to_dict()}
         (directory / "preprocessing.json").write_text(json.dumps(fitted, allow_nan=False))
         save_settings(self.settings, directory)
@@ -180,11 +176,7 @@ class LatentVAE(Detector):
         detector._scaler = scaler_from_dict(settings.scaling, fitted["scaler"])
         detector._alpha = float(fitted["alpha"])
         detector._orientation = Orientation.from_dict(fitted["orientation"])
-        network = settings.network
-        detector._parameters = {
-            ENCODER: network.encoder.load(directory / ENCODER),
-            DECODER: network.decoder.load(directory / DECODER),
-        }
+        detector._parameters = settings.network.load(directory)
         return detector
 
     def _orient(self, scaled: np.ndarray, x: np.ndarray, weight: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +59,15 @@ class VariationalNetwork:
             ENCODER: self.encoder.initial([child_seed(seed, 0) for seed in seeds]),
             DECODER: self.decoder.initial([child_seed(seed, 1) for seed in seeds]),
         }
+
+    def save(self, parameters: Parameters, directory: Path) -> None:
+        """`encoder/` and `decoder/` with one Keras model per member."""
+        self.encoder.save(parameters[ENCODER], directory / ENCODER)
+        self.decoder.save(parameters[DECODER], directory / DECODER)
+
+    def load(self, directory: Path) -> dict[str, list[np.ndarray]]:
+        """The parameters that `save` wrote."""
+        return {ENCODER: self.encoder.load(directory / ENCODER), DECODER: self.decoder.load(directory / DECODER)}
 
     def encode(self, parameters: Parameters, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means z̄ and log σ_z², (members, n_events, latent) each, of x (n_events, inputs)."""

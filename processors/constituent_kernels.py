@@ -88,10 +88,7 @@ def _centre(n, work):  # type: ignore[no-untyped-def]
     size = math.hypot(px, py)
     if size < ON_AXIS * total:
         return
-    cosine, sine = px / size, py / size
-    for k in range(n):
-        x, y = work[_PX, k], work[_PY, k]
-        work[_PX, k], work[_PY, k] = x * cosine + y * sine, y * cosine - x * sine
+    _rotate(n, work, _PX, _PY, px / size, py / size)
 
 
 @compiled
@@ -101,10 +98,15 @@ def _turn(n, work):  # type: ignore[no-untyped-def]
     size = math.hypot(y, z)
     if size == 0.0:
         return
-    cosine, sine = y / size, z / size
+    _rotate(n, work, _PY, _PZ, y / size, z / size)
+
+
+@compiled
+def _rotate(n, work, first, second, cosine, sine):  # type: ignore[no-untyped-def]
+    """Turn two components so that the direction (cosine, sine) becomes that of the first."""
     for k in range(n):
-        py, pz = work[_PY, k], work[_PZ, k]
-        work[_PY, k], work[_PZ, k] = py * cosine + pz * sine, pz * cosine - py * sine
+        x, y = work[first, k], work[second, k]
+        work[first, k], work[second, k] = x * cosine + y * sine, y * cosine - x * sine
 
 
 @compiled
